@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @notice A commitment to one L2 block and, through the link, to all before it, rule [L2].
+struct SoftBlock {
+    /// The L2 block's number.
+    uint64 number;
+    /// The link of the block before.
+    bytes32 parentLink;
+    /// The L2 block's hash.
+    bytes32 blockHash;
+    /// The L1 block that this commitment hangs on, rule [L4].
+    uint64 anchorNumber;
+    /// Its hash.
+    bytes32 anchorHash;
+}
