@@ -1,1 +1,19 @@
+//! Baton's rules as pure functions: no I/O, no clock of its own, nothing to configure but the deployment's parameters.
+//!
+//! Rule numbers in brackets, such as `[T3]`, point into `docs/protocol.md`.
 
+mod clock;
+mod harbour;
+mod link;
+mod receipt;
+mod schedule;
+mod signature;
+mod soft_block;
+
+pub use clock::{SLOTS_PER_EPOCH, SlotClock, SlotClockError};
+pub use harbour::{WindowRecord, liable_before};
+pub use link::Link;
+pub use receipt::Receipt;
+pub use schedule::{EpochSchedule, GatewayId, Kind, NOBODY, Schedule, ScheduleError, Window};
+pub use signature::{Domain, SignatureError};
+pub use soft_block::{SignedSoftBlock, SoftBlock};
