@@ -1,0 +1,40 @@
+# Two commands do everything: `make demo` and `make test`. Both install what they need below this folder.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+ARGS ?=
+
+.PHONY: demo test bench fmt lint bindings contracts rust e2e
+
+demo: node_modules/.installed ## the dropped baton on a real chain; ARGS=--keep-running leaves it up
+	forge build
+	cargo build --workspace --bins
+	cargo run -q -p baton-devnet --bin demo -- $(ARGS)
+
+test: lint contracts rust ## every gate and every test
+
+contracts: node_modules/.installed ## forge tests and the gate on the bindings
+	forge test
+	cargo run -q -p baton-bindings-generate -- --check
+
+rust: node_modules/.installed ## cargo tests, end to end among them
+	forge build
+	cargo build --workspace --bins
+	cargo test --workspace --no-fail-fast
+
+bench: ## benchmarks, each beside its peer or floor, as a ratio
+	cargo bench -p baton-batch
+
+fmt: node_modules/.installed ## format everything
+	cargo fmt --all
+	forge fmt
+
+lint: node_modules/.installed ## formatters, linters and compilers without a warning
+	cargo fmt --all --check && forge fmt --check
+	forge lint --deny notes && forge build contracts/src --deny warnings
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bindings: node_modules/.installed ## write the committed ABIs anew
+	cargo run -q -p baton-bindings-generate
+
+node_modules/.installed: package.json package-lock.json
+	npm ci
+	touch $@
