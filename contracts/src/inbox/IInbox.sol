@@ -123,7 +123,8 @@ interface IInbox {
     error HeadMoved(uint64 number, bytes32 link);
     /// @notice The named L1 block isn't on this chain, or older than 256 blocks, rule [I3].
     error ViewNotCanonical(uint64 viewNumber, bytes32 viewHash);
-    /// @notice A settlement that rotates the batcher needs a view of the parent block, rule [R2].
+    /// @notice A settlement that rotates the batcher, or is the first since `takeBaton` did, needs a view at or above the parent of
+    /// the L1 block of the rotation, rule [R2].
     error ViewNotParent(uint64 viewNumber, uint256 parent);
     /// @notice The batch settles nothing.
     error EmptyBatch();
@@ -145,23 +146,35 @@ interface IInbox {
     error AnchorNotCanonical(uint256 run, uint64 anchorNumber, bytes32 anchorHash);
     /// @notice The run isn't old enough to be stale, rule [I9].
     error NotStale(uint256 run);
+    /// @notice The run is too old to be judged and must be declared stale, rule [I9].
+    error RunStale(uint256 run);
     /// @notice The run carries a signature that its kind has no use for.
     error UnexpectedSignature(uint256 run);
     /// @notice The record isn't the one stored for its slot.
     error UnknownRecord(uint64 slot);
     /// @notice Bounties are collectable from this slot on, rule [I13].
     error NotCollectableBefore(uint256 slot);
-    /// @notice The record holds no bounty.
+    /// @notice The record holds no bounty, or it was collected already.
     error NothingToCollect(uint64 slot);
     /// @notice The slot is open: nobody can take the baton.
     error NoHolder(uint256 slot);
     /// @notice The holder's settler is the batcher already.
     error AlreadyBatcher(address settler);
 
+    /// @notice The window of this slot isn't over: there is no verdict yet.
+    error WindowNotOver(uint256 end);
+    /// @notice The field must not be the zero address.
+    error ZeroAddress(string field);
+    /// @notice The poster's share must be at most half, rule [I7].
+    error ShareAboveHalf(uint256 shareBps);
+    /// @notice The contract at this address was deployed for another inbox.
+    error WrongInbox(address deployedFor);
+
     /// @notice Settles blocks from head + 1 on, rules [I1] to [I12].
     function settle(Batch calldata batch) external;
 
-    /// @notice Makes the current holder's settler the rollup's batcher, rule [R1]. Anyone may.
+    /// @notice Makes the current holder's settler the rollup's batcher, rule [R1]. Anyone may, but not in a slot in which a settlement
+    /// was made: derivation would lose that settlement's data.
     function takeBaton() external;
 
     /// @notice Credits the bounties of a record to the owner of the gateway that settled it, rule [I13]. Anyone may.
@@ -180,7 +193,11 @@ interface IInbox {
     /// @notice The stored hash of a slot's record; zero if none, or if the ring has moved on.
     function recordHash(uint64 slot) external view returns (bytes32);
 
-    /// @notice The hash that a record is stored under.
+    /// @notice Whether a slot's record had its bounties collected.
+    function isCollected(uint64 slot) external view returns (bool);
+
+    /// @notice The hash that a record is stored under: `keccak256(abi.encode(record))` with the lowest 16 bits cleared, where the ring
+    /// keeps its marks.
     function hashRecord(Record calldata record) external pure returns (bytes32);
 
     /// @notice The EIP-712 digest that signs a soft block, rule [L2].
@@ -192,7 +209,7 @@ interface IInbox {
     /// @notice The slot that a block's owner holds, rule [T3].
     function ownerSlot(uint64 number) external view returns (uint64);
 
-    /// @notice How many slots a settlement may come after the one before until anyone eligible may settle, and the other fixed parameters.
+    /// @notice The deployment's parameters.
     function parameters() external view returns (InboxParameters memory);
 
     /// @notice The live-slot verdict on a window that is over: blocks with an owner slot below this are liable, rules [V1] to [V4].

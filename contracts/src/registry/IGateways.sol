@@ -98,6 +98,9 @@ interface IGateways {
     /// @notice The gateway as of now.
     function gateway(uint16 id) external view returns (Gateway memory);
 
+    /// @notice The owner of a gateway; zero if there is no such gateway.
+    function ownerOf(uint16 id) external view returns (address);
+
     /// @notice The id that the next registration gets.
     function nextId() external view returns (uint16);
 

@@ -14,6 +14,12 @@ interface IBatcherRotation {
     /// @notice The batcher is the inbox's to set.
     error ReservedForInbox();
 
+    /// @notice The field must not be the zero address.
+    error ZeroAddress(string field);
+
+    /// @notice The inbox that may rotate the batcher.
+    function inbox() external view returns (address);
+
     /// @notice Makes an account the rollup's batcher. Inbox only.
     function rotate(address settler) external;
 

@@ -18,3 +18,18 @@ struct Receipt {
     /// Its hash.
     bytes32 anchorHash;
 }
+
+using ReceiptLibrary for Receipt global;
+
+/// @title Receipt
+/// @notice Hashes a {Receipt}, EIP-712.
+library ReceiptLibrary {
+    bytes32 private constant _TYPE_HASH = keccak256(
+        "Receipt(uint64 number,bytes32 parentLink,uint32 txIndex,bytes32 txHash,address payee,uint64 anchorNumber,bytes32 anchorHash)"
+    );
+
+    /// @notice The struct hash of EIP-712.
+    function structHash(Receipt memory self) internal pure returns (bytes32) {
+        return keccak256(abi.encode(_TYPE_HASH, self));
+    }
+}

@@ -14,3 +14,18 @@ struct SoftBlock {
     /// Its hash.
     bytes32 anchorHash;
 }
+
+using SoftBlockLibrary for SoftBlock global;
+
+/// @title Soft block
+/// @notice Hashes a {SoftBlock}, EIP-712.
+library SoftBlockLibrary {
+    bytes32 private constant _TYPE_HASH = keccak256(
+        "SoftBlock(uint64 number,bytes32 parentLink,bytes32 blockHash,uint64 anchorNumber,bytes32 anchorHash)"
+    );
+
+    /// @notice The struct hash of EIP-712.
+    function structHash(SoftBlock memory self) internal pure returns (bytes32) {
+        return keccak256(abi.encode(_TYPE_HASH, self));
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Kind, Window} from "../lookahead/ILookahead.sol";
+import {BlockClock} from "../time/BlockClock.sol";
+
+/// @title Harbour
+/// @notice The live-slot verdict, rules [V1] to [V4]: for which blocks of a window its owner had chances enough.
+abstract contract Harbour is BlockClock {
+    /// @notice EIP-4788's contract: the parent beacon block's root by the timestamp of an L1 block, for 8,191 slots.
+    address internal constant BEACON_ROOTS = 0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02;
+    /// @notice Windows told apart by the slot they begin with; as many as there are records, more than any horizon needs.
+    uint256 internal constant BACKLOG_RING = 16_384;
+
+    /// @notice Live slots at a window's end that owe nothing.
+    uint256 internal immutable MIN_CHANCES;
+
+    uint256 private constant _TAG_SHIFT = 64;
+
+    /// @dev Windows whose owner began with a backlog, rule [V4]: first slot (upper bits) and blocks that the owner settled in the window
+    /// (lower 64). Written in the rare case only; the usual settlement doesn't come near it.
+    uint256[BACKLOG_RING] private _backlogs;
+
+    constructor(uint256 minChances) {
+        MIN_CHANCES = minChances;
+    }
+
+    /// @dev Notes a settlement by the owner of a window that began with a backlog.
+    /// @param window The window.
+    /// @param begins Whether it is the owner's first settlement in the window.
+    /// @param blocks How many blocks it settled.
+    function _noteBacklog(Window memory window, bool begins, uint256 blocks) internal {
+        uint256 position = window.first % BACKLOG_RING;
+        _backlogs[position] = begins ? (uint256(window.first) << _TAG_SHIFT) | blocks : _backlogs[position] + blocks;
+    }
+
+    /// @dev Blocks of the window with an owner slot below the answer are liable. The window must be over.
+    function _liableBefore(Window memory window) internal view returns (uint256 bound) {
+        bound = _chancesUpTo(window);
+        if (bound > window.first && _excusedByBacklog(window)) bound = window.first;
+    }
+
+    /// @dev Rules [V2] and [V3].
+    function _chancesUpTo(Window memory window) private view returns (uint256 bound) {
+        if (window.kind == Kind.Open) return window.first;
+        if (window.kind == Kind.Proven && _isLive(window.end - 1)) return window.end;
+        uint256 chances = 0;
+        for (bound = window.end; bound > window.first; --bound) {
+            if (_isLive(bound - 1)) {
+                ++chances;
+                if (chances == MIN_CHANCES) break;
+            }
+        }
+    }
+
+    /// @dev Rule [V4].
+    function _excusedByBacklog(Window memory window) private view returns (bool) {
+        uint256 backlog = _backlogs[window.first % BACKLOG_RING];
+        uint256 settled = uint64(backlog);
+        // An entry of an earlier lap of the ring says nothing. An empty one has nothing settled.
+        if (settled == 0 || backlog >> _TAG_SHIFT != window.first) return false;
+        uint256 live = 0;
+        for (uint256 slot = window.first; slot < window.end; ++slot) {
+            if (_isLive(slot)) ++live;
+        }
+        return settled >= live * _blocksPerSlot();
+    }
+
+    /// @dev Whether a slot had an L1 block, rule [V1]. No code, a failed call and a zero root all mean that it hadn't.
+    function _isLive(uint256 slot) private view returns (bool live) {
+        uint256 slotTimestamp = _slotTimestamp(slot);
+        // In assembly, because a high-level call to an address without code would revert.
+        assembly ("memory-safe") {
+            mstore(0x00, slotTimestamp)
+            let answered := staticcall(gas(), BEACON_ROOTS, 0x00, 0x20, 0x00, 0x20)
+            let root := mload(0x00)
+            live := and(and(answered, eq(returndatasize(), 0x20)), iszero(iszero(root)))
+        }
+    }
+}

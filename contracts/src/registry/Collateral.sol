@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {EligibleSet} from "./EligibleSet.sol";
+import {Gateways, Standing} from "./Gateways.sol";
+import {IGateways} from "./IGateways.sol";
+import {ICollateral, Tranches} from "./ICollateral.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+/// @notice A gateway's money and its place among the eligible. One word, because a charge needs all of it.
+struct Account {
+    /// Pays charges, wei.
+    uint80 penalty;
+    /// Pays refunds, wei.
+    uint80 refund;
+    /// All that was ever charged to the penalty tranche, wei.
+    uint80 charged;
+    /// Its place in the eligible set plus one; zero while it isn't there.
+    uint16 placePlusOne;
+}
+
+/// @title Collateral
+/// @notice Rules [C1] to [C8].
+abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
+    using SafeCast for uint256;
+
+    /// @notice The contract that charges, rule [C4].
+    address internal immutable INBOX;
+    /// @notice What the penalty tranche must hold for eligibility, in wei.
+    uint256 internal immutable PENALTY_THRESHOLD;
+    /// @notice What the refund tranche must hold for eligibility, in wei.
+    uint256 internal immutable REFUND_THRESHOLD;
+    /// @notice The price of a large fault, in wei.
+    uint256 internal immutable LARGE_FAULT;
+    /// @notice Slots from the end of an exiting gateway's last epoch until its collateral is free.
+    uint256 internal immutable EXIT_DELAY;
+
+    mapping(uint16 id => Account) private _accounts;
+    /// @dev Wei of a gateway's charges that went to posters; what it was charged beyond is burned or yet to be collected.
+    mapping(uint16 id => uint256) private _bountiesPaid;
+    mapping(address account => uint256) private _credits;
+
+    modifier onlyInbox() {
+        require(msg.sender == INBOX, NotProtocol(msg.sender));
+        _;
+    }
+
+    constructor(
+        address inbox,
+        uint256 penaltyThreshold,
+        uint256 refundThreshold,
+        uint256 largeFault,
+        uint256 exitDelay
+    ) {
+        require(inbox != address(0), ZeroAddress("inbox"));
+        require(largeFault != 0, ZeroParameter("largeFault"));
+        INBOX = inbox;
+        PENALTY_THRESHOLD = penaltyThreshold;
+        REFUND_THRESHOLD = refundThreshold;
+        LARGE_FAULT = largeFault;
+        EXIT_DELAY = exitDelay;
+    }
+
+    /// @inheritdoc ICollateral
+    function deposit(uint16 id, uint256 penalty) external payable {
+        _checkExists(id);
+        require(penalty <= msg.value, PenaltyExceedsValue(penalty, msg.value));
+        _fund(id, penalty, msg.value - penalty);
+    }
+
+    /// @inheritdoc ICollateral
+    function requestExit(uint16 id) external onlyOwner(id) {
+        require(id != NOBODY, NobodyIsNoGateway());
+        Standing storage standing = _identities[id].standing;
+        require(standing.withdrawableSlot == 0, AlreadyExiting(id));
+        uint256 unscheduledEpoch = _currentEpoch() + EPOCHS_TO_FORCE;
+        uint256 withdrawableSlot = unscheduledEpoch * SLOTS_PER_EPOCH + EXIT_DELAY;
+        standing.withdrawableSlot = withdrawableSlot.toUint40();
+        emit ExitRequested(id, withdrawableSlot);
+        _updateEligibility(id);
+    }
+
+    /// @inheritdoc ICollateral
+    function withdrawCollateral(uint16 id) external {
+        _checkExists(id);
+        uint256 withdrawableSlot = _identities[id].standing.withdrawableSlot;
+        require(withdrawableSlot != 0, NotExiting(id));
+        require(_currentSlot() >= withdrawableSlot, NotWithdrawableBefore(withdrawableSlot));
+        Account storage account = _accounts[id];
+        (uint256 penalty, uint256 refund) = (account.penalty, account.refund);
+        (account.penalty, account.refund) = (0, 0);
+        // May come again: what is deposited after an exit isn't lost.
+        address owner = _identities[id].owner;
+        _credits[owner] += penalty + refund;
+        emit CollateralWithdrawn(id, owner, penalty, refund);
+    }
+
+    /// @inheritdoc ICollateral
+    function withdrawCredit(address payable to) external {
+        require(to != address(0), ZeroAddress("to"));
+        uint256 amount = _credits[msg.sender];
+        require(amount != 0, NoCredit(msg.sender));
+        _credits[msg.sender] = 0;
+        emit CreditWithdrawn(msg.sender, to, amount);
+        (bool sent,) = to.call{value: amount}("");
+        require(sent, PaymentRefused(to));
+    }
+
+    /// @inheritdoc ICollateral
+    function charge(uint16 id, uint256 due) external onlyInbox returns (uint256 paid) {
+        Account memory account = _accounts[id];
+        paid = Math.min(due, account.penalty);
+        uint256 left = account.penalty - paid;
+        _accounts[id].penalty = left.toUint80();
+        _accounts[id].charged = (account.charged + paid).toUint80();
+        emit Charged(id, due, paid);
+        if (left < LARGE_FAULT) _end(id);
+        if (account.placePlusOne != 0 && left < PENALTY_THRESHOLD) _updateEligibility(id);
+    }
+
+    /// @inheritdoc ICollateral
+    function payBounty(uint16 from, address to, uint256 amount) external onlyInbox {
+        uint256 bountiesPaid = _bountiesPaid[from] + amount;
+        require(bountiesPaid <= _accounts[from].charged / 2, BountyExceedsCharges(from));
+        _bountiesPaid[from] = bountiesPaid;
+        _credits[to] += amount;
+        emit BountyPaid(from, to, amount);
+    }
+
+    /// @inheritdoc ICollateral
+    function tranches(uint16 id) external view returns (Tranches memory) {
+        Account memory account = _accounts[id];
+        return Tranches({penalty: account.penalty, refund: account.refund, charged: account.charged});
+    }
+
+    /// @inheritdoc ICollateral
+    function creditOf(address account) external view returns (uint256) {
+        return _credits[account];
+    }
+
+    /// @inheritdoc ICollateral
+    function isEligible(uint16 id) external view returns (bool) {
+        return _isEligible(id);
+    }
+
+    /// @inheritdoc ICollateral
+    function eligibleGateways() external view returns (uint16[] memory ids) {
+        ids = new uint16[](_count.latest());
+        for (uint256 place = 0; place < ids.length; ++place) {
+            ids[place] = _members[place].latest();
+        }
+    }
+
+    /// @inheritdoc Gateways
+    function _fund(uint16 id, uint256 penalty, uint256 refund) internal override {
+        Account memory account = _accounts[id];
+        account.penalty = (account.penalty + penalty).toUint80();
+        account.refund = (account.refund + refund).toUint80();
+        _accounts[id] = account;
+        emit Deposited(id, penalty, refund);
+        _updateEligibility(id);
+    }
+
+    /// @inheritdoc Gateways
+    function _isEligible(uint16 id) internal view override returns (bool) {
+        return _accounts[id].placePlusOne != 0;
+    }
+
+    /// @inheritdoc EligibleSet
+    function _movedTo(uint16 id, uint16 place) internal override {
+        _accounts[id].placePlusOne = place + 1;
+    }
+
+    /// @dev Ends a gateway for good, rule [C6]. Only the first end counts.
+    function _end(uint16 id) private {
+        Standing storage standing = _identities[id].standing;
+        if (standing.endedSlot != 0) return;
+        uint256 slot = _currentSlot();
+        standing.endedSlot = slot.toUint40();
+        emit GatewayEnded(id, slot);
+    }
+
+    /// @dev Puts a gateway into the eligible set or takes it out, as rule [C2] says.
+    function _updateEligibility(uint16 id) private {
+        Account memory account = _accounts[id];
+        Standing memory standing = _identities[id].standing;
+        bool eligible = account.penalty >= PENALTY_THRESHOLD && account.refund >= REFUND_THRESHOLD
+            && standing.endedSlot == 0 && standing.withdrawableSlot == 0;
+        bool member = account.placePlusOne != 0;
+        if (eligible && !member) {
+            _accounts[id].placePlusOne = _join(id) + 1;
+            emit BecameEligible(id, _currentEpoch() + EPOCHS_TO_FORCE);
+        } else if (!eligible && member) {
+            _accounts[id].placePlusOne = 0;
+            _leave(account.placePlusOne - 1);
+            emit BecameIneligible(id, _currentEpoch() + EPOCHS_TO_FORCE);
+        }
+    }
+}

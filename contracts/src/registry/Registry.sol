@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Window} from "../lookahead/ILookahead.sol";
+import {SlotClock} from "../time/SlotClock.sol";
+import {RunKind} from "../types/Outcome.sol";
+import {Collateral} from "./Collateral.sol";
+import {Gateways, Standing} from "./Gateways.sol";
+import {IRegistry, RegistryParameters} from "./IRegistry.sol";
+import {Lookahead} from "./Lookahead.sol";
+
+/// @title Registry
+/// @notice Puts gateways, collateral and lookahead together and answers the inbox.
+contract Registry is IRegistry, Collateral, Lookahead {
+    /// @notice The longest evidence horizon: some 300 slots inside EIP-4788's and EIP-2935's rings of 8,191, so that the
+    /// beginning of a window whose end still counts can still be read.
+    uint256 internal constant MAX_EVIDENCE_HORIZON = 7_800;
+    /// @notice The longest exposure that can still be scheduled when eligibility goes, in epochs, rule [C3].
+    uint256 internal constant EXPOSURE_EPOCHS = 3;
+
+    /// @notice Seconds between L2 blocks.
+    uint256 internal immutable L2_BLOCK_TIME;
+    /// @notice What a dropped block costs its owner, in wei.
+    uint256 internal immutable BLOCK_PRICE;
+    address private immutable _OPERATOR;
+    address private immutable _FALLBACK_KEY;
+
+    /// @notice A slot must hold a whole number of L2 blocks, rule [T2].
+    error SlotNotMultipleOfBlock(uint256 slotLength, uint256 l2BlockTime);
+
+    constructor(RegistryParameters memory p)
+        SlotClock(p.l1GenesisTime, p.slotLength)
+        Gateways(p.registrationFee, p.evidenceHorizon, p.operator, p.fallbackKey)
+        Collateral(p.inbox, p.penaltyThreshold, p.refundThreshold, p.largeFault, p.exitDelay)
+        Lookahead(p.turn, p.minChances)
+    {
+        require(p.l2BlockTime != 0, ZeroParameter("l2BlockTime"));
+        require(p.blockPrice != 0, ZeroParameter("blockPrice"));
+        require(p.slotLength % p.l2BlockTime == 0, SlotNotMultipleOfBlock(p.slotLength, p.l2BlockTime));
+        require(p.evidenceHorizon <= MAX_EVIDENCE_HORIZON, HorizonTooLong(p.evidenceHorizon, MAX_EVIDENCE_HORIZON));
+        require(p.exitDelay > p.evidenceHorizon, ExitDelayTooShort(p.exitDelay, p.evidenceHorizon));
+        uint256 exposedBlocks = EXPOSURE_EPOCHS * SLOTS_PER_EPOCH * (p.slotLength / p.l2BlockTime);
+        uint256 least = exposedBlocks * p.blockPrice + p.largeFault;
+        require(p.penaltyThreshold >= least, PenaltyThresholdTooLow(p.penaltyThreshold, least));
+        L2_BLOCK_TIME = p.l2BlockTime;
+        BLOCK_PRICE = p.blockPrice;
+        _OPERATOR = p.operator;
+        _FALLBACK_KEY = p.fallbackKey;
+    }
+
+    /// @inheritdoc IRegistry
+    function settlementContext(uint256 slot, uint16 caller)
+        external
+        view
+        returns (Window memory window, uint40 endedSlot, address settler)
+    {
+        window = _windowAt(slot);
+        Standing memory standing = _identities[caller].standing;
+        settler = standing.settler;
+        if (window.gateway != caller) standing = _identities[window.gateway].standing;
+        endedSlot = _endedFrom(standing);
+    }
+
+    /// @inheritdoc IRegistry
+    function runContext(uint256 slot, RunKind kind)
+        external
+        view
+        returns (Window memory window, uint40 endedSlot, address key)
+    {
+        window = _windowAt(slot);
+        endedSlot = _endedFrom(_identities[window.gateway].standing);
+        if (kind == RunKind.Recreated) key = _keyAt(window.gateway, slot / SLOTS_PER_EPOCH);
+        else if (kind == RunKind.Vacant) key = _keyAt(NOBODY, slot / SLOTS_PER_EPOCH);
+    }
+
+    /// @inheritdoc IRegistry
+    function parameters() external view returns (RegistryParameters memory) {
+        // Immutable fields were set from these widths.
+        // forge-lint: disable-start(unsafe-typecast)
+        return RegistryParameters({
+            l1GenesisTime: uint64(L1_GENESIS_TIME),
+            slotLength: uint64(SLOT_LENGTH),
+            l2BlockTime: uint64(L2_BLOCK_TIME),
+            turn: uint64(TURN),
+            minChances: uint64(MIN_CHANCES),
+            evidenceHorizon: uint64(EVIDENCE_HORIZON),
+            exitDelay: uint64(EXIT_DELAY),
+            registrationFee: REGISTRATION_FEE,
+            penaltyThreshold: PENALTY_THRESHOLD,
+            refundThreshold: REFUND_THRESHOLD,
+            largeFault: LARGE_FAULT,
+            blockPrice: BLOCK_PRICE,
+            operator: _OPERATOR,
+            fallbackKey: _FALLBACK_KEY,
+            inbox: INBOX
+        });
+        // forge-lint: disable-end(unsafe-typecast)
+    }
+}
