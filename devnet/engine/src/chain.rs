@@ -1,0 +1,193 @@
+//! The tree of executed blocks and the branch that is canonical.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use alloy::{consensus::transaction::TxHashRef, primitives::B256};
+
+use crate::{block::ExecutedBlock, state::RecentHashes};
+
+/// Blocks this far below the head keep neither siblings nor the ability to be built upon.
+const KEPT_BRANCHES: u64 = 4096;
+
+/// How many ancestors BLOCKHASH reaches.
+const BLOCKHASH_DEPTH: usize = 256;
+
+/// Blocks that left the canonical branch and blocks that joined it, each oldest first.
+#[derive(Debug, Default)]
+pub struct HeadChange {
+    /// Blocks that are no longer canonical.
+    pub removed: Vec<Arc<ExecutedBlock>>,
+    /// Blocks that became canonical.
+    pub added: Vec<Arc<ExecutedBlock>>,
+}
+
+/// All blocks that an engine knows to be valid.
+#[derive(Debug)]
+pub struct Chain {
+    blocks: HashMap<B256, Arc<ExecutedBlock>>,
+    canonical: BTreeMap<u64, B256>,
+    transactions: HashMap<B256, (B256, usize)>,
+    head: Arc<ExecutedBlock>,
+    safe: Option<B256>,
+    finalized: Option<B256>,
+    /// Invalid blocks and the last valid ancestor of each.
+    invalid: HashMap<B256, B256>,
+    pruned_below: u64,
+}
+
+impl Chain {
+    /// A chain that consists of its genesis block.
+    pub fn new(genesis: ExecutedBlock) -> Self {
+        let genesis = Arc::new(genesis);
+        Self {
+            blocks: HashMap::from([(genesis.hash(), genesis.clone())]),
+            canonical: BTreeMap::from([(genesis.number(), genesis.hash())]),
+            transactions: HashMap::new(),
+            head: genesis,
+            safe: None,
+            finalized: None,
+            invalid: HashMap::new(),
+            pruned_below: 0,
+        }
+    }
+
+    /// The canonical head.
+    pub fn head(&self) -> &Arc<ExecutedBlock> {
+        &self.head
+    }
+
+    /// The newest safe block, if the consensus layer has named one.
+    pub fn safe(&self) -> Option<&Arc<ExecutedBlock>> {
+        self.blocks.get(&self.safe?)
+    }
+
+    /// The newest finalized block, if the consensus layer has named one.
+    pub fn finalized(&self) -> Option<&Arc<ExecutedBlock>> {
+        self.blocks.get(&self.finalized?)
+    }
+
+    /// A known block, canonical or not.
+    pub fn block(&self, hash: B256) -> Option<&Arc<ExecutedBlock>> {
+        self.blocks.get(&hash)
+    }
+
+    /// A canonical block.
+    pub fn block_at(&self, number: u64) -> Option<&Arc<ExecutedBlock>> {
+        self.blocks.get(self.canonical.get(&number)?)
+    }
+
+    /// Whether the block is on the canonical branch.
+    pub fn is_canonical(&self, block: &ExecutedBlock) -> bool {
+        self.canonical.get(&block.number()) == Some(&block.hash())
+    }
+
+    /// The canonical block that holds a transaction, and its index there.
+    pub fn transaction(&self, hash: B256) -> Option<(&Arc<ExecutedBlock>, usize)> {
+        let (block, index) = self.transactions.get(&hash)?;
+        Some((self.blocks.get(block)?, *index))
+    }
+
+    /// Whether the state after `block` is still there to build upon or to read.
+    pub fn has_state(&self, block: &ExecutedBlock) -> bool {
+        block.number() >= self.pruned_below
+    }
+
+    /// The last valid ancestor of a block that is known to be invalid.
+    pub fn invalid_ancestor(&self, hash: B256) -> Option<B256> {
+        self.invalid.get(&hash).copied()
+    }
+
+    /// Remembers that a block is invalid.
+    pub fn mark_invalid(&mut self, hash: B256, last_valid: B256) {
+        // An attacker could fill this; a devnet's peers are its own, and forgetting only costs an execution.
+        if self.invalid.len() >= 1024 {
+            self.invalid.clear();
+        }
+        self.invalid.insert(hash, last_valid);
+    }
+
+    /// Adds a valid block whose parent is known.
+    pub fn insert(&mut self, block: Arc<ExecutedBlock>) {
+        self.blocks.insert(block.hash(), block);
+    }
+
+    /// Whether `ancestor` is `block` or one of its ancestors.
+    pub fn is_ancestor(&self, ancestor: &ExecutedBlock, block: &ExecutedBlock) -> bool {
+        let mut cursor = (block.hash(), block.number());
+        while cursor.1 > ancestor.number() {
+            if self.canonical.get(&cursor.1) == Some(&cursor.0) {
+                return self.is_canonical(ancestor);
+            }
+            let Some(block) = self.blocks.get(&cursor.0) else { return false };
+            cursor = (block.parent_hash(), cursor.1 - 1);
+        }
+        cursor.0 == ancestor.hash()
+    }
+
+    /// Makes `head` the canonical head.
+    pub fn set_head(&mut self, head: &Arc<ExecutedBlock>) -> HeadChange {
+        let mut change = HeadChange::default();
+        let mut cursor = Some(head.clone());
+        while let Some(block) = cursor.filter(|block| !self.is_canonical(block)) {
+            cursor = self.blocks.get(&block.parent_hash()).cloned();
+            change.added.push(block);
+        }
+        change.added.reverse();
+        let fork_point = change.added.first().map_or(head.number(), |block| block.number().saturating_sub(1));
+        for (_, hash) in self.canonical.split_off(&(fork_point + 1)) {
+            change.removed.extend(self.blocks.get(&hash).cloned());
+        }
+        for block in &change.removed {
+            for transaction in &block.transactions {
+                self.transactions.remove(transaction.tx_hash());
+            }
+        }
+        for block in &change.added {
+            self.canonical.insert(block.number(), block.hash());
+            for (index, transaction) in block.transactions.iter().enumerate() {
+                self.transactions.insert(*transaction.tx_hash(), (block.hash(), index));
+            }
+        }
+        self.head = head.clone();
+        self.prune();
+        change
+    }
+
+    /// Sets the safe and finalized blocks.
+    pub fn set_safe_and_finalized(&mut self, safe: Option<B256>, finalized: Option<B256>) {
+        self.safe = safe;
+        self.finalized = finalized;
+    }
+
+    /// Hashes of the branch that ends in `newest`.
+    pub fn recent_hashes(&self, newest: &ExecutedBlock) -> RecentHashes {
+        let mut hashes = vec![newest.hash()];
+        let mut parent = newest.parent_hash();
+        while hashes.len() < BLOCKHASH_DEPTH
+            && let Some(block) = self.blocks.get(&parent)
+        {
+            hashes.push(parent);
+            parent = block.parent_hash();
+        }
+        RecentHashes { newest: newest.number(), hashes }
+    }
+
+    /// Drops old branches and old states, half a window at a time so that the walk is rare.
+    fn prune(&mut self) {
+        let keep_from = self.head.number().saturating_sub(KEPT_BRANCHES);
+        if keep_from < self.pruned_below + KEPT_BRANCHES / 2 {
+            return;
+        }
+        self.pruned_below = keep_from;
+        let canonical: HashSet<B256> = self.canonical.values().copied().collect();
+        self.blocks.retain(|hash, block| block.number() >= keep_from || canonical.contains(hash));
+        for block in self.blocks.values_mut().filter(|block| block.number() < keep_from) {
+            let mut stateless = ExecutedBlock::clone(block);
+            stateless.state = Default::default();
+            *block = Arc::new(stateless);
+        }
+    }
+}
