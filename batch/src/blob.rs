@@ -41,14 +41,16 @@ pub enum BlobError {
     Padding(usize),
 }
 
-/// Packs up to [`BLOB_CAPACITY`] bytes into a blob; the rest of the blob is zero.
+/// Packs up to [`BLOB_CAPACITY`] bytes into `blob`, whatever was in it before; the rest of it becomes zero.
+///
+/// In place, because a blob is too large for the stack of a worker thread when it passes through a few hands.
 ///
 /// The stream (version, length, payload) is cut into rounds of 127 bytes. Each round fills four field elements with
 /// 31 bytes each, and the three bytes between them go, six bits at a time, into the elements' first bytes.
 ///
 /// # Errors
 /// [`BlobError::PayloadTooLong`].
-pub fn pack_blob(payload: &[u8]) -> Result<Blob, BlobError> {
+pub fn pack_blob(payload: &[u8], blob: &mut Blob) -> Result<(), BlobError> {
     let too_long = BlobError::PayloadTooLong(payload.len());
     if payload.len() > BLOB_CAPACITY {
         return Err(too_long);
@@ -62,11 +64,12 @@ pub fn pack_blob(payload: &[u8]) -> Result<Blob, BlobError> {
     stream[PREFIX..PREFIX + payload.len()].copy_from_slice(payload);
 
     let used = (PREFIX + payload.len()).div_ceil(ROUND_DATA);
-    let mut blob = Blob::ZERO;
-    for (out, data) in blob.chunks_exact_mut(ROUND_BLOB).zip(stream.chunks_exact(ROUND_DATA)).take(used) {
+    let (head, tail) = blob.split_at_mut(used * ROUND_BLOB);
+    for (out, data) in head.chunks_exact_mut(ROUND_BLOB).zip(stream.chunks_exact(ROUND_DATA)) {
         pack_round(data, out);
     }
-    Ok(blob)
+    tail.fill(0);
+    Ok(())
 }
 
 /// Reads the payload back out of a blob.
@@ -122,6 +125,12 @@ fn unpack_round(packed: &[u8], data: &mut [u8]) {
 mod tests {
     use super::*;
 
+    fn pack(payload: &[u8]) -> Box<Blob> {
+        let mut blob = Box::new(Blob::repeat_byte(0xff));
+        pack_blob(payload, &mut blob).unwrap();
+        blob
+    }
+
     #[test]
     fn capacity_is_the_specification_s() {
         assert_eq!(BLOB_CAPACITY, 130_044);
@@ -130,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_first_element_holds_version_and_length() {
-        let blob = pack_blob(&[0xff; 27]).unwrap();
+        let blob = pack(&[0xff; 27]);
         assert_eq!(blob[..5], [0, 0, 0, 0, 27]);
         assert_eq!(blob[5..32], [0xff; 27]);
         assert!(blob[32..].iter().all(|byte| *byte == 0));
@@ -140,10 +149,10 @@ mod tests {
     fn the_bytes_between_elements_are_spread_over_the_high_bytes() {
         let mut payload = [0u8; 127 - PREFIX];
         (payload[27], payload[59], payload[91]) = (0xff, 0xff, 0xff);
-        let blob = pack_blob(&payload).unwrap();
+        let blob = pack(&payload);
         assert_eq!((blob[0], blob[32], blob[64], blob[96]), (0x3f, 0x3f, 0x3f, 0x3f));
         payload[59] = 0;
-        let blob = pack_blob(&payload).unwrap();
+        let blob = pack(&payload);
         assert_eq!((blob[0], blob[32], blob[64], blob[96]), (0x3f, 0x30, 0x3f, 0x30));
     }
 
@@ -151,20 +160,21 @@ mod tests {
     fn lengths_at_every_edge_round_trip() {
         for length in [0, 1, 26, 27, 28, 122, 123, 124, 250, BLOB_CAPACITY - 1, BLOB_CAPACITY] {
             let payload: Vec<u8> = (0..length).map(|i| (i % 251) as u8 | 1).collect();
-            assert_eq!(unpack_blob(&pack_blob(&payload).unwrap()).unwrap()[..], payload, "{length}");
+            assert_eq!(unpack_blob(&pack(&payload)).unwrap()[..], payload, "{length}");
         }
     }
 
     #[test]
     fn one_byte_too_many_is_refused() {
-        assert_eq!(pack_blob(&vec![1; BLOB_CAPACITY + 1]), Err(BlobError::PayloadTooLong(BLOB_CAPACITY + 1)));
+        let mut blob = Box::new(Blob::ZERO);
+        assert_eq!(pack_blob(&[1; BLOB_CAPACITY + 1], &mut blob), Err(BlobError::PayloadTooLong(BLOB_CAPACITY + 1)));
     }
 
     #[test]
     fn a_malformed_blob_names_its_fault() {
-        let good = pack_blob(b"payload").unwrap();
+        let good = pack(b"payload");
         let with = |index: usize, value: u8| {
-            let mut blob = good;
+            let mut blob = good.clone();
             blob[index] = value;
             unpack_blob(&blob)
         };

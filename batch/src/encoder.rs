@@ -140,12 +140,11 @@ fn check_follows(parent: &L2Block, child: &L2Block) -> Result<(), EncodeError> {
 /// Cuts the channel into frames, each of which fills its blob but the last.
 fn pack_channel(id: ChannelId, channel: &Bytes) -> Result<Vec<Blob>, BlobError> {
     let count = channel.len().div_ceil(FRAME_CAPACITY);
-    (0u16..)
-        .zip(0..count)
-        .map(|(number, index)| {
-            let start = index * FRAME_CAPACITY;
-            let data = channel.slice(start..channel.len().min(start + FRAME_CAPACITY));
-            pack_blob(&Frame { id, number, data, is_last: index + 1 == count }.to_blob_data())
-        })
-        .collect()
+    let mut blobs = vec![Blob::ZERO; count];
+    for ((number, index), blob) in (0u16..).zip(0..count).zip(&mut blobs) {
+        let start = index * FRAME_CAPACITY;
+        let data = channel.slice(start..channel.len().min(start + FRAME_CAPACITY));
+        pack_blob(&Frame { id, number, data, is_last: index + 1 == count }.to_blob_data(), blob)?;
+    }
+    Ok(blobs)
 }

@@ -48,7 +48,9 @@ impl Kzg {
         let parts = (0..blobs.len())
             .into_par_iter()
             .map(|index| {
-                BlobTransactionSidecarEip7594::try_from_blobs_with_settings(vec![blobs[index]], self.settings)
+                // A slice, not the blob: 128 KiB by value don't belong on a worker's stack.
+                let blob = blobs[index..=index].to_vec();
+                BlobTransactionSidecarEip7594::try_from_blobs_with_settings(blob, self.settings)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let (mut commitments, mut cell_proofs) = (Vec::with_capacity(parts.len()), Vec::new());
