@@ -1,1 +1,14 @@
+//! An embedded L1 and L2 for Baton's demo and end-to-end tests.
 
+pub mod audit;
+mod configuration;
+pub mod deployment;
+pub mod driver;
+pub mod l1;
+mod ports;
+pub mod process;
+pub mod stack;
+pub mod story;
+pub mod timeline;
+pub mod toolchain;
+pub mod traffic;

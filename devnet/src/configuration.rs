@@ -1,0 +1,96 @@
+//! Configuration files of the programs that the devnet starts.
+
+use alloy::{
+    primitives::{Address, hex},
+    signers::local::PrivateKeySigner,
+};
+use baton_protocol::SlotClock;
+use eyre::Result;
+use std::path::{Path, PathBuf};
+use toml::Table;
+
+/// A portal.
+pub(crate) struct PortalConfig {
+    /// Port of the Engine API.
+    pub(crate) listen: u16,
+    /// Port of health, metrics and decisions.
+    pub(crate) admin: u16,
+    /// The secret for op-node and all engines.
+    pub(crate) jwt_file: PathBuf,
+    /// The operator's engine.
+    pub(crate) fallback_url: String,
+    /// The L1.
+    pub(crate) l1_url: String,
+    /// The registry.
+    pub(crate) registry: Address,
+    /// The deployment's times.
+    pub(crate) clock: SlotClock,
+}
+
+/// A gateway's keeper, or the operator's.
+pub(crate) struct KeeperConfig {
+    /// For file names.
+    pub(crate) name: String,
+    /// The gateway's id; none for the operator.
+    pub(crate) gateway: Option<u16>,
+    /// Sends settlements; none for the operator.
+    pub(crate) settler: Option<PrivateKeySigner>,
+    /// Signs soft blocks.
+    pub(crate) sequencer: PrivateKeySigner,
+    /// The L1.
+    pub(crate) l1_url: String,
+    /// The keeper's own execution engine.
+    pub(crate) l2_url: String,
+    /// The registry.
+    pub(crate) registry: Address,
+    /// The inbox.
+    pub(crate) inbox: Address,
+    /// Port of the feed.
+    pub(crate) feed: u16,
+    /// Port of health, metrics and status.
+    pub(crate) admin: u16,
+    /// The operator's feed.
+    pub(crate) operator_feed: String,
+}
+
+impl PortalConfig {
+    /// Writes the file and returns its path.
+    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
+        let clock = &self.clock;
+        let table = Table::new();
+        let _ = (clock, local(self.listen));
+        write(folder, "portal", &table)
+    }
+}
+
+impl KeeperConfig {
+    /// Writes the file with its key files and returns its path.
+    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
+        let table = Table::new();
+        key_file(folder, &self.name, &self.sequencer)?;
+        write(folder, &self.name, &table)
+    }
+}
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+fn text(path: &Path) -> Result<String> {
+    Ok(path.to_str().ok_or_else(|| eyre::eyre!("{} isn't UTF-8", path.display()))?.to_owned())
+}
+
+fn write(folder: &Path, name: &str, table: &Table) -> Result<PathBuf> {
+    let path = folder.join(format!("{name}.toml"));
+    std::fs::write(&path, toml::to_string(table)?)?;
+    Ok(path)
+}
+
+/// A key file that only its owner can read.
+fn key_file(folder: &Path, name: &str, key: &PrivateKeySigner) -> Result<String> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let path = folder.join(format!("{name}.key"));
+    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+    writeln!(file, "{}", hex::encode(key.to_bytes()))?;
+    text(&path)
+}

@@ -1,0 +1,417 @@
+//! The whole devnet: L1, contracts, three engines, portal, keepers, driver and traffic.
+
+use crate::{
+    configuration::{KeeperConfig, PortalConfig},
+    deployment::{Deployment, DeploymentParameters, NewGateway, Scripts, ether},
+    driver::{Driver, DriverConfig, EngineClient},
+    l1::{L1Node, SlotTicker, TickerConfig},
+    ports::free_ports,
+    process::Process,
+    toolchain::Toolchain,
+    traffic::Traffic,
+};
+use alloy::{
+    primitives::{Address, U256},
+    providers::{DynProvider, ProviderBuilder, Provider},
+    network::EthereumWallet,
+    signers::local::PrivateKeySigner,
+};
+use baton_devnet_engine::{Engine, Fork, GenesisConfig, JwtSecret, ServeConfig, ServerHandle, devnet_genesis, serve};
+use baton_protocol::{Link, SLOTS_PER_EPOCH, SlotClock};
+use eyre::{Context, Result, ensure};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// The L2's chain id.
+const L2_CHAIN_ID: u64 = 90_210;
+/// Gas limit of L2 blocks.
+const GAS_LIMIT: u64 = 30_000_000;
+/// How long deployment and start-up may take before the L2 chain begins, seconds.
+const START_UP: u64 = 14;
+
+/// What a devnet is like.
+#[derive(Clone, Copy, Debug)]
+pub struct StackConfig {
+    /// Seconds in an L1 slot, from 1 to 3.
+    pub slot_length: u64,
+    /// Seconds between L2 blocks.
+    pub l2_block_time: u64,
+    /// Slots of a turn.
+    pub turn: u64,
+    /// Slots until bounties can be collected.
+    pub evidence_horizon: u64,
+    /// Time between two transactions of the user.
+    pub traffic_pause: Duration,
+}
+
+impl Default for StackConfig {
+    fn default() -> Self {
+        Self {
+            slot_length: 2,
+            l2_block_time: 1,
+            turn: 8,
+            evidence_horizon: 20,
+            traffic_pause: Duration::from_millis(400),
+        }
+    }
+}
+
+/// One execution engine and where it is served.
+pub struct ServedEngine {
+    /// Its chain.
+    pub engine: Arc<Engine>,
+    /// Its ports.
+    pub server: ServerHandle,
+}
+
+/// A gateway's keeper and its accounts.
+pub struct GatewayNode {
+    /// `A`, `B`.
+    pub name: &'static str,
+    /// Its id in the registry.
+    pub id: u16,
+    /// Its owner's account.
+    pub owner: PrivateKeySigner,
+    /// Its execution engine.
+    pub engine: ServedEngine,
+    /// Its keeper.
+    pub keeper: Process,
+    /// The keeper's admin URL.
+    pub admin_url: String,
+    /// The keeper's feed URL.
+    pub feed_url: String,
+}
+
+/// A running devnet. Dropping it ends every process.
+pub struct Stack {
+    /// The L1.
+    pub l1: L1Node,
+    /// Its slots.
+    pub ticker: SlotTicker,
+    /// The times.
+    pub clock: SlotClock,
+    /// What was deployed with which parameters.
+    pub parameters: DeploymentParameters,
+    /// Where the contracts are.
+    pub deployment: Deployment,
+    /// The operator's engine.
+    pub fallback: ServedEngine,
+    /// Gateways A and B.
+    pub gateways: [GatewayNode; 2],
+    /// The operator's keeper, which signs what its owner doesn't.
+    pub operator: Process,
+    /// The portal.
+    pub portal: Process,
+    /// The portal's Engine API.
+    pub portal_url: String,
+    /// The portal's admin URL.
+    pub portal_admin_url: String,
+    /// Op-node's part.
+    pub driver: Driver,
+    /// The user.
+    pub traffic: Traffic,
+    /// Where logs and data are.
+    pub folder: TempDir,
+    jwt: JwtSecret,
+    shutdown: CancellationToken,
+}
+
+impl Stack {
+    /// Starts everything. `say` is told what happens meanwhile.
+    pub async fn start(config: StackConfig, mut say: impl FnMut(&str)) -> Result<Self> {
+        let toolchain = Toolchain::find()?;
+        let (keeper_program, portal_program) = (toolchain.built("keeper")?, toolchain.built("portal")?);
+        let shutdown = CancellationToken::new();
+        let folder = tempfile::Builder::new().prefix("baton-devnet-").tempdir()?;
+        let logs = folder.path().join("logs");
+        std::fs::create_dir_all(&logs)?;
+
+        // Epoch 0 lies two epochs back: what registers there is scheduled from epoch 2 on, which is when the L2 chain begins.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let l2_genesis_time = now + START_UP;
+        let delay = 2;
+        let l1_genesis_time = l2_genesis_time - (2 * SLOTS_PER_EPOCH - delay) * config.slot_length;
+        let ticks = TickerConfig { genesis_time: l1_genesis_time, slot_length: config.slot_length };
+        let clock = SlotClock {
+            l1_genesis_time,
+            slot_length: config.slot_length,
+            l2_genesis_time,
+            l2_block_time: config.l2_block_time,
+            settlement_delay: delay,
+        };
+        clock.validate()?;
+
+        say("starting anvil and three L2 execution engines");
+        let l1 = L1Node::start(&toolchain, l1_genesis_time).await?;
+        let accounts = Accounts::new(&l1)?;
+        let genesis = devnet_genesis(
+            L2_CHAIN_ID,
+            Fork::Isthmus,
+            l2_genesis_time,
+            [accounts.user.address()],
+            ether("1000"),
+        );
+        let secret = PrivateKeySigner::random().to_bytes();
+        let jwt = JwtSecret::new(secret.0);
+        let jwt_file = folder.path().join("jwt.hex");
+        std::fs::write(&jwt_file, secret.to_string())?;
+        let fallback = served(&genesis, jwt.clone()).await?;
+        let engines = [served(&genesis, jwt.clone()).await?, served(&genesis, jwt.clone()).await?];
+
+        // Keepers name one another before any of them runs, so their ports are chosen here.
+        let ports = free_ports::<8>()?;
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let feeds = [url(ports[0]), url(ports[1])];
+        let operator_feed = url(ports[2]);
+
+        say("deploying the contracts and registering gateways A and B with script/");
+        let genesis_link = Link::default().then(fallback.engine.head().hash());
+        let parameters = parameters(&config, &clock, genesis_link, &accounts);
+        let scripts_folder = toolchain.root().join("deployments").join(format!("devnet-{}", std::process::id()));
+        std::fs::create_dir_all(&scripts_folder)?;
+        let scripts = Scripts { toolchain: &toolchain, rpc_url: &l1.url(), folder: scripts_folder.clone() };
+        let gateways: [NewGateway; 2] = std::array::from_fn(|i| NewGateway {
+            owner: accounts.owners[i].clone(),
+            settler: accounts.settlers[i].address(),
+            sequencer_key: accounts.sequencers[i].address(),
+            penalty: parameters.penalty_threshold,
+            refund: parameters.refund_threshold,
+            endpoint: engines[i].server.engine_url(),
+            feed: feeds[i].clone(),
+        });
+        let deployment = SlotTicker::fast_forward(l1.provider(), ticks, async {
+            let deployment = scripts.deploy(&parameters, &accounts.deployer).await?;
+            for gateway in &gateways {
+                scripts.register(deployment.registry, gateway).await?;
+            }
+            Ok(deployment)
+        })
+        .await;
+        std::fs::remove_dir_all(&scripts_folder).wrap_err("the scripts' folder can't be removed")?;
+        let deployment = deployment?;
+        let l1_start = l1.provider().get_block_number().await?;
+        let ticker = SlotTicker::start(l1.provider().clone(), ticks, shutdown.clone());
+
+        say("starting portal, keepers and the operator's signer");
+        let portal_config = PortalConfig {
+            listen: ports[3],
+            admin: ports[4],
+            jwt_file: jwt_file.clone(),
+            fallback_url: fallback.server.engine_url(),
+            l1_url: l1.url(),
+            registry: deployment.registry,
+            clock,
+        };
+        let portal_file = portal_config.write(folder.path())?;
+        let portal = Process::start("portal", &portal_program, ["run".into(), "--config".into(), portal_file], &logs)?;
+        let keeper = |name: &str, keys: Option<(u16, &PrivateKeySigner)>, sequencer: &PrivateKeySigner, l2: &ServedEngine, feed: u16, admin: u16| {
+            let config = KeeperConfig {
+                name: name.to_owned(),
+                gateway: keys.map(|(id, _)| id),
+                settler: keys.map(|(_, settler)| settler.clone()),
+                sequencer: sequencer.clone(),
+                l1_url: l1.url(),
+                l2_url: l2.server.rpc_url(),
+                registry: deployment.registry,
+                inbox: deployment.inbox,
+                feed,
+                admin,
+                operator_feed: operator_feed.clone(),
+            };
+            let file = config.write(folder.path())?;
+            Process::start(name, &keeper_program, [PathBuf::from("run"), "--config".into(), file], &logs)
+        };
+        let operator = keeper("operator", None, &accounts.fallback, &fallback, ports[2], ports[5])?;
+        let keepers = [
+            keeper("keeper-a", Some((1, &accounts.settlers[0])), &accounts.sequencers[0], &engines[0], ports[0], ports[6])?,
+            keeper("keeper-b", Some((2, &accounts.settlers[1])), &accounts.sequencers[1], &engines[1], ports[1], ports[7])?,
+        ];
+        let [engine_a, engine_b] = engines;
+        let [keeper_a, keeper_b] = keepers;
+        let [owner_a, owner_b] = accounts.owners.clone();
+        let [feed_a, feed_b] = feeds;
+        let node = |name, id, owner, engine, keeper, admin, feed_url| GatewayNode {
+            name,
+            id,
+            owner,
+            engine,
+            keeper,
+            admin_url: url(admin),
+            feed_url,
+        };
+        let gateways = [
+            node("A", 1, owner_a, engine_a, keeper_a, ports[6], feed_a),
+            node("B", 2, owner_b, engine_b, keeper_b, ports[7], feed_b),
+        ];
+        let portal_url = url(ports[3]);
+        let portal_admin_url = url(ports[4]);
+        for (what, admin) in [
+            ("portal", &portal_admin_url),
+            ("operator", &url(ports[5])),
+            ("keeper A", &gateways[0].admin_url),
+            ("keeper B", &gateways[1].admin_url),
+        ] {
+            ready(admin).await.wrap_err_with(|| {
+                let log = |process: &Process| format!("--- {}\n{}", process.name(), process.tail(15));
+                format!(
+                    "{what} didn't become ready\n{}\n{}\n{}\n{}",
+                    log(&portal),
+                    log(&operator),
+                    log(&gateways[0].keeper),
+                    log(&gateways[1].keeper)
+                )
+            })?;
+        }
+
+        say("starting op-node's part and a user who sends transactions");
+        let driver_config = DriverConfig {
+            engine_url: portal_url.clone(),
+            jwt: jwt.clone(),
+            clock,
+            l1_start,
+            batcher: parameters.batcher,
+            gas_limit: GAS_LIMIT,
+        };
+        let driver = Driver::start(driver_config, l1.provider().clone(), shutdown.clone()).await?;
+        let wallet = EngineClient::new(portal_url.clone(), jwt.clone());
+        let traffic = Traffic::start(wallet, accounts.user, L2_CHAIN_ID, config.traffic_pause, shutdown.clone());
+
+        Ok(Self {
+            l1,
+            ticker,
+            clock,
+            parameters,
+            deployment,
+            fallback,
+            gateways,
+            operator,
+            portal,
+            portal_url,
+            portal_admin_url,
+            driver,
+            traffic,
+            folder,
+            jwt,
+            shutdown,
+        })
+    }
+
+    /// A client of the portal, as op-node has one.
+    pub fn portal_client(&self) -> EngineClient {
+        EngineClient::new(self.portal_url.clone(), self.jwt.clone())
+    }
+
+    /// An L1 provider that signs with an account's key.
+    pub fn wallet(&self, account: &PrivateKeySigner) -> DynProvider {
+        let wallet = EthereumWallet::from(account.clone());
+        // The URL was parsed once already.
+        ProviderBuilder::new().wallet(wallet).connect_provider(self.l1.provider().clone()).erased()
+    }
+
+    /// Fails if a part has ended by itself; `dead` are those that were killed on purpose.
+    pub async fn check(&mut self, dead: &[&str]) -> Result<()> {
+        ensure!(self.ticker.is_running(), "the L1 has stopped");
+        self.driver.check().await.wrap_err_with(|| format!("portal:\n{}", self.portal.tail(15)))?;
+        let [a, b] = &mut self.gateways;
+        for process in [&mut self.portal, &mut self.operator, &mut a.keeper, &mut b.keeper] {
+            if !dead.contains(&process.name()) {
+                process.check()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends everything in order: first who sends, then who answers.
+    pub async fn stop(mut self) -> Result<()> {
+        self.shutdown.cancel();
+        let [mut a, mut b] = self.gateways;
+        for process in [&mut a.keeper, &mut b.keeper, &mut self.operator, &mut self.portal] {
+            process.stop().await?;
+        }
+        a.engine.server.shutdown().await;
+        b.engine.server.shutdown().await;
+        self.fallback.server.shutdown().await;
+        Ok(())
+    }
+}
+
+/// Who is who on the devnet: anvil's funded accounts for those who send to L1, fresh keys for those who only sign.
+struct Accounts {
+    deployer: PrivateKeySigner,
+    owners: [PrivateKeySigner; 2],
+    settlers: [PrivateKeySigner; 2],
+    sequencers: [PrivateKeySigner; 2],
+    fallback: PrivateKeySigner,
+    user: PrivateKeySigner,
+}
+
+impl Accounts {
+    fn new(l1: &L1Node) -> Result<Self> {
+        let mut funded = l1.keys();
+        let mut next = || funded.next().ok_or_else(|| eyre::eyre!("anvil has too few accounts"));
+        Ok(Self {
+            deployer: next()?,
+            owners: [next()?, next()?],
+            settlers: [next()?, next()?],
+            sequencers: [PrivateKeySigner::random(), PrivateKeySigner::random()],
+            fallback: PrivateKeySigner::random(),
+            user: PrivateKeySigner::random(),
+        })
+    }
+}
+
+fn parameters(config: &StackConfig, clock: &SlotClock, genesis_link: Link, accounts: &Accounts) -> DeploymentParameters {
+    let (block_price, large_fault) = (ether("0.01"), ether("1"));
+    // Rule [C3]: three epochs of blocks and one large fault.
+    let exposure = U256::from(3 * SLOTS_PER_EPOCH * clock.blocks_per_slot()) * block_price;
+    DeploymentParameters {
+        l1_genesis_time: clock.l1_genesis_time,
+        slot_length: clock.slot_length,
+        l2_genesis_time: clock.l2_genesis_time,
+        l2_block_time: clock.l2_block_time,
+        genesis_link: genesis_link.0,
+        settlement_delay: clock.settlement_delay,
+        turn: config.turn,
+        min_chances: 3,
+        silence: 64,
+        evidence_horizon: config.evidence_horizon,
+        exit_delay: config.evidence_horizon + 1,
+        registration_fee: ether("0.1"),
+        penalty_threshold: exposure + large_fault,
+        refund_threshold: ether("0.5"),
+        large_fault,
+        block_price,
+        share_bps: U256::from(5_000),
+        operator: accounts.deployer.address(),
+        fallback_key: accounts.fallback.address(),
+        batcher: accounts.settlers[0].address(),
+        system_config: Address::ZERO,
+        unsafe_block_signer: accounts.deployer.address(),
+        timelock: accounts.deployer.address(),
+    }
+}
+
+async fn served(genesis: &GenesisConfig, jwt: JwtSecret) -> Result<ServedEngine> {
+    let engine = Arc::new(Engine::new(genesis)?);
+    let server = serve(engine.clone(), ServeConfig::ephemeral(jwt)).await?;
+    Ok(ServedEngine { engine, server })
+}
+
+/// Waits for `/readyz`.
+async fn ready(admin_url: &str) -> Result<()> {
+    let url = format!("{admin_url}/readyz");
+    let wait = async {
+        loop {
+            match reqwest::get(&url).await {
+                Ok(answer) if answer.status().is_success() => return,
+                _ => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait).await.wrap_err_with(|| format!("{url} isn't 200 after a minute"))
+}

@@ -1,0 +1,190 @@
+//! The dropped baton: A and B take turns, A's keeper is killed with soft blocks out, B re-creates them and is paid.
+//!
+//! The story acts on what it sees on the chain and never on a stopwatch. `make demo` shows it, the end-to-end test runs it.
+
+mod summary;
+mod watch;
+
+pub use summary::Summary;
+pub use watch::{Event, Observation};
+
+use crate::stack::Stack;
+use alloy::primitives::{Address, U256};
+use alloy::signers::local::PrivateKeySigner;
+use baton_bindings::{IRegistry, Outcome, RunKind};
+use eyre::{Result, WrapErr, bail, ensure, eyre};
+use std::{collections::BTreeSet, time::Duration};
+use watch::Watcher;
+
+/// How often the L1 is looked at.
+const POLL: Duration = Duration::from_millis(100);
+/// L1 slots after which a chapter that hasn't ended never will.
+const PATIENCE: u64 = 80;
+/// The keeper that dies.
+const VICTIM: &str = "keeper-a";
+
+/// What an audience is told.
+pub enum Scene<'a> {
+    /// A chapter begins, or something of note is done.
+    Headline(&'a str),
+    /// A slot went by.
+    Slot(&'a Observation),
+}
+
+/// Tells the story on a fresh devnet and audits what it leaves.
+pub async fn tell(stack: &mut Stack, mut tell: impl FnMut(Scene<'_>)) -> Result<Summary> {
+    let mut teller = Teller { watcher: Watcher::new(stack).await?, dead: Vec::new(), tell: &mut tell };
+    teller.take_turns(stack).await?;
+    let unsettled = teller.drop_the_baton(stack).await?;
+    let recreated = teller.pick_it_up(stack, unsettled).await?;
+    let payee = teller.get_paid(stack).await?;
+    (teller.tell)(Scene::Headline("every wei, every block, every blob: the audit"));
+    summary::audit(stack, recreated, payee).await
+}
+
+struct Teller<'a> {
+    watcher: Watcher,
+    dead: Vec<&'static str>,
+    tell: &'a mut dyn FnMut(Scene<'_>),
+}
+
+impl Teller<'_> {
+    /// Watches until `done` says something, slot by slot.
+    async fn watch<T>(
+        &mut self,
+        stack: &mut Stack,
+        what: &str,
+        mut done: impl AsyncFnMut(&mut Stack, &Observation) -> Result<Option<T>>,
+    ) -> Result<T> {
+        let mut slots = 0;
+        loop {
+            stack.check(&self.dead).await?;
+            let Some(observation) = self.watcher.next(stack).await? else {
+                tokio::time::sleep(POLL).await;
+                continue;
+            };
+            (self.tell)(Scene::Slot(&observation));
+            if let Some(result) = done(stack, &observation).await? {
+                return Ok(result);
+            }
+            slots += 1;
+            if slots > PATIENCE {
+                bail!("{what} hasn't happened in {PATIENCE} slots\n{}", logs(stack));
+            }
+        }
+    }
+
+    /// Both gateways settle their own blocks, in their own windows.
+    async fn take_turns(&mut self, stack: &mut Stack) -> Result<()> {
+        (self.tell)(Scene::Headline("A and B take turns: each settles its own blocks in its own slots"));
+        let mut settled = BTreeSet::new();
+        self.watch(stack, "a settlement of each gateway", async |_, observation| {
+            for event in &observation.events {
+                match event {
+                    Event::Settled { gateway, outcomes, .. } => {
+                        let own = outcomes.iter().all(|outcome| outcome.kind == RunKind::Own);
+                        ensure!(own, "a settlement of {gateway} holds other than own blocks: {outcomes:?}");
+                        settled.insert(*gateway);
+                    }
+                    Event::Charged { gateway, paid } => bail!("gateway {gateway} was charged {paid} wei for nothing"),
+                    _ => {}
+                }
+            }
+            Ok((settled.len() == 2).then_some(()))
+        })
+        .await
+    }
+
+    /// A's keeper dies in the middle of its window, with soft blocks out that aren't settled. Returns their numbers.
+    async fn drop_the_baton(&mut self, stack: &mut Stack) -> Result<Vec<u64>> {
+        let (victim, feed) = (stack.gateways[0].id, stack.gateways[0].feed_url.clone());
+        let unsettled = self
+            .watch(stack, "a moment with unsettled soft blocks of A", async |_, observation| {
+                let window = observation.window;
+                // Far enough in for A to have signed, and early enough for the blocks to be liable: not the last slots.
+                let liable = window.gateway == victim
+                    && observation.slot >= window.first + 3
+                    && observation.slot + 4 <= window.end;
+                if !liable {
+                    return Ok(None);
+                }
+                let signed = soft_blocks(&feed, observation.settled + 1).await?;
+                Ok((signed.len() >= 2).then_some(signed))
+            })
+            .await?;
+        stack.gateways[0].keeper.kill().await?;
+        self.dead.push(VICTIM);
+        let (first, last) = (unsettled.first().copied().unwrap_or(0), unsettled.last().copied().unwrap_or(0));
+        (self.tell)(Scene::Headline(&format!(
+            "kill -9 of A's keeper: its soft blocks {first} to {last} are out, signed and unsettled"
+        )));
+        Ok(unsettled)
+    }
+
+    /// B re-creates A's run from A's own signature, and A is charged.
+    async fn pick_it_up(&mut self, stack: &mut Stack, unsettled: Vec<u64>) -> Result<Vec<Outcome>> {
+        let [a, b] = [stack.gateways[0].id, stack.gateways[1].id];
+        let mut last_signed = unsettled.last().copied().ok_or_else(|| eyre!("nothing was unsettled"))?;
+        let mut outcomes = Vec::new();
+        let mut ineligible = false;
+        self.watch(stack, "the re-creation of A's run", async |_, observation| {
+            for event in &observation.events {
+                match event {
+                    // A's last settlement may have been on its way when it died.
+                    Event::Settled { gateway, last, .. } if *gateway == a => last_signed = last_signed.max(*last),
+                    Event::Settled { gateway, outcomes: found, .. } if *gateway == b => outcomes.extend_from_slice(found),
+                    Event::Ineligible { gateway, .. } => ineligible |= *gateway == a,
+                    _ => {}
+                }
+            }
+            let paid = outcomes.iter().any(|outcome| {
+                outcome.kind == RunKind::Recreated && outcome.owner == a && outcome.signed && outcome.bounty > 0
+            });
+            Ok((paid && ineligible && observation.settled >= last_signed).then_some(()))
+        })
+        .await?;
+        let charged: u32 = outcomes.iter().map(|outcome| outcome.charged).sum();
+        (self.tell)(Scene::Headline(&format!(
+            "B picked up the baton: {charged} blocks of A charged, A has lost its eligibility; \
+             B's share is due after the evidence horizon"
+        )));
+        Ok(outcomes)
+    }
+
+    /// After the evidence horizon B's keeper collects, and B's owner pulls its credit. Returns where to and how much.
+    async fn get_paid(&mut self, stack: &mut Stack) -> Result<(Address, U256)> {
+        let owner = stack.gateways[1].owner.clone();
+        self.watch(stack, "the payment of B's share", async |_, observation| {
+            let paid = |event: &Event| matches!(event, Event::BountyPaid { to, .. } if *to == owner.address());
+            Ok(observation.events.iter().any(paid).then_some(()))
+        })
+        .await?;
+        let registry = IRegistry::new(stack.deployment.registry, stack.wallet(&owner));
+        let credit = registry.creditOf(owner.address()).call().await?;
+        let payee = PrivateKeySigner::random().address();
+        let pending = registry.withdrawCredit(payee).send().await.wrap_err("B's owner can't pull its credit")?;
+        let hash = *pending.tx_hash();
+        self.watch(stack, "the withdrawal of B's credit", async |_, observation| {
+            let pulled = |event: &Event| matches!(event, Event::CreditWithdrawn { to, .. } if *to == payee);
+            Ok(observation.events.iter().any(pulled).then_some(()))
+        })
+        .await
+        .wrap_err_with(|| format!("transaction {hash}"))?;
+        (self.tell)(Scene::Headline("B's owner has pulled its credit"));
+        Ok((payee, credit))
+    }
+}
+
+/// The numbers of the signed soft blocks that a feed has from `from` on.
+async fn soft_blocks(feed_url: &str, from: u64) -> Result<Vec<u64>> {
+    let call = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": "baton_softBlocks", "params": [from, 128] });
+    let answer: serde_json::Value = reqwest::Client::new().post(feed_url).json(&call).send().await?.json().await?;
+    let items = answer["result"].as_array().ok_or_else(|| eyre!("the feed answered {answer}"))?;
+    let number = |item: &serde_json::Value| item["softBlock"]["number"].as_u64();
+    items.iter().map(|item| number(item).ok_or_else(|| eyre!("the feed's item {item} has no number"))).collect()
+}
+
+fn logs(stack: &Stack) -> String {
+    let processes = [&stack.portal, &stack.operator, &stack.gateways[0].keeper, &stack.gateways[1].keeper];
+    processes.map(|process| format!("--- {}\n{}", process.name(), process.tail(25))).join("\n")
+}

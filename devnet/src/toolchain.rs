@@ -1,0 +1,42 @@
+//! Where the project's programs are.
+
+use eyre::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+
+/// The project's folder and the tools that `npm ci` put there.
+#[derive(Clone, Debug)]
+pub struct Toolchain {
+    root: PathBuf,
+}
+
+impl Toolchain {
+    /// Finds the project's folder: this one, or the nearest above it with a `foundry.toml`.
+    pub fn find() -> Result<Self> {
+        let here = std::env::current_dir().wrap_err("no current folder")?;
+        match here.ancestors().find(|folder| folder.join("foundry.toml").is_file()) {
+            Some(root) => Ok(Self { root: root.to_owned() }),
+            None => bail!("no foundry.toml in this folder or above it: run this inside the project"),
+        }
+    }
+
+    /// The project's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A program of the Node packages (`forge`, `anvil`, `cast`).
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join("node_modules").join(".bin").join(name);
+        match path.canonicalize() {
+            Ok(path) => Ok(path),
+            Err(_) => bail!("{name} isn't installed; `npm ci` in the project's folder installs it"),
+        }
+    }
+
+    /// A program of this workspace, built beside the one that runs now (or, for tests, one folder above).
+    pub fn built(&self, name: &str) -> Result<PathBuf> {
+        let this = std::env::current_exe()?;
+        let found = this.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+        found.ok_or_else(|| eyre::eyre!("{name} isn't built; `cargo build --workspace --bins` builds it"))
+    }
+}
