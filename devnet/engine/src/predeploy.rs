@@ -53,12 +53,12 @@ fn l1_block_code() -> Bytes {
     const SSTORE: u8 = 0x55;
     const STOP: u8 = 0x00;
 
+    /// Where the code goes on after the check of the caller.
+    const ADMITTED: u8 = 31;
+
     let mut code = vec![CALLER, PUSH20];
     code.extend_from_slice(L1_INFO_DEPOSITOR.as_slice());
-    code.extend_from_slice(&[EQ, PUSH1, 0, JUMPI, PUSH1, 0, PUSH1, 0, REVERT, JUMPDEST]);
-    let destination = 1 + 21 + 2;
-    code[destination] = 32;
-    debug_assert_eq!(code[32], JUMPDEST);
+    code.extend_from_slice(&[EQ, PUSH1, ADMITTED, JUMPI, PUSH1, 0, PUSH1, 0, REVERT, JUMPDEST]);
     // (calldata offset, unused low bits of the loaded word, slot)
     for (offset, shift, slot) in [
         (4, 128, 3),   // baseFeeScalar, blobBaseFeeScalar, sequenceNumber
