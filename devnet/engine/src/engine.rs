@@ -180,8 +180,7 @@ impl Engine {
             Some(withdrawals) if !withdrawals.is_empty() => return Err(invalid("withdrawals must be empty")),
             Some(_) => {}
         }
-        let beacon_root =
-            base.parent_beacon_block_root.ok_or_else(|| invalid("parentBeaconBlockRoot is missing"))?;
+        let beacon_root = base.parent_beacon_block_root.ok_or_else(|| invalid("parentBeaconBlockRoot is missing"))?;
         let gas_limit = attributes.gas_limit.ok_or_else(|| invalid("gasLimit is missing"))?;
         let extra_data = self
             .rules
@@ -253,6 +252,10 @@ impl Engine {
             Ok(header) => header,
             Err(error) => return Ok(invalid(None, &error.to_string())),
         };
+        // Since Isthmus the hash says nothing of this list: judge the payload by it, never the hash.
+        if !payload.payload.payload_inner.withdrawals.is_empty() {
+            return Ok(invalid(None, "withdrawals must be empty"));
+        }
         let hash = header.hash_slow();
         if hash != payload.block_hash() {
             let reason = format!("blockHash is {}, the payload's fields hash to {hash}", payload.block_hash());
@@ -306,14 +309,10 @@ impl Engine {
         view: &StateView,
     ) -> Result<ExecutedBlock, Rejection> {
         let invalid = |error: &dyn std::error::Error| Rejection::Invalid(error.to_string());
-        if !payload.payload.payload_inner.withdrawals.is_empty() {
-            return Err(Rejection::Invalid("withdrawals must be empty".into()));
-        }
         check_against_parent(&self.rules, &header, &parent.header).map_err(|error| invalid(&error))?;
         let transactions = payload.transactions().map_err(|error| invalid(&error))?;
-        let block = execute_block(&self.rules, view, header.clone(), transactions, NoCandidates).map_err(|error| {
-            if error.is_invalid() { invalid(&error) } else { Rejection::Internal(error) }
-        })?;
+        let block = execute_block(&self.rules, view, header.clone(), transactions, NoCandidates)
+            .map_err(|error| if error.is_invalid() { invalid(&error) } else { Rejection::Internal(error) })?;
         check_outcome(&header, &block.header).map_err(|error| invalid(&error))?;
         Ok(block)
     }
@@ -332,11 +331,7 @@ impl Engine {
     ///
     /// # Errors
     /// When start or count is zero, or more than 1024 are asked for.
-    pub fn bodies_by_range(
-        &self,
-        start: u64,
-        count: u64,
-    ) -> Result<Vec<Option<ExecutionPayloadBodyV1>>, EngineError> {
+    pub fn bodies_by_range(&self, start: u64, count: u64) -> Result<Vec<Option<ExecutionPayloadBodyV1>>, EngineError> {
         if start == 0 || count == 0 {
             return Err(EngineError::InvalidParams("start and count must be at least 1".into()));
         }
@@ -371,12 +366,7 @@ impl Inner {
     }
 
     /// The zero hash stands for "none yet".
-    fn ancestor_of(
-        &self,
-        head: &ExecutedBlock,
-        hash: B256,
-        field: &'static str,
-    ) -> Result<Option<B256>, EngineError> {
+    fn ancestor_of(&self, head: &ExecutedBlock, hash: B256, field: &'static str) -> Result<Option<B256>, EngineError> {
         if hash.is_zero() {
             return Ok(None);
         }

@@ -66,8 +66,6 @@ pub struct NewPayload {
     pub payload: ExecutionPayloadV3,
     /// Storage root of the message passer; V4 only.
     pub withdrawals_root: Option<B256>,
-    /// Versioned hashes that the consensus layer expects; always empty on the OP Stack.
-    pub versioned_hashes: Vec<B256>,
     /// Root of the parent beacon block (EIP-4788).
     pub parent_beacon_block_root: B256,
     /// EIP-7685 requests, always an empty list; V4 only.

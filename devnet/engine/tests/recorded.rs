@@ -87,17 +87,13 @@ fn hash_of_each_forks_sample_is_recomputed_from_its_fields() {
 
 #[test]
 fn extra_data_of_each_forks_sample_follows_from_its_attributes() {
-    for (name, fork) in [
-        ("granite", Fork::Granite),
-        ("holocene", Fork::Holocene),
-        ("isthmus", Fork::Isthmus),
-        ("jovian", Fork::Jovian),
-    ] {
+    for (name, fork) in
+        [("granite", Fork::Granite), ("holocene", Fork::Holocene), ("isthmus", Fork::Isthmus), ("jovian", Fork::Jovian)]
+    {
         let sample = sample(name);
         let attributes: OpPayloadAttributes = serde_json::from_value(sample["attributes"].clone()).unwrap();
-        let extra_data = ChainRules::new(1, fork, 250, 6)
-            .extra_data(attributes.eip_1559_params, attributes.min_base_fee)
-            .unwrap();
+        let extra_data =
+            ChainRules::new(1, fork, 250, 6).extra_data(attributes.eip_1559_params, attributes.min_base_fee).unwrap();
         let recorded: Bytes =
             serde_json::from_value(sample["envelope"]["executionPayload"]["extraData"].clone()).unwrap();
         assert_eq!(extra_data, recorded, "{name}");
@@ -129,14 +125,9 @@ fn recording_genesis() -> alloy::consensus::Header {
 
 #[test]
 fn every_recorded_request_is_understood() {
-    let engine = Engine::new(&baton_devnet_engine::devnet_genesis(
-        901,
-        Fork::Isthmus,
-        0x6b00_c805,
-        [],
-        Default::default(),
-    ))
-    .unwrap();
+    let engine =
+        Engine::new(&baton_devnet_engine::devnet_genesis(901, Fork::Isthmus, 0x6b00_c805, [], Default::default()))
+            .unwrap();
     let mut calls = 0;
     for call in recording() {
         let method = call["rq"]["method"].as_str().unwrap().to_owned();

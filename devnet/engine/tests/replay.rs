@@ -15,10 +15,8 @@ use baton_devnet_engine::{
 };
 use serde_json::{Value, json};
 
-const FUNDED: [Address; 2] = [
-    address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),
-    address!("0x70997970C51812dc3A010C7d01b50e0d17dc79C8"),
-];
+const FUNDED: [Address; 2] =
+    [address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"), address!("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")];
 
 fn fixture(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
