@@ -1,5 +1,7 @@
 //! What op-reth recorded, executed again: same genesis, same attributes, hence the same blocks to the last bit.
 
+#![allow(clippy::unwrap_used, reason = "functions that tests share are test code too")]
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use alloy::{
