@@ -35,6 +35,8 @@ pub struct Chain {
     finalized: Option<B256>,
     /// Invalid blocks and the last valid ancestor of each.
     invalid: HashMap<B256, B256>,
+    /// How far below the head branches and states are kept.
+    kept: u64,
     pruned_below: u64,
 }
 
@@ -50,6 +52,7 @@ impl Chain {
             safe: None,
             finalized: None,
             invalid: HashMap::new(),
+            kept: KEPT_BRANCHES,
             pruned_below: 0,
         }
     }
@@ -177,8 +180,8 @@ impl Chain {
 
     /// Drops old branches and old states, half a window at a time so that the walk is rare.
     fn prune(&mut self) {
-        let keep_from = self.head.number().saturating_sub(KEPT_BRANCHES);
-        if keep_from < self.pruned_below + KEPT_BRANCHES / 2 {
+        let keep_from = self.head.number().saturating_sub(self.kept);
+        if keep_from < self.pruned_below + self.kept / 2 {
             return;
         }
         self.pruned_below = keep_from;
@@ -257,18 +260,19 @@ mod tests {
     #[test]
     fn memory_is_bounded_by_dropping_old_states_and_old_branches() {
         let (mut chain, genesis) = start();
+        chain.kept = 16;
         let sibling = extend(&mut chain, &genesis, 2);
         let mut head = genesis.clone();
-        for _ in 0..2 * KEPT_BRANCHES {
+        for _ in 0..50 {
             head = extend(&mut chain, &head, 1);
             chain.set_head(&head);
         }
         assert!(chain.block(sibling.hash()).is_none(), "an old branch is gone");
         let old = chain.block_at(1).unwrap();
         assert!(!chain.has_state(old) && old.state.account(Default::default()).is_none());
-        let recent = chain.block_at(head.number() - KEPT_BRANCHES).unwrap();
+        let recent = chain.block_at(head.number() - 16).unwrap();
         assert!(chain.has_state(recent) && recent.state.account(Default::default()).is_some());
         let with_state = chain.blocks.values().filter(|block| block.state.account(Default::default()).is_some());
-        assert!(with_state.count() as u64 <= KEPT_BRANCHES + KEPT_BRANCHES / 2 + 1);
+        assert!(with_state.count() <= 16 + 8 + 1);
     }
 }
