@@ -29,13 +29,7 @@ pub struct ExecutedBlock {
 
 impl ExecutedBlock {
     pub(crate) fn genesis(header: Header, state: WorldState) -> Self {
-        Self {
-            header: header.seal_slow(),
-            transactions: Vec::new(),
-            receipts: Vec::new(),
-            state,
-            fees: U256::ZERO,
-        }
+        Self { header: header.seal_slow(), transactions: Vec::new(), receipts: Vec::new(), state, fees: U256::ZERO }
     }
 
     /// Block hash.

@@ -100,7 +100,7 @@ fn failure(result: &ExecutionResult<OpHaltReason>) -> EngineError {
     match result {
         ExecutionResult::Revert { output, .. } => EngineError::Reverted {
             message: match alloy_sol_types::decode_revert_reason(output) {
-                Some(reason) => format!("execution reverted: {reason}"),
+                Some(reason) => format!("execution reverted: {}", reason.strip_prefix("revert: ").unwrap_or(&reason)),
                 None => "execution reverted".into(),
             },
             output: output.clone(),

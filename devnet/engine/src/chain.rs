@@ -35,6 +35,8 @@ pub struct Chain {
     finalized: Option<B256>,
     /// Invalid blocks and the last valid ancestor of each.
     invalid: HashMap<B256, B256>,
+    /// How far below the head branches and states are kept.
+    kept: u64,
     pruned_below: u64,
 }
 
@@ -50,6 +52,7 @@ impl Chain {
             safe: None,
             finalized: None,
             invalid: HashMap::new(),
+            kept: KEPT_BRANCHES,
             pruned_below: 0,
         }
     }
@@ -177,8 +180,8 @@ impl Chain {
 
     /// Drops old branches and old states, half a window at a time so that the walk is rare.
     fn prune(&mut self) {
-        let keep_from = self.head.number().saturating_sub(KEPT_BRANCHES);
-        if keep_from < self.pruned_below + KEPT_BRANCHES / 2 {
+        let keep_from = self.head.number().saturating_sub(self.kept);
+        if keep_from < self.pruned_below + self.kept / 2 {
             return;
         }
         self.pruned_below = keep_from;
@@ -189,5 +192,87 @@ impl Chain {
             stateless.state = Default::default();
             *block = Arc::new(stateless);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::consensus::Header;
+
+    use super::*;
+    use crate::state::{Account, WorldState};
+
+    /// A block without transactions on `parent`; `salt` tells siblings apart.
+    fn child(parent: &ExecutedBlock, salt: u64) -> Arc<ExecutedBlock> {
+        let mut state = WorldState::default();
+        state.set_account(Default::default(), Account { nonce: 1, ..Default::default() });
+        let header =
+            Header { parent_hash: parent.hash(), number: parent.number() + 1, timestamp: salt, ..Default::default() };
+        Arc::new(ExecutedBlock::genesis(header, state))
+    }
+
+    fn extend(chain: &mut Chain, parent: &Arc<ExecutedBlock>, salt: u64) -> Arc<ExecutedBlock> {
+        let block = child(parent, salt);
+        chain.insert(block.clone());
+        block
+    }
+
+    fn start() -> (Chain, Arc<ExecutedBlock>) {
+        let chain = Chain::new(ExecutedBlock::genesis(Header::default(), WorldState::default()));
+        let genesis = chain.head().clone();
+        (chain, genesis)
+    }
+
+    #[test]
+    fn head_change_names_what_left_and_what_joined_oldest_first() {
+        let (mut chain, genesis) = start();
+        let a1 = extend(&mut chain, &genesis, 1);
+        let a2 = extend(&mut chain, &a1, 1);
+        let b1 = extend(&mut chain, &genesis, 2);
+        let b2 = extend(&mut chain, &b1, 2);
+        let b3 = extend(&mut chain, &b2, 2);
+        let hashes = |blocks: &[Arc<ExecutedBlock>]| blocks.iter().map(|block| block.hash()).collect::<Vec<_>>();
+
+        let change = chain.set_head(&a2);
+        assert_eq!((hashes(&change.removed), hashes(&change.added)), (vec![], vec![a1.hash(), a2.hash()]));
+        let change = chain.set_head(&b3);
+        assert_eq!(hashes(&change.removed), [a1.hash(), a2.hash()]);
+        assert_eq!(hashes(&change.added), [b1.hash(), b2.hash(), b3.hash()]);
+        let change = chain.set_head(&b1);
+        assert_eq!((hashes(&change.removed), change.added.len()), (vec![b2.hash(), b3.hash()], 0));
+        assert_eq!(chain.block_at(2).map(|block| block.hash()), None);
+
+        assert!(chain.is_ancestor(&genesis, &b3) && chain.is_ancestor(&b1, &b3) && chain.is_ancestor(&b3, &b3));
+        assert!(!chain.is_ancestor(&a1, &b3) && !chain.is_ancestor(&b3, &b1) && !chain.is_ancestor(&b2, &a2));
+    }
+
+    #[test]
+    fn recent_hashes_follow_the_branch_not_the_canonical_chain() {
+        let (mut chain, genesis) = start();
+        let a1 = extend(&mut chain, &genesis, 1);
+        let b1 = extend(&mut chain, &genesis, 2);
+        let b2 = extend(&mut chain, &b1, 2);
+        chain.set_head(&a1);
+        let recent = chain.recent_hashes(&b2);
+        assert_eq!((recent.newest, recent.hashes), (2, vec![b2.hash(), b1.hash(), genesis.hash()]));
+    }
+
+    #[test]
+    fn memory_is_bounded_by_dropping_old_states_and_old_branches() {
+        let (mut chain, genesis) = start();
+        chain.kept = 16;
+        let sibling = extend(&mut chain, &genesis, 2);
+        let mut head = genesis.clone();
+        for _ in 0..50 {
+            head = extend(&mut chain, &head, 1);
+            chain.set_head(&head);
+        }
+        assert!(chain.block(sibling.hash()).is_none(), "an old branch is gone");
+        let old = chain.block_at(1).unwrap();
+        assert!(!chain.has_state(old) && old.state.account(Default::default()).is_none());
+        let recent = chain.block_at(head.number() - 16).unwrap();
+        assert!(chain.has_state(recent) && recent.state.account(Default::default()).is_some());
+        let with_state = chain.blocks.values().filter(|block| block.state.account(Default::default()).is_some());
+        assert!(with_state.count() <= 16 + 8 + 1);
     }
 }

@@ -108,11 +108,8 @@ impl GenesisConfig {
     pub fn state(&self) -> WorldState {
         let mut state = WorldState::default();
         for (address, genesis) in &self.alloc {
-            let mut account = Account {
-                nonce: genesis.nonce.unwrap_or_default(),
-                balance: genesis.balance,
-                ..Default::default()
-            };
+            let mut account =
+                Account { nonce: genesis.nonce.unwrap_or_default(), balance: genesis.balance, ..Default::default() };
             if let Some(code) = genesis.code.as_ref().filter(|code| !code.is_empty()) {
                 account.code = Bytecode::new_raw(code.clone());
                 account.code_hash = account.code.hash_slow();

@@ -8,6 +8,7 @@
 //! puts it behind HTTP: one port with JWT for the consensus side (`engine_` and `eth_`), one open port for wallets.
 
 pub mod block;
+mod building;
 pub mod call;
 pub mod chain;
 pub mod engine;

@@ -11,7 +11,7 @@ use alloy::{
         eip2718::{Decodable2718, Eip2718Error},
         eip7685::EMPTY_REQUESTS_HASH,
     },
-    primitives::{B256, Bytes},
+    primitives::{Address, B256, Bytes},
     rpc::types::engine::{BlobsBundleV1, ExecutionPayloadV1, ExecutionPayloadV2, ExecutionPayloadV3},
 };
 use op_alloy::{
@@ -66,8 +66,6 @@ pub struct NewPayload {
     pub payload: ExecutionPayloadV3,
     /// Storage root of the message passer; V4 only.
     pub withdrawals_root: Option<B256>,
-    /// Versioned hashes that the consensus layer expects; always empty on the OP Stack.
-    pub versioned_hashes: Vec<B256>,
     /// Root of the parent beacon block (EIP-4788).
     pub parent_beacon_block_root: B256,
     /// EIP-7685 requests, always an empty list; V4 only.
@@ -104,12 +102,17 @@ impl NewPayload {
         })
     }
 
+    /// The payload's transactions in their EIP-2718 encoding.
+    pub fn encoded_transactions(&self) -> &[Bytes] {
+        &self.payload.payload_inner.payload_inner.transactions
+    }
+
     /// The payload's transactions with their senders.
     ///
     /// # Errors
     /// When one doesn't decode, isn't signed rightly or is of an unknown type.
     pub fn transactions(&self) -> Result<Vec<Recovered<OpTxEnvelope>>, PayloadError> {
-        decode_transactions(&self.payload.payload_inner.payload_inner.transactions)
+        decode_transactions(self.encoded_transactions(), |_| None)
     }
 
     /// What the payload claims as its hash.
@@ -118,11 +121,15 @@ impl NewPayload {
     }
 }
 
-/// Decodes EIP-2718 transactions and recovers their senders.
+/// Decodes EIP-2718 transactions and recovers their senders, except where `known_sender` has one for the transaction's
+/// hash: recovery is by far the dearest step, and a hash commits to the signature.
 ///
 /// # Errors
 /// Names the first transaction that isn't one.
-pub fn decode_transactions(encoded: &[Bytes]) -> Result<Vec<Recovered<OpTxEnvelope>>, PayloadError> {
+pub fn decode_transactions(
+    encoded: &[Bytes],
+    known_sender: impl Fn(B256) -> Option<Address>,
+) -> Result<Vec<Recovered<OpTxEnvelope>>, PayloadError> {
     let decode = |(index, encoded): (usize, &Bytes)| {
         let mut rest = encoded.as_ref();
         let transaction =
@@ -133,7 +140,10 @@ pub fn decode_transactions(encoded: &[Bytes]) -> Result<Vec<Recovered<OpTxEnvelo
         if matches!(transaction, OpTxEnvelope::PostExec(_)) {
             return Err(PayloadError::UnknownType { index, kind: transaction.tx_type() as u8 });
         }
-        transaction.try_into_recovered().map_err(|source| PayloadError::Signature { index, source })
+        match known_sender(transaction.tx_hash()) {
+            Some(sender) => Ok(Recovered::new_unchecked(transaction, sender)),
+            None => transaction.try_into_recovered().map_err(|source| PayloadError::Signature { index, source }),
+        }
     };
     encoded.iter().enumerate().map(decode).collect()
 }

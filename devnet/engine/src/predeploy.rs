@@ -24,8 +24,7 @@ pub const L1_INFO_DEPOSITOR: Address = address!("0xdeaddeaddeaddeaddeaddeaddeadd
 /// The message passer and the fee vaults need none: without code they behave as plain accounts, and no withdrawal can
 /// be started on a devnet.
 pub fn predeploys(fork: Fork) -> Vec<(Address, Bytes)> {
-    let mut contracts =
-        vec![(BEACON_ROOTS_ADDRESS, BEACON_ROOTS_CODE.clone()), (L1_BLOCK, l1_block_code())];
+    let mut contracts = vec![(BEACON_ROOTS_ADDRESS, BEACON_ROOTS_CODE.clone()), (L1_BLOCK, l1_block_code())];
     if fork.includes(Fork::Isthmus) {
         contracts.push((HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CODE.clone()));
     }
@@ -53,20 +52,20 @@ fn l1_block_code() -> Bytes {
     const SSTORE: u8 = 0x55;
     const STOP: u8 = 0x00;
 
+    /// Where the code goes on after the check of the caller.
+    const ADMITTED: u8 = 31;
+
     let mut code = vec![CALLER, PUSH20];
     code.extend_from_slice(L1_INFO_DEPOSITOR.as_slice());
-    code.extend_from_slice(&[EQ, PUSH1, 0, JUMPI, PUSH1, 0, PUSH1, 0, REVERT, JUMPDEST]);
-    let destination = 1 + 21 + 2;
-    code[destination] = 32;
-    debug_assert_eq!(code[32], JUMPDEST);
+    code.extend_from_slice(&[EQ, PUSH1, ADMITTED, JUMPI, PUSH1, 0, PUSH1, 0, REVERT, JUMPDEST]);
     // (calldata offset, unused low bits of the loaded word, slot)
     for (offset, shift, slot) in [
-        (4, 128, 3),   // baseFeeScalar, blobBaseFeeScalar, sequenceNumber
-        (20, 128, 0),  // timestamp, number
-        (36, 0, 1),    // basefee
-        (68, 0, 7),    // blobBaseFee
-        (100, 0, 2),   // hash
-        (132, 0, 4),   // batcherHash
+        (4, 128, 3),  // baseFeeScalar, blobBaseFeeScalar, sequenceNumber
+        (20, 128, 0), // timestamp, number
+        (36, 0, 1),   // basefee
+        (68, 0, 7),   // blobBaseFee
+        (100, 0, 2),  // hash
+        (132, 0, 4),  // batcherHash
     ] {
         code.extend_from_slice(&[PUSH1, offset, CALLDATALOAD, PUSH1, shift, SHR, PUSH1, slot, SSTORE]);
     }

@@ -86,7 +86,8 @@ impl Engine {
         if let Some((block, index)) = inner.chain.transaction(hash) {
             return Some(rpc_transaction(block, index));
         }
-        let info = OpTransactionInfo::new(TransactionInfo { hash: Some(hash), ..Default::default() }, Default::default());
+        let info =
+            OpTransactionInfo::new(TransactionInfo { hash: Some(hash), ..Default::default() }, Default::default());
         Some(Transaction::from_transaction(inner.pool.get(hash)?.clone(), info))
     }
 
@@ -233,8 +234,7 @@ impl Engine {
         if !in_order || percentiles.iter().any(|percentile| !(0.0..=100.0).contains(percentile)) {
             return Err(EngineError::InvalidParams("rewardPercentiles must rise from 0 to 100".into()));
         }
-        let newest =
-            self.block_by_id(newest.into()).ok_or_else(|| EngineError::UnknownBlock(newest.to_string()))?;
+        let newest = self.block_by_id(newest.into()).ok_or_else(|| EngineError::UnknownBlock(newest.to_string()))?;
         let oldest = (newest.number() + 1).saturating_sub(count.clamp(1, MAX_FEE_HISTORY));
         let blocks: Vec<_> = (oldest..=newest.number()).filter_map(|number| self.block_at(number)).collect();
         let next = self.rules().next_base_fee(&newest.header).map_err(EngineError::internal)?;
@@ -245,8 +245,7 @@ impl Engine {
             base_fee_per_blob_gas: vec![1; blocks.len() + 1],
             blob_gas_used_ratio: vec![0.0; blocks.len()],
             oldest_block: oldest,
-            reward: (!percentiles.is_empty())
-                .then(|| blocks.iter().map(|block| rewards(block, percentiles)).collect()),
+            reward: (!percentiles.is_empty()).then(|| blocks.iter().map(|block| rewards(block, percentiles)).collect()),
         })
     }
 }

@@ -136,11 +136,8 @@ impl WorldState {
             account.balance = info.balance;
             if account.code_hash != info.code_hash {
                 account.code_hash = info.code_hash;
-                account.code = info
-                    .code
-                    .clone()
-                    .or_else(|| bundle.contracts.get(&info.code_hash).cloned())
-                    .unwrap_or_default();
+                account.code =
+                    info.code.clone().or_else(|| bundle.contracts.get(&info.code_hash).cloned()).unwrap_or_default();
             }
             for (slot, value) in &change.storage {
                 account.set_storage(*slot, value.present_value);

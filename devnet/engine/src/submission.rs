@@ -28,7 +28,7 @@ impl Engine {
     /// When it doesn't decode, isn't valid for the chain or its sender, or the pool refuses it.
     pub fn send_raw_transaction(&self, encoded: &Bytes) -> Result<B256, EngineError> {
         let invalid = |reason: String| EngineError::InvalidTransaction(reason);
-        let transaction = decode_transactions(std::slice::from_ref(encoded))
+        let transaction = decode_transactions(std::slice::from_ref(encoded), |_| None)
             .map_err(|error| invalid(format!("transaction isn't valid: {error}")))?
             .pop()
             .ok_or_else(|| invalid("transaction is empty".into()))?;

@@ -112,7 +112,8 @@ pub fn payload_id(params: Params) -> Result<PayloadId, EngineError> {
 pub fn new_payload_v3(params: Params) -> Result<NewPayload, EngineError> {
     let mut params = params.at_most(3)?;
     let payload: ExecutionPayloadV3 = params.required(0, "executionPayload")?;
-    new_payload(&mut params, payload, None, None)
+    let parent_beacon_block_root = blob_and_beacon_params(&mut params)?;
+    Ok(NewPayload { payload, withdrawals_root: None, parent_beacon_block_root, execution_requests: None })
 }
 
 /// Parameters of `engine_newPayloadV4`.
@@ -122,25 +123,26 @@ pub fn new_payload_v3(params: Params) -> Result<NewPayload, EngineError> {
 pub fn new_payload_v4(params: Params) -> Result<NewPayload, EngineError> {
     let mut params = params.at_most(4)?;
     let payload: OpExecutionPayloadV4 = params.required(0, "executionPayload")?;
+    let parent_beacon_block_root = blob_and_beacon_params(&mut params)?;
     let requests: Vec<Bytes> = params.required(3, "executionRequests")?;
     if !requests.is_empty() {
         return Err(EngineError::InvalidParams("executionRequests must be empty on the OP Stack".into()));
     }
-    new_payload(&mut params, payload.payload_inner, Some(payload.withdrawals_root), Some(requests))
+    Ok(NewPayload {
+        payload: payload.payload_inner,
+        withdrawals_root: Some(payload.withdrawals_root),
+        parent_beacon_block_root,
+        execution_requests: Some(requests),
+    })
 }
 
-fn new_payload(
-    params: &mut Params,
-    payload: ExecutionPayloadV3,
-    withdrawals_root: Option<B256>,
-    execution_requests: Option<Vec<Bytes>>,
-) -> Result<NewPayload, EngineError> {
+/// The second and third parameter: no blobs, and the parent beacon block root.
+fn blob_and_beacon_params(params: &mut Params) -> Result<B256, EngineError> {
     let versioned_hashes: Vec<B256> = params.required(1, "expectedBlobVersionedHashes")?;
     if !versioned_hashes.is_empty() {
         return Err(EngineError::InvalidParams(
             "expectedBlobVersionedHashes must be empty: the OP Stack has no blob transactions".into(),
         ));
     }
-    let parent_beacon_block_root = params.required(2, "parentBeaconBlockRoot")?;
-    Ok(NewPayload { payload, withdrawals_root, versioned_hashes, parent_beacon_block_root, execution_requests })
+    params.required(2, "parentBeaconBlockRoot")
 }

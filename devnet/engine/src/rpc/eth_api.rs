@@ -8,12 +8,7 @@ use alloy::{
 use serde_json::{Value, json};
 
 use super::jsonrpc::{Params, result};
-use crate::{
-    engine::Engine,
-    error::EngineError,
-    query::rpc_block,
-    state::Account,
-};
+use crate::{engine::Engine, error::EngineError, query::rpc_block, state::Account};
 
 /// Answers one call outside the `engine_` namespace.
 ///

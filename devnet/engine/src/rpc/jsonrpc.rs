@@ -18,10 +18,7 @@ struct Request {
 }
 
 /// Answers a request body, single or batch, with `dispatch` for each call. `None`: nothing but notifications.
-pub fn answer(
-    body: &[u8],
-    mut dispatch: impl FnMut(&str, Params) -> Result<Value, EngineError>,
-) -> Option<Value> {
+pub fn answer(body: &[u8], mut dispatch: impl FnMut(&str, Params) -> Result<Value, EngineError>) -> Option<Value> {
     match serde_json::from_slice(body) {
         Err(error) => Some(failure(Value::Null, -32700, &format!("Parse error: {error}"), None)),
         Ok(Value::Array(calls)) if calls.is_empty() || calls.len() > MAX_BATCH => {
@@ -35,10 +32,7 @@ pub fn answer(
     }
 }
 
-fn answer_one(
-    call: Value,
-    dispatch: &mut impl FnMut(&str, Params) -> Result<Value, EngineError>,
-) -> Option<Value> {
+fn answer_one(call: Value, dispatch: &mut impl FnMut(&str, Params) -> Result<Value, EngineError>) -> Option<Value> {
     let notification = call.as_object().is_some_and(|call| !call.contains_key("id"));
     let request: Request = match serde_json::from_value(call) {
         Ok(request) => request,

@@ -153,8 +153,7 @@ mod tests {
     }
 
     fn signed(secret: &JwtSecret, header: &str, claims: &str) -> String {
-        let signed =
-            format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header), BASE64_URL_SAFE_NO_PAD.encode(claims));
+        let signed = format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header), BASE64_URL_SAFE_NO_PAD.encode(claims));
         let signature = BASE64_URL_SAFE_NO_PAD.encode(secret.mac(&signed).finalize().into_bytes());
         format!("{signed}.{signature}")
     }
@@ -162,19 +161,17 @@ mod tests {
     #[test]
     fn agrees_with_a_token_made_elsewhere() {
         // Python: hmac.new(b"secretsecretsecretsecretsecretse", head.claims, sha256), claims {"iat":1700000000}.
-        let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpYXQiOjE3MDAwMDAwMDB9.M2nY84VaM-AUfRGDPC_vdyUsN1rvFs8UaGBU76h2vK4";
+        let token =
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpYXQiOjE3MDAwMDAwMDB9.M2nY84VaM-AUfRGDPC_vdyUsN1rvFs8UaGBU76h2vK4";
         assert_eq!(secret().verify(token, NOW), Ok(()));
         assert_eq!(secret().token(NOW), token);
     }
 
     #[test]
     fn issue_time_may_be_a_minute_off_and_little_more() {
-        for (now, expected) in [
-            (NOW - 60, Ok(())),
-            (NOW + 60, Ok(())),
-            (NOW - 66, Err(JwtError::Stale)),
-            (NOW + 66, Err(JwtError::Stale)),
-        ] {
+        for (now, expected) in
+            [(NOW - 60, Ok(())), (NOW + 60, Ok(())), (NOW - 66, Err(JwtError::Stale)), (NOW + 66, Err(JwtError::Stale))]
+        {
             assert_eq!(secret().verify(&secret().token(NOW), now), expected, "at {now}");
         }
     }

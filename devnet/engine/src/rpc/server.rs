@@ -103,10 +103,7 @@ pub async fn serve(engine: Arc<Engine>, config: ServeConfig) -> io::Result<Serve
     let (engine_addr, rpc_addr) = (engine_listener.local_addr()?, rpc_listener.local_addr()?);
     let open = Port { engine: engine.clone(), jwt: None };
     let authenticated = Port { engine, jwt: Some(config.jwt) };
-    let tasks = vec![
-        run(engine_listener, authenticated, stop.clone()),
-        run(rpc_listener, open, stop.clone()),
-    ];
+    let tasks = vec![run(engine_listener, authenticated, stop.clone()), run(rpc_listener, open, stop.clone())];
     tracing::info!(%engine_addr, %rpc_addr, "engine is served");
     Ok(ServerHandle { engine_addr, rpc_addr, stop, tasks })
 }
@@ -130,7 +127,8 @@ async fn handle(State(port): State<Port>, headers: HeaderMap, body: Bytes) -> Re
         }
     }
     // Execution takes milliseconds of processor time: keep it off the threads that drive connections.
-    let answer = tokio::task::spawn_blocking(move || jsonrpc::answer(&body, |method, params| port.call(method, params)));
+    let answer =
+        tokio::task::spawn_blocking(move || jsonrpc::answer(&body, |method, params| port.call(method, params)));
     match answer.await {
         Ok(Some(answer)) => Json(answer).into_response(),
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
