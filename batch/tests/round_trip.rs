@@ -79,13 +79,13 @@ fn build(seed: u64, shapes: &[Shape]) -> Vec<L2Block> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn any_blocks_read_back(
         seed: u64,
-        shapes in prop::collection::vec(shape(), 1..60),
-        quality in prop_oneof![Just(9u8), 0..=11u8],
+        shapes in prop::collection::vec(shape(), 1..40),
+        quality in prop_oneof![4 => Just(9u8), 1 => 0..=11u8],
         max_blobs in 1..=6usize,
     ) {
         let blocks = build(seed, &shapes);
@@ -155,8 +155,8 @@ fn six_full_blobs_and_no_more() {
 
 #[test]
 fn a_backlog_is_cut_at_the_last_block_that_fits() {
-    let blocks = Chain::realistic(1, 1500, 8);
-    for max_blobs in [1, 3, 6] {
+    let blocks = Chain::realistic(1, 1000, 8);
+    for max_blobs in [1, 6] {
         let posting = encoder(9, max_blobs).encode(&blocks).unwrap();
         assert_eq!(posting.blobs().len(), max_blobs);
         assert!(posting.remaining() > 0);
@@ -179,10 +179,10 @@ fn a_retry_is_the_same_to_the_byte() {
 
 #[test]
 fn a_channel_stays_readable_for_readers_that_double_their_buffer() {
-    // 48 blocks of a million zeros each are within the bound of 50,000,000 bytes, 60 aren't.
+    // 49 blocks of a million zeros each are within the bound of 50,000,000 bytes, 50 aren't.
     let mut chain = Chain::new(3);
     let zeros = Bytes::from(vec![0; 1_000_000]);
-    let blocks: Vec<L2Block> = (0..60)
+    let blocks: Vec<L2Block> = (0..52)
         .map(|_| {
             let raw = chain.legacy(zeros.clone());
             chain.block(vec![raw])

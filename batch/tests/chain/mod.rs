@@ -7,7 +7,7 @@ use alloy::{
     primitives::{Address, B256, Bytes, Signature, TxKind, U256, address, keccak256},
 };
 use alloy_rlp::Encodable;
-use baton_batch::L2Block;
+use baton_batch::{BlockId, L2Block};
 use op_alloy::consensus::TxDeposit;
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
 
@@ -60,14 +60,28 @@ impl Chain {
             .collect()
     }
 
-    /// A block of these transactions behind the L1-attributes deposit, read from its RLP.
+    /// The next block, of these transactions behind the L1-attributes deposit. Its header has no transactions root,
+    /// which would cost more time than all the rest of a test.
     pub fn block(&mut self, transactions: Vec<Bytes>) -> L2Block {
-        let raw = self.block_rlp(transactions);
-        L2Block::from_rlp(&raw).unwrap()
+        let (header, all) = self.extend(transactions, |_| B256::ZERO);
+        let id = BlockId {
+            number: header.number,
+            hash: self.head,
+            parent_hash: header.parent_hash,
+            timestamp: header.timestamp,
+        };
+        L2Block::from_parts(id, all).unwrap()
     }
 
-    /// RLP of the next block.
+    /// RLP of the next block, transactions root included.
     pub fn block_rlp(&mut self, transactions: Vec<Bytes>) -> Bytes {
+        let (header, all) = self.extend(transactions, |all| {
+            ordered_trie_root_with_encoder(all, |raw, out| out.extend_from_slice(raw))
+        });
+        encode_block(&header, &all)
+    }
+
+    fn extend(&mut self, transactions: Vec<Bytes>, root: impl FnOnce(&[Bytes]) -> B256) -> (Header, Vec<Bytes>) {
         self.number += 1;
         let timestamp = GENESIS + self.number * L2_BLOCK_TIME;
         let origin = (timestamp - GENESIS) / L1_BLOCK_TIME;
@@ -78,7 +92,7 @@ impl Chain {
             parent_hash: self.head,
             beneficiary: address!("0x4200000000000000000000000000000000000011"),
             state_root: self.rng.random::<[u8; 32]>().into(),
-            transactions_root: ordered_trie_root_with_encoder(&all, |raw, out| out.extend_from_slice(raw)),
+            transactions_root: root(&all),
             number: self.number,
             gas_limit: 30_000_000,
             timestamp,
@@ -91,7 +105,7 @@ impl Chain {
             ..Default::default()
         };
         self.head = header.hash_slow();
-        encode_block(&header, &all)
+        (header, all)
     }
 
     /// A transfer, an ERC-20 transfer or a call with a few words of arguments, signed at random.
