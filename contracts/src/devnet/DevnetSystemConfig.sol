@@ -27,13 +27,13 @@ contract DevnetSystemConfig is ISystemConfig {
         _;
     }
 
-    constructor(address batcher, address unsafeBlockSigner) {
+    constructor(address batcher, address blockSigner) {
         owner = msg.sender;
         emit OwnershipTransferred(address(0), msg.sender);
         _setBatcherHash(bytes32(uint256(uint160(batcher))));
         bytes32 slot = UNSAFE_BLOCK_SIGNER_SLOT;
         assembly ("memory-safe") {
-            sstore(slot, unsafeBlockSigner)
+            sstore(slot, blockSigner)
         }
     }
 

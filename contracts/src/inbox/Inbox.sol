@@ -128,28 +128,18 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
 
         _link = link;
         _advance(settlement, state, batch.viewNumber, blocks, holds);
-        Record memory record = Record({
-            slot: settlement.slot.toUint64(),
-            gateway: batch.gateway,
-            settler: msg.sender,
-            firstNumber: (headNumber + 1).toUint64(),
-            lastNumber: lastNumber.toUint64(),
-            parentLink: parentLink,
-            link: link,
-            dataCommitment: dataCommitment,
-            outcomes: outcomes
-        });
-        _store(settlement.slot, keccak256(abi.encode(record)));
-        emit Settled(
-            record.slot,
-            record.gateway,
-            record.settler,
-            record.firstNumber,
-            record.lastNumber,
-            parentLink,
-            link,
-            dataCommitment,
-            outcomes
+        _store(
+            Record({
+                slot: settlement.slot.toUint64(),
+                gateway: batch.gateway,
+                settler: msg.sender,
+                firstNumber: (headNumber + 1).toUint64(),
+                lastNumber: lastNumber.toUint64(),
+                parentLink: parentLink,
+                link: link,
+                dataCommitment: dataCommitment,
+                outcomes: outcomes
+            })
         );
     }
 

@@ -31,26 +31,33 @@ abstract contract Records is IInbox {
 
     /// @inheritdoc IInbox
     function hashRecord(Record calldata record) external pure returns (bytes32) {
-        return _hashRecord(record);
-    }
-
-    /// @dev The hash that a record is stored under.
-    function _hashRecord(Record memory record) internal pure returns (bytes32) {
         return bytes32(uint256(keccak256(abi.encode(record))) & _HASH_MASK);
     }
 
-    /// @dev Stores a record's hash, as `keccak256(abi.encode(record))` gives it.
-    function _store(uint256 slot, bytes32 hash) internal {
-        _records[slot % RECORD_RING] = (uint256(hash) & _HASH_MASK) | (_lap(slot) << 1);
+    /// @dev Stores a record and tells of it.
+    function _store(Record memory record) internal {
+        bytes memory encoded = abi.encode(record);
+        uint256 slot = record.slot;
+        _records[slot % RECORD_RING] = (uint256(keccak256(encoded)) & _HASH_MASK) | (_lap(slot) << 1);
+        bytes32 topic = Settled.selector;
+        // The event's data is the record's encoding from the third field on, with the outcomes two words nearer: in assembly, so that it
+        // isn't encoded twice. The fields stand behind the offset of the record (one word): slot at 0x20, settler at 0x60, the
+        // offset of the outcomes at 0x120; `encoded` has its length before all that.
+        assembly ("memory-safe") {
+            let data := add(encoded, 0x80)
+            mstore(add(encoded, 0x140), 0xe0)
+            log3(data, sub(mload(encoded), 0x60), topic, slot, mload(add(encoded, 0x60)))
+        }
     }
 
     /// @dev Marks a record as collected.
     /// @return marked Whether it wasn't before.
-    function _markCollected(Record memory record) internal returns (bool marked) {
+    function _markCollected(Record calldata record) internal returns (bool marked) {
         uint256 position = record.slot % RECORD_RING;
         uint256 word = _records[position];
         require(
-            _isOfLap(word, record.slot) && bytes32(word & _HASH_MASK) == _hashRecord(record), UnknownRecord(record.slot)
+            _isOfLap(word, record.slot) && word & _HASH_MASK == uint256(keccak256(abi.encode(record))) & _HASH_MASK,
+            UnknownRecord(record.slot)
         );
         marked = word & _COLLECTED == 0;
         _records[position] = word | _COLLECTED;

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Deployed, Deployment, DeploymentConfiguration} from "../../../script/Deployment.sol";
+import {L1Chain} from "./L1Chain.sol";
+import {DevnetSystemConfig} from "baton/devnet/DevnetSystemConfig.sol";
+import {Inbox, InboxConfiguration} from "baton/inbox/Inbox.sol";
+import {Registration} from "baton/registry/IGateways.sol";
+import {IRegistry, RegistryParameters} from "baton/registry/IRegistry.sol";
+import {Registry} from "baton/registry/Registry.sol";
+import {BatcherRotation} from "baton/rollup/BatcherRotation.sol";
+import {IBatcherRotation} from "baton/rollup/IBatcherRotation.sol";
+
+/// @notice A gateway as the tests know it.
+struct Party {
+    uint16 id;
+    address owner;
+    address settler;
+    address key;
+    uint256 secret;
+}
+
+/// @notice State: the contracts stand, nobody has registered. Slots of 12 s, L2 blocks of 2 s, turns of 8 slots.
+abstract contract DeployedState is L1Chain, Deployment {
+    uint256 internal constant FIRST_EPOCH = 100;
+    uint256 internal constant EPOCH = 32;
+    uint256 internal constant TURN = 8;
+    uint256 internal constant BLOCKS_PER_SLOT = 6;
+    uint256 internal constant HORIZON = 256;
+    uint256 internal constant EXIT_DELAY = 300;
+    uint256 internal constant SILENCE = 40;
+    uint256 internal constant DELAY = 2;
+    uint256 internal constant FEE = 0.1 ether;
+    uint256 internal constant BLOCK_PRICE = 0.01 ether;
+    uint256 internal constant LARGE_FAULT = 4 ether;
+    uint256 internal constant PENALTY = 3 * 32 * 6 * BLOCK_PRICE + LARGE_FAULT;
+    uint256 internal constant REFUND = 2 ether;
+    bytes32 internal constant GENESIS_LINK = keccak256("genesis link");
+
+    Registry internal registry;
+    Inbox internal inbox;
+    BatcherRotation internal rotation;
+    DevnetSystemConfig internal systemConfig;
+    address internal operator = makeAddr("operator");
+    address internal timelock = makeAddr("timelock");
+    address internal fallbackKey;
+    uint256 internal fallbackSecret;
+
+    function setUp() public virtual {
+        startChain(FIRST_EPOCH * EPOCH);
+        (fallbackKey, fallbackSecret) = makeAddrAndKey("fallback key");
+        Deployed memory deployed = _deploy(configuration(), address(this));
+        (registry, inbox, rotation) = (deployed.registry, deployed.inbox, deployed.rotation);
+        systemConfig = DevnetSystemConfig(address(deployed.systemConfig));
+    }
+
+    function configuration() internal view virtual returns (DeploymentConfiguration memory) {
+        return DeploymentConfiguration({
+            registry: RegistryParameters({
+                l1GenesisTime: uint64(L1_GENESIS),
+                slotLength: uint64(SLOT_LENGTH),
+                l2BlockTime: 2,
+                turn: uint64(TURN),
+                minChances: 3,
+                evidenceHorizon: uint64(HORIZON),
+                exitDelay: uint64(EXIT_DELAY),
+                registrationFee: FEE,
+                penaltyThreshold: PENALTY,
+                refundThreshold: REFUND,
+                largeFault: LARGE_FAULT,
+                blockPrice: BLOCK_PRICE,
+                operator: operator,
+                fallbackKey: fallbackKey,
+                inbox: address(0)
+            }),
+            inbox: InboxConfiguration({
+                l2GenesisTime: uint64(L1_GENESIS + FIRST_EPOCH * EPOCH * SLOT_LENGTH),
+                genesisLink: GENESIS_LINK,
+                settlementDelay: uint64(DELAY),
+                silence: uint64(SILENCE),
+                shareBps: 5_000,
+                batcher: address(0),
+                registry: IRegistry(address(0)),
+                rotation: IBatcherRotation(address(0))
+            }),
+            systemConfig: address(0),
+            unsafeBlockSigner: operator,
+            timelock: timelock
+        });
+    }
+
+    /// Makes up a party without registering it.
+    function party(string memory name) internal returns (Party memory p) {
+        p.owner = makeAddr(string.concat(name, " owner"));
+        p.settler = makeAddr(string.concat(name, " settler"));
+        (p.key, p.secret) = makeAddrAndKey(string.concat(name, " key"));
+    }
+
+    function registration(Party memory p, uint256 penalty) internal pure returns (Registration memory) {
+        return Registration({
+            owner: p.owner,
+            settler: p.settler,
+            sequencerKey: p.key,
+            penalty: penalty,
+            endpoint: "https://engine.gateway.example:8551",
+            feed: "wss://feed.gateway.example/blocks"
+        });
+    }
+
+    /// Registers a party with money of its owner's.
+    function register(string memory name, uint256 penalty, uint256 refund) internal returns (Party memory p) {
+        p = party(name);
+        deal(p.owner, p.owner.balance + FEE + penalty + refund);
+        vm.prank(p.owner);
+        p.id = registry.register{value: FEE + penalty + refund}(registration(p, penalty));
+    }
+
+    function deposit(uint16 id, uint256 penalty, uint256 refund) internal {
+        address donor = makeAddr("donor");
+        deal(donor, penalty + refund);
+        vm.prank(donor);
+        registry.deposit{value: penalty + refund}(id, penalty);
+    }
+
+    function currentEpoch() internal view returns (uint256) {
+        return slot / EPOCH;
+    }
+}
