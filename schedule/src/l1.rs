@@ -1,0 +1,143 @@
+//! Reads from one L1 node.
+
+use crate::{FollowError, GatewayInfo, GatewayUrls, L1Head, SequencerKeys, UrlBook, UrlsLog};
+use alloy::{
+    eips::{BlockId, BlockNumberOrTag},
+    primitives::{Address, U256},
+    providers::{Provider, RootProvider},
+    rpc::types::{Block, Filter},
+    sol_types::SolEvent,
+    transports::http::reqwest::Url,
+};
+use baton_bindings::{IRegistry, registry::IRegistry::IRegistryInstance};
+use baton_protocol::{EpochSchedule, GatewayId};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::{collections::BTreeMap, future::Future, ops::RangeInclusive, time::Duration};
+
+/// How many requests may be under way at once.
+const CONCURRENCY: usize = 16;
+/// How many blocks one log query may span; public nodes refuse more than some thousand.
+const LOG_SPAN: u64 = 2_000;
+
+/// One L1 node and the registry as it shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct L1 {
+    provider: RootProvider,
+    registry: IRegistryInstance<RootProvider>,
+    timeout: Duration,
+}
+
+impl L1 {
+    pub(crate) fn new(url: Url, registry: Address, timeout: Duration) -> Self {
+        let provider = RootProvider::new_http(url);
+        Self { registry: IRegistry::new(registry, provider.clone()), provider, timeout }
+    }
+
+    /// Bounds one request, since the transport itself would wait forever.
+    async fn within<T, E>(
+        &self,
+        what: &'static str,
+        request: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, FollowError>
+    where
+        FollowError: From<E>,
+    {
+        match tokio::time::timeout(self.timeout, request).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(FollowError::Timeout(what)),
+        }
+    }
+
+    pub(crate) async fn head(&self) -> Result<L1Head, FollowError> {
+        let request = async { self.provider.get_block_by_number(BlockNumberOrTag::Latest).await };
+        self.within("the latest block", request).await?.map(|block| head_of(&block)).ok_or(FollowError::MissingBlock(0))
+    }
+
+    pub(crate) async fn block(&self, number: u64) -> Result<Option<L1Head>, FollowError> {
+        let request = async { self.provider.get_block_by_number(number.into()).await };
+        Ok(self.within("a block", request).await?.map(|block| head_of(&block)))
+    }
+
+    /// All `UrlsSet` events of a range of blocks.
+    pub(crate) async fn urls_logs(&self, blocks: RangeInclusive<u64>) -> Result<Vec<UrlsLog>, FollowError> {
+        let mut found = Vec::new();
+        let mut from = *blocks.start();
+        while from <= *blocks.end() {
+            let to = from.saturating_add(LOG_SPAN - 1).min(*blocks.end());
+            let filter = Filter::new()
+                .address(*self.registry.address())
+                .event_signature(IRegistry::UrlsSet::SIGNATURE_HASH)
+                .from_block(from)
+                .to_block(to);
+            for log in self.within("events", async { self.provider.get_logs(&filter).await }).await? {
+                let event = IRegistry::UrlsSet::decode_log(&log.inner).map_err(FollowError::Event)?;
+                found.push(UrlsLog {
+                    block: log.block_number.unwrap_or(to),
+                    index: log.log_index.unwrap_or(0),
+                    gateway: event.id,
+                    urls: GatewayUrls { endpoint: event.endpoint.clone(), feed: event.feed.clone() },
+                });
+            }
+            from = to + 1;
+        }
+        Ok(found)
+    }
+
+    /// All gateways and the operator, as of one block.
+    pub(crate) async fn gateways(
+        &self,
+        at: &L1Head,
+        urls: &UrlBook,
+    ) -> Result<BTreeMap<GatewayId, GatewayInfo>, FollowError> {
+        let block = BlockId::hash(at.hash);
+        let next = self.within("nextId", async { self.registry.nextId().block(block).call().await }).await?;
+        stream::iter(0..next)
+            .map(|id| async move {
+                let read =
+                    self.within("gateway", async { self.registry.gateway(id).block(block).call().await }).await?;
+                Ok((id, gateway_info(id, &read, urls.urls(id))))
+            })
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await
+    }
+
+    /// Schedules of epochs, as of one block. All must be fixed already.
+    pub(crate) async fn schedules(&self, at: &L1Head, epochs: Vec<u64>) -> Result<Vec<EpochSchedule>, FollowError> {
+        let block = BlockId::hash(at.hash);
+        stream::iter(epochs)
+            .map(|epoch| async move {
+                let call = self.registry.scheduleOf(U256::from(epoch)).block(block);
+                let read = self.within("scheduleOf", async { call.call().await }).await.map_err(|error| {
+                    let FollowError::Contract(contract) = &error else { return error };
+                    match contract.as_decoded_error::<IRegistry::EpochNotFixed>() {
+                        Some(early) => FollowError::Clock { expected: epoch, last: early.last.saturating_to() },
+                        None => error,
+                    }
+                })?;
+                Ok(read.schedule(epoch)?)
+            })
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await
+    }
+}
+
+fn head_of(block: &Block) -> L1Head {
+    let header = &block.header;
+    L1Head { number: header.number, hash: header.hash, parent_hash: header.parent_hash, timestamp: header.timestamp }
+}
+
+fn gateway_info(id: GatewayId, read: &IRegistry::Gateway, urls: GatewayUrls) -> GatewayInfo {
+    let set = |slot: u64| (slot != 0).then_some(slot);
+    GatewayInfo {
+        id,
+        owner: read.owner,
+        settler: read.settler,
+        keys: SequencerKeys { current: read.sequencerKey, previous: read.previousKey, from_epoch: read.keyEpoch.to() },
+        ended_slot: set(read.endedSlot.to()),
+        withdrawable_slot: set(read.withdrawableSlot.to()),
+        eligible: read.eligible,
+        urls,
+    }
+}
