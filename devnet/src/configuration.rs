@@ -6,8 +6,9 @@ use alloy::{
 };
 use baton_protocol::SlotClock;
 use eyre::Result;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use toml::Table;
+
 
 /// A portal.
 pub(crate) struct PortalConfig {
@@ -56,17 +57,22 @@ pub(crate) struct KeeperConfig {
 impl PortalConfig {
     /// Writes the file and returns its path.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
-        let clock = &self.clock;
-        let table = Table::new();
-        let _ = (clock, local(self.listen));
-        write(folder, "portal", &table)
+        let jwt = text(&self.jwt_file)?;
+        let file = json!({
+            "engine": { "listen": local(self.listen), "jwt_secret_file": jwt },
+            "admin": { "listen": local(self.admin) },
+            "fallback": { "url": self.fallback_url, "jwt_secret_file": jwt },
+            "gateways": { "jwt_secret_file": jwt },
+            "schedule": { "l1_urls": [self.l1_url], "registry": self.registry, "clock": self.clock },
+        });
+        write(folder, "portal", &file)
     }
 }
 
 impl KeeperConfig {
     /// Writes the file with its key files and returns its path.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
-        let table = Table::new();
+        let table = json!({});
         key_file(folder, &self.name, &self.sequencer)?;
         write(folder, &self.name, &table)
     }
@@ -80,9 +86,9 @@ fn text(path: &Path) -> Result<String> {
     Ok(path.to_str().ok_or_else(|| eyre::eyre!("{} isn't UTF-8", path.display()))?.to_owned())
 }
 
-fn write(folder: &Path, name: &str, table: &Table) -> Result<PathBuf> {
+fn write(folder: &Path, name: &str, file: &Value) -> Result<PathBuf> {
     let path = folder.join(format!("{name}.toml"));
-    std::fs::write(&path, toml::to_string(table)?)?;
+    std::fs::write(&path, toml::to_string(file)?)?;
     Ok(path)
 }
 
