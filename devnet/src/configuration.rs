@@ -72,9 +72,29 @@ impl PortalConfig {
 impl KeeperConfig {
     /// Writes the file with its key files and returns its path.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
-        let table = json!({});
-        key_file(folder, &self.name, &self.sequencer)?;
-        write(folder, &self.name, &table)
+        let role = if self.gateway.is_some() { "gateway" } else { "operator" };
+        let mut keys = json!({ "sequencer": { "file": key_file(folder, &format!("{}-sequencer", self.name), &self.sequencer)? } });
+        if let Some(settler) = &self.settler {
+            keys["settler"] = json!({ "file": key_file(folder, &format!("{}-settler", self.name), settler)? });
+        }
+        let mut file = json!({
+            "role": role,
+            "gateway": self.gateway.unwrap_or_default(),
+            "data_dir": text(&folder.join(format!("{}-data", self.name)))?,
+            "l1": { "urls": [self.l1_url] },
+            "l2": { "url": self.l2_url },
+            "contracts": { "registry": self.registry, "inbox": self.inbox },
+            "keys": keys,
+            "feed": { "listen": local(self.feed) },
+            "admin": { "listen": local(self.admin) },
+            // Blobs are few and the start is watched.
+            "settling": { "kzg_precompute": false },
+            "operator": { "grace_ms": 500 },
+        });
+        if self.gateway.is_some() {
+            file["feed"]["operator"] = json!(self.operator_feed);
+        }
+        write(folder, &self.name, &file)
     }
 }
 

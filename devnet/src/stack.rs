@@ -167,7 +167,7 @@ impl Stack {
         let ports = free_ports::<8>()?;
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let feeds = [url(ports[0]), url(ports[1])];
-        let operator_feed = url(ports[2]);
+        let operator_feed = format!("ws://127.0.0.1:{}", ports[2]);
 
         say("deploying the contracts and registering gateways A and B with script/");
         let genesis_link = Link::default().then(fallback.engine.head().hash());
@@ -182,7 +182,7 @@ impl Stack {
             penalty: parameters.penalty_threshold,
             refund: parameters.refund_threshold,
             endpoint: engines[i].server.engine_url(),
-            feed: feeds[i].clone(),
+            feed: format!("ws://127.0.0.1:{}", ports[i]),
         });
         let deployment = SlotTicker::fast_forward(l1.provider(), ticks, async {
             let deployment = scripts.deploy(&parameters, &accounts.deployer).await?;
