@@ -149,9 +149,6 @@ impl Engine {
             if inner.chain.block(hash).is_some() {
                 return Ok(PayloadStatus::new(PayloadStatusEnum::Valid, Some(hash)));
             }
-            if let Some(valid) = inner.chain.invalid_ancestor(hash) {
-                return Ok(invalid(Some(valid), "block is known to be invalid"));
-            }
             match inner.chain.block(header.parent_hash).cloned() {
                 Some(parent) if inner.chain.has_state(&parent) => {
                     let view = inner.view(&parent)?;

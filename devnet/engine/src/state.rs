@@ -128,10 +128,9 @@ impl WorldState {
                 next.accounts.remove(key);
                 continue;
             };
+            // Since Cancun (EIP-6780) only the transaction that creates an account can destroy it, so that what is
+            // stored here never belongs to an account that was destroyed and created anew.
             let mut account = self.accounts.get(key).cloned().unwrap_or_default();
-            if change.was_destroyed() {
-                account.storage = Trie::default();
-            }
             account.nonce = info.nonce;
             account.balance = info.balance;
             if account.code_hash != info.code_hash {
@@ -197,5 +196,23 @@ impl DatabaseRef for StateView {
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, UnknownCode> {
         Ok(self.recent.get(number).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_set_to_zero_is_as_if_it_had_never_been_set() {
+        let mut account = Account::default();
+        account.set_storage(U256::from(1), U256::from(7));
+        let root = account.storage.root();
+        account.set_storage(U256::from(2), U256::from(7));
+        account.set_storage(U256::from(2), U256::ZERO);
+        account.set_storage(U256::from(3), U256::ZERO);
+        assert_eq!(account.storage.root(), root);
+        assert_eq!(account.storage_at(U256::from(2)), U256::ZERO);
+        assert_eq!(account.storage_at(U256::from(1)), U256::from(7));
     }
 }

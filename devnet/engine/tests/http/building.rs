@@ -1,7 +1,11 @@
 //! Payloads from attributes.
 
-use alloy::primitives::{B256, Bytes, TxKind, U256};
+use alloy::{
+    eips::eip2718::{Decodable2718, Encodable2718},
+    primitives::{B256, Bytes, TxKind, U256},
+};
 use baton_devnet_engine::Fork;
+use op_alloy::consensus::OpTxEnvelope;
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -181,30 +185,38 @@ async fn base_fee_follows_the_parents_parameters() {
 #[tokio::test]
 async fn jovian_keeps_the_minimum_base_fee_and_counts_the_data_footprint() {
     let node = Node::with_genesis(&genesis(Fork::Jovian)).await;
-    let mut attributes = attributes_at(1);
-    attributes["minBaseFee"] = json!(5 * GWEI as u64);
-    // Jovian's deposit layout: the Isthmus fields and a footprint scalar of 400.
-    let mut info = alloy::eips::eip2718::Decodable2718::decode_2718(&mut l1_info(1, 0, 0).as_ref())
-        .map(|envelope: op_alloy::consensus::OpTxEnvelope| envelope.as_deposit().unwrap().inner().clone())
+    let fee = |envelope: &Value| {
+        serde_json::from_value::<U256>(envelope["executionPayload"]["baseFeePerGas"].clone()).unwrap().to::<u128>()
+    };
+    // Jovian's deposit layout: the Isthmus fields, then the footprint scalar.
+    let mut info = OpTxEnvelope::decode_2718(&mut l1_info(1, 0, 0).as_ref())
+        .map(|envelope| envelope.as_deposit().unwrap().inner().clone())
         .unwrap();
     let mut input = info.input.to_vec();
     input[..4].copy_from_slice(&[0x3d, 0xb6, 0xbe, 0x2b]);
-    input.extend_from_slice(&400u16.to_be_bytes());
+    input.extend_from_slice(&60_000u16.to_be_bytes());
     info.input = input.into();
-    let info: Bytes =
-        alloy::eips::eip2718::Encodable2718::encoded_2718(&op_alloy::consensus::OpTxEnvelope::from(info)).into();
-    attributes["transactions"] = json!([info]);
-    node.send(transfer(0, 0, wallet(1).address(), U256::from(5))).await;
-    let envelope = node.advance(&attributes).await;
-    assert_eq!(transactions(&envelope).len(), 2);
-    // A transaction's estimated compressed size is at least 100 bytes (Fjord), hence at least 100 * 400 here.
-    let footprint: U256 = serde_json::from_value(envelope["executionPayload"]["blobGasUsed"].clone()).unwrap();
-    assert_eq!(footprint, U256::from(40_000));
+    let info: Bytes = OpTxEnvelope::from(info).encoded_2718().into();
 
-    let mut attributes = attributes_at(2);
+    let mut attributes = attributes_with(1, &[info]);
     attributes["minBaseFee"] = json!(0);
-    let envelope = node.advance(&attributes).await;
-    assert_eq!(envelope["executionPayload"]["baseFeePerGas"], json!(format!("{:#x}", 5 * GWEI)));
+    node.send(transfer(0, 0, wallet(1).address(), U256::from(5))).await;
+    let first = node.advance(&attributes).await;
+    assert_eq!(transactions(&first).len(), 2);
+    // A transaction's estimated compressed size is at least 100 bytes (Fjord).
+    let footprint = 100 * 60_000;
+    assert_eq!(first["executionPayload"]["blobGasUsed"], json!(format!("{footprint:#x}")));
+
+    // The footprint is above the target where the gas is far below it: the base fee rises.
+    let mut attributes = attributes_at(2);
+    attributes["minBaseFee"] = json!(5 * GWEI as u64);
+    let second = node.advance(&attributes).await;
+    let target = 30_000_000 / 6;
+    assert_eq!(fee(&second), fee(&first) + fee(&first) * (footprint - target) / target / 250);
+
+    let mut attributes = attributes_at(3);
+    attributes["minBaseFee"] = json!(0);
+    assert_eq!(fee(&node.advance(&attributes).await), 5 * GWEI);
 }
 
 #[tokio::test]
