@@ -146,7 +146,8 @@ impl L2Block {
         }
 
         let number = header.number;
-        let found = ordered_trie_root_with_encoder(&transactions, |transaction, out| out.extend_from_slice(transaction));
+        let found =
+            ordered_trie_root_with_encoder(&transactions, |transaction, out| out.extend_from_slice(transaction));
         if found != header.transactions_root {
             return Err(BlockError::TransactionsRoot { number, expected: header.transactions_root, found });
         }

@@ -3,7 +3,8 @@
 use alloy::{eips::eip4844::Blob, primitives::Bytes};
 
 use crate::{
-    ChannelId, EncoderConfig, EncoderConfigError, FRAME_CAPACITY, Frame, L2Block, MAX_POSTED_RLP_BYTES, Posting, SingularBatch,
+    ChannelId, EncoderConfig, EncoderConfigError, FRAME_CAPACITY, Frame, L2Block, MAX_POSTED_RLP_BYTES, Posting,
+    SingularBatch,
     blob::{BlobError, pack_blob},
     channel::{channel_id, compress_channel},
     fit::fit_channel,

@@ -74,7 +74,9 @@ mod tests {
             attempts += 1;
             match sums[..count].iter().position(|sum| *sum > capacity) {
                 // A compressor notices late that it is over: some batches later, though never beyond the end.
-                Some(index) => Compressed::Exceeds { batches: (index + 20).min(count), output: sums[(index + 20).min(count) - 1] },
+                Some(index) => {
+                    Compressed::Exceeds { batches: (index + 20).min(count), output: sums[(index + 20).min(count) - 1] }
+                }
                 None => Compressed::Fits(vec![0; sums[count - 1]]),
             }
         });
@@ -100,7 +102,13 @@ mod tests {
             let total: usize = sizes.iter().sum();
             for capacity in (0..=total + 10).step_by(7) {
                 let mut sum = 0;
-                let expected = sizes.iter().take_while(|size| { sum += **size; sum <= capacity }).count();
+                let expected = sizes
+                    .iter()
+                    .take_while(|size| {
+                        sum += **size;
+                        sum <= capacity
+                    })
+                    .count();
                 let (found, attempts) = search(&sizes, capacity);
                 assert_eq!(found.unwrap_or(0), expected, "{name} {capacity}");
                 assert!(attempts <= INTERPOLATIONS + 9, "{name} {capacity}: {attempts} attempts");

@@ -105,10 +105,7 @@ impl L1Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::{
-        eips::eip2718::Encodable2718,
-        primitives::Bytes,
-    };
+    use alloy::{eips::eip2718::Encodable2718, primitives::Bytes};
     use kona_protocol::{L1BlockInfoEcotone, L1BlockInfoIsthmus};
 
     fn deposit(from: Address, to: Address, input: Bytes) -> Vec<u8> {

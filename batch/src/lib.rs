@@ -21,7 +21,7 @@ pub use channel::{
     decompress_channel,
 };
 pub use config::{EncoderConfig, EncoderConfigError, MAX_BLOBS_PER_TRANSACTION};
-pub use decoder::{DecodeError, DecodeLimits, DecodedChannel, decode_blobs, decode_batches};
+pub use decoder::{DecodeError, DecodeLimits, DecodedChannel, decode_batches, decode_blobs};
 pub use encoder::{BatchEncoder, EncodeError};
 pub use frame::{FRAME_CAPACITY, FRAME_OVERHEAD, Frame, FrameError};
 pub use kzg::{Kzg, KzgError};
@@ -29,3 +29,9 @@ pub use l1_info::{L1InfoError, L1Origin};
 pub use posting::Posting;
 pub use singular::{BatchError, SINGULAR_BATCH_TYPE, SingularBatch};
 pub use verify::VerifyError;
+
+#[cfg(test)]
+extern crate self as baton_batch;
+#[cfg(test)]
+#[path = "../tests/chain/mod.rs"]
+mod chain;

@@ -68,9 +68,8 @@ fn transactions_must_be_the_header_s() {
 fn deposits_come_first_and_the_l1_attributes_before_them() {
     let (info, deposit) = (l1_attributes(3, 1), l1_attributes(3, 0));
     let user = Bytes::from_static(&[2, 1, 2, 3]);
-    let from_parts = |transactions: &[&Bytes]| {
-        L2Block::from_parts(id(9), transactions.iter().copied().cloned().collect())
-    };
+    let from_parts =
+        |transactions: &[&Bytes]| L2Block::from_parts(id(9), transactions.iter().copied().cloned().collect());
     let block = from_parts(&[&info, &deposit, &user]).unwrap();
     assert_eq!((block.transactions().len(), block.posted_transactions()), (3, &[user.clone()][..]));
     assert_eq!(from_parts(&[&info, &user, &deposit]), Err(BlockError::LateDeposit { number: 9, index: 2 }));

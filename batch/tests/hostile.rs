@@ -2,10 +2,7 @@
 
 mod chain;
 
-use alloy::{
-    eips::eip4844::Blob,
-    primitives::Bytes,
-};
+use alloy::{eips::eip4844::Blob, primitives::Bytes};
 use baton_batch::{
     BatchEncoder, BatchError, BlobError, CHANNEL_VERSION_BROTLI, ChannelId, DecodeError, DecodeLimits, DecompressError,
     EncoderConfig, Frame, FrameError, SingularBatch, decode_batches, decode_blobs, decompress_channel, pack_blob,

@@ -4,7 +4,7 @@ mod chain;
 
 use alloy::eips::{
     eip4844::{BYTES_PER_BLOB, Blob, kzg_to_versioned_hash},
-    eip7594::{CELLS_PER_EXT_BLOB, BlobTransactionSidecarEip7594},
+    eip7594::{BlobTransactionSidecarEip7594, CELLS_PER_EXT_BLOB},
 };
 use baton_batch::{BatchEncoder, EncoderConfig, Kzg};
 use c_kzg::{Bytes48, Cell};

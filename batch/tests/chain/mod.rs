@@ -1,5 +1,10 @@
 //! Generated chains: real headers and real transaction encodings, reproducible from a seed.
-#![allow(dead_code, unreachable_pub, reason = "each test binary and the benchmark take a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary and the benchmark take a part of it"
+)]
 
 use alloy::{
     consensus::{Header, SignableTransaction, TxEip1559, TxLegacy, proofs::ordered_trie_root_with_encoder},
@@ -75,9 +80,8 @@ impl Chain {
 
     /// RLP of the next block, transactions root included.
     pub fn block_rlp(&mut self, transactions: Vec<Bytes>) -> Bytes {
-        let (header, all) = self.extend(transactions, |all| {
-            ordered_trie_root_with_encoder(all, |raw, out| out.extend_from_slice(raw))
-        });
+        let (header, all) =
+            self.extend(transactions, |all| ordered_trie_root_with_encoder(all, |raw, out| out.extend_from_slice(raw)));
         encode_block(&header, &all)
     }
 
