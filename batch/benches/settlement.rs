@@ -14,7 +14,7 @@ use alloy::{
 use baton_batch::{BatchEncoder, EncoderConfig, Kzg, L2Block, SingularBatch};
 use brotli::enc::BrotliEncoderParams;
 use chain::Chain;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 
 const BLOCKS: usize = 384;
 const TRANSACTIONS: usize = 8;
@@ -110,5 +110,8 @@ fn settlement(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, settlement);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    settlement(&mut criterion);
+    criterion.final_summary();
+}

@@ -1,4 +1,5 @@
 //! Blocks from RLP and from parts.
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod chain;
 

@@ -1,5 +1,6 @@
 //! Postings through kona-derive, an independent implementation of the derivation pipeline: from signed blob transactions
 //! in L1 blocks to the batches that become payload attributes.
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod chain;
 

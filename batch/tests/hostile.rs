@@ -1,4 +1,5 @@
 //! Whatever the blobs hold: no panic, no unbounded memory, and the fault by its name.
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod chain;
 

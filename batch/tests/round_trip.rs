@@ -1,4 +1,5 @@
 //! Blocks into blobs and back, by this crate's reader and by kona's.
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod chain;
 

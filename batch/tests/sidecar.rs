@@ -1,4 +1,5 @@
 //! Sidecars against c-kzg's own verification.
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod chain;
 
