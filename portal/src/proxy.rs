@@ -5,7 +5,7 @@ use crate::{
     decision::{Decision, DecisionLog},
     demand::{Demand, Payload, PayloadStatus},
     gateways::{Gateways, Lanes},
-    lane::Building,
+    lane::{Building, NotBuilding},
     peek::{self, Body, Call, Method, PayloadId, RegistryQuery},
     registry,
     route::{self, Form, Kind, Owner, Route, Skip, View},
@@ -245,7 +245,10 @@ impl Proxy {
             timeout_at(deadline, pending.wait_for(Option::is_some)).await.map_err(|_| OwnerOutcome::Late(Stage::Id))?;
         let dropped = || OwnerOutcome::NotBuilding("its lane is full or closed".to_owned());
         let at_gateway = known.map_err(|_| dropped())?.clone().ok_or_else(dropped)?;
-        let at_gateway = at_gateway.map_err(|error| OwnerOutcome::NotBuilding(error.to_string()))?;
+        let at_gateway = at_gateway.map_err(|error| match error {
+            NotBuilding::Upstream(error) => OwnerOutcome::Unreachable(error.to_string()),
+            other => OwnerOutcome::NotBuilding(other.to_string()),
+        })?;
 
         let get_payload = format!("engine_getPayloadV{version}");
         let id = rpc::next_id();

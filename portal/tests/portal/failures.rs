@@ -35,13 +35,8 @@ async fn gateway_fails(method: &'static str, fault: Fault, outcome: &str) -> Val
 #[tokio::test]
 async fn gateway_down() {
     let mut stand = Stand::start().await;
-    let nobody = Node::start("nobody", 9, Secret::new([3; 32])).await;
-    let url = nobody.url();
-    drop(nobody);
-    let stand_snapshot = snapshot([url, stand.gateways[1].url()]);
-    stand.publisher.publish(stand_snapshot);
-    stand.portal.schedule.changed().await.expect("published");
-    falls_back(&stand, "not_building").await;
+    stand.gateways[0].stop().await;
+    falls_back(&stand, "unreachable").await;
 }
 
 #[tokio::test]
@@ -97,7 +92,7 @@ async fn gateway_answers_too_much() {
 #[tokio::test]
 async fn gateway_refuses_the_token() {
     let stand = Stand::start_with(Options { gateway_secret: [9; 32], ..Options::default() }).await;
-    let decision = falls_back(&stand, "not_building").await;
+    let decision = falls_back(&stand, "unreachable").await;
     assert!(decision["reason"].as_str().is_some_and(|reason| reason.contains("JWT secret")), "{decision}");
 }
 

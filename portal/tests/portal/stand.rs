@@ -62,7 +62,13 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { budget_ms: 20_000, queue: 64, id_prefixes: [3, 4], gateway_secret: GATEWAYS, fallback_timeout_ms: 20_000 }
+        Self {
+            budget_ms: 20_000,
+            queue: 64,
+            id_prefixes: [3, 4],
+            gateway_secret: GATEWAYS,
+            fallback_timeout_ms: 20_000,
+        }
     }
 }
 
@@ -104,8 +110,7 @@ pub(crate) fn config(secrets: &TempDir, fallback: &str, options: &Options) -> Co
         std::fs::write(&path, alloy::hex::encode(bytes)).expect("written");
         path
     };
-    let (op_node, own, shared) =
-        (file("op-node", OP_NODE), file("fallback", FALLBACK), file("gateways", GATEWAYS));
+    let (op_node, own, shared) = (file("op-node", OP_NODE), file("fallback", FALLBACK), file("gateways", GATEWAYS));
     let text = format!(
         r#"
         [engine]

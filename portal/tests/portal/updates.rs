@@ -89,7 +89,9 @@ async fn bodies_are_forwarded_byte_by_byte() {
     let stand = Stand::start().await;
     // Spacing, key order, escapes and an id that no serializer would write like this.
     let block = payload(1, GENESIS).to_string();
-    let body = format!("{{ \"id\" : 1.50e1 ,\n\t\"params\": {block},\"method\":\"engine_new\\u0050ayloadV4\", \"jsonrpc\":\"2.0\" }}");
+    let body = format!(
+        "{{ \"id\" : 1.50e1 ,\n\t\"params\": {block},\"method\":\"engine_new\\u0050ayloadV4\", \"jsonrpc\":\"2.0\" }}"
+    );
     let response = stand.post(body.clone(), &OpNode::token()).await;
     assert_eq!(response.status(), 200);
     for node in [&stand.fallback, &stand.gateways[0], &stand.gateways[1]] {
