@@ -1,0 +1,373 @@
+//! Configuration: a TOML file, overridden by environment variables and flags. Secrets are only ever named by their files.
+
+use crate::jwt::{Secret, SecretError};
+use alloy::primitives::Address;
+use baton_protocol::{GatewayId, NOBODY, SlotClock};
+use baton_schedule::FollowerConfig;
+use http::Uri;
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// All there is to configure. Unknown keys are refused.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where op-node connects.
+    pub engine: EngineConfig,
+    /// Health, metrics and decisions.
+    #[serde(default)]
+    pub admin: AdminConfig,
+    /// The execution client that answers when no gateway does.
+    pub fallback: FallbackConfig,
+    /// The gateways' side.
+    pub gateways: GatewaysConfig,
+    /// Where the schedule comes from.
+    pub schedule: ScheduleConfig,
+}
+
+/// Where op-node connects.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineConfig {
+    /// Address to listen on. Port 0 takes any free one.
+    #[serde(default = "default_engine_listen")]
+    pub listen: SocketAddr,
+    /// The secret shared with op-node.
+    pub jwt_secret_file: PathBuf,
+    /// The largest body taken or passed on, in MiB.
+    #[serde(default = "default_max_body_mb")]
+    pub max_body_mb: usize,
+}
+
+/// Where operators connect.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Address to listen on. Port 0 takes any free one. No authentication: keep it on a private network.
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7300)) }
+    }
+}
+
+/// The fallback execution client.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FallbackConfig {
+    /// Its Engine API.
+    pub url: String,
+    /// The secret shared with it.
+    pub jwt_secret_file: PathBuf,
+    /// How long one of its answers may take, in milliseconds.
+    #[serde(default = "default_fallback_timeout_ms")]
+    pub timeout_ms: u64,
+}
+
+/// The gateways' side.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaysConfig {
+    /// The secret for every gateway without one of its own.
+    pub jwt_secret_file: PathBuf,
+    /// How long op-node may be kept waiting for the owner's payload, from its `getPayload` to the end of the fallback's check, in milliseconds.
+    #[serde(default = "default_payload_budget_ms")]
+    pub payload_budget_ms: u64,
+    /// How long one update may take at a gateway, in milliseconds.
+    #[serde(default = "default_gateway_timeout_ms")]
+    pub timeout_ms: u64,
+    /// How many updates wait for a slow gateway before the oldest are dropped.
+    #[serde(default = "default_queue")]
+    pub queue: usize,
+    /// What is different for single gateways.
+    #[serde(default)]
+    pub overrides: Vec<GatewayOverride>,
+}
+
+/// What is different for one gateway.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayOverride {
+    /// Its id in the registry.
+    pub id: GatewayId,
+    /// Its Engine API, instead of the one in the registry.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// The secret shared with it, instead of the common one.
+    #[serde(default)]
+    pub jwt_secret_file: Option<PathBuf>,
+}
+
+/// Where the schedule comes from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// L1 nodes, in order of preference.
+    pub l1_urls: Vec<String>,
+    /// The registry contract.
+    pub registry: Address,
+    /// The L1 block in which it was deployed, or any before.
+    #[serde(default)]
+    pub deployment_block: u64,
+    /// How often to look for a new L1 block, in milliseconds. By default every sixth of a slot.
+    #[serde(default)]
+    pub poll_interval_ms: Option<u64>,
+    /// The deployment's arithmetic of time.
+    pub clock: SlotClock,
+}
+
+fn default_engine_listen() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 8551))
+}
+
+const fn default_max_body_mb() -> usize {
+    32
+}
+
+const fn default_fallback_timeout_ms() -> u64 {
+    10_000
+}
+
+const fn default_payload_budget_ms() -> u64 {
+    500
+}
+
+const fn default_gateway_timeout_ms() -> u64 {
+    2_000
+}
+
+const fn default_queue() -> usize {
+    256
+}
+
+/// Why a configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("can't read the configuration file {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, a missing or unknown key, a wrong type.
+    #[error("configuration: {0}")]
+    Parse(#[from] toml::de::Error),
+    /// A secret can't be had.
+    #[error("`{field}`: {source}")]
+    Secret {
+        /// Which.
+        field: String,
+        /// Why.
+        source: SecretError,
+    },
+    /// A URL can't be dialled.
+    #[error("`{field}` (\"{value}\") must be a plain HTTP URL such as \"http://127.0.0.1:9551\"")]
+    Url {
+        /// Which.
+        field: String,
+        /// What it is.
+        value: String,
+    },
+    /// A number is zero.
+    #[error("`{0}` is 0; set it to a positive number")]
+    Zero(&'static str),
+    /// Overrides for the same or no gateway.
+    #[error("`gateways.overrides`: id {0} stands there twice, or is 0, which is nobody's")]
+    Override(GatewayId),
+    /// The schedule's part.
+    #[error("`schedule`: {0}")]
+    Schedule(#[from] baton_schedule::ConfigError),
+}
+
+/// A checked configuration, secrets read.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) engine: SocketAddr,
+    pub(crate) engine_secret: Secret,
+    pub(crate) admin: SocketAddr,
+    pub(crate) max_body: usize,
+    pub(crate) fallback: Endpoint,
+    pub(crate) fallback_timeout: Duration,
+    pub(crate) gateways: GatewaySettings,
+    pub(crate) payload_budget: Duration,
+    pub(crate) follower: FollowerConfig,
+}
+
+/// Where and with which secret.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) uri: Uri,
+    pub(crate) secret: Secret,
+}
+
+/// How gateways are reached.
+#[derive(Clone, Debug)]
+pub(crate) struct GatewaySettings {
+    pub(crate) secret: Secret,
+    pub(crate) overrides: BTreeMap<GatewayId, (Option<Uri>, Option<Secret>)>,
+    pub(crate) timeout: Duration,
+    pub(crate) queue: usize,
+}
+
+impl GatewaySettings {
+    /// Where to reach a gateway whose registry entry names a URL; `None` if nowhere.
+    pub(crate) fn endpoint(&self, id: GatewayId, registered: &str) -> Option<Endpoint> {
+        let (uri, secret) = self.overrides.get(&id).cloned().unwrap_or_default();
+        let uri = uri.or_else(|| http_uri(registered))?;
+        Some(Endpoint { uri, secret: secret.unwrap_or_else(|| self.secret.clone()) })
+    }
+}
+
+impl Config {
+    /// Reads a configuration from TOML.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        Self::from_table(text.parse()?)
+    }
+
+    /// Reads a configuration from a TOML table, to which a command line may have added.
+    pub fn from_table(table: toml::Table) -> Result<Self, ConfigError> {
+        Ok(Self::deserialize(table)?)
+    }
+
+    /// Checks everything that can be checked without a network, and reads the secrets.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.checked().map(|_| ())
+    }
+
+    pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
+        for (name, value) in [
+            ("engine.max_body_mb", self.engine.max_body_mb as u64),
+            ("fallback.timeout_ms", self.fallback.timeout_ms),
+            ("gateways.payload_budget_ms", self.gateways.payload_budget_ms),
+            ("gateways.timeout_ms", self.gateways.timeout_ms),
+            ("gateways.queue", self.gateways.queue as u64),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Zero(name));
+            }
+        }
+        let schedule = &self.schedule;
+        let mut follower = FollowerConfig::new(schedule.l1_urls.clone(), schedule.registry, schedule.clock);
+        follower.deployment_block = schedule.deployment_block;
+        if let Some(interval) = schedule.poll_interval_ms {
+            follower.poll_interval = Duration::from_millis(interval);
+        }
+        follower.validate()?;
+        let mut overrides = BTreeMap::new();
+        for (index, entry) in self.gateways.overrides.iter().enumerate() {
+            let field = |name: &str| format!("gateways.overrides[{index}].{name}");
+            let uri = entry.url.as_deref().map(|url| uri(&field("url"), url)).transpose()?;
+            let file = entry.jwt_secret_file.as_deref();
+            let secret = file.map(|file| secret(&field("jwt_secret_file"), file)).transpose()?;
+            if entry.id == NOBODY || overrides.insert(entry.id, (uri, secret)).is_some() {
+                return Err(ConfigError::Override(entry.id));
+            }
+        }
+        Ok(Checked {
+            engine: self.engine.listen,
+            engine_secret: secret("engine.jwt_secret_file", &self.engine.jwt_secret_file)?,
+            admin: self.admin.listen,
+            max_body: self.engine.max_body_mb << 20,
+            fallback: Endpoint {
+                uri: uri("fallback.url", &self.fallback.url)?,
+                secret: secret("fallback.jwt_secret_file", &self.fallback.jwt_secret_file)?,
+            },
+            fallback_timeout: Duration::from_millis(self.fallback.timeout_ms),
+            gateways: GatewaySettings {
+                secret: secret("gateways.jwt_secret_file", &self.gateways.jwt_secret_file)?,
+                overrides,
+                timeout: Duration::from_millis(self.gateways.timeout_ms),
+                queue: self.gateways.queue,
+            },
+            payload_budget: Duration::from_millis(self.gateways.payload_budget_ms),
+            follower,
+        })
+    }
+}
+
+fn secret(field: &str, path: &Path) -> Result<Secret, ConfigError> {
+    Secret::read(path).map_err(|source| ConfigError::Secret { field: field.to_owned(), source })
+}
+
+fn uri(field: &str, value: &str) -> Result<Uri, ConfigError> {
+    http_uri(value).ok_or_else(|| ConfigError::Url { field: field.to_owned(), value: value.to_owned() })
+}
+
+fn http_uri(value: &str) -> Option<Uri> {
+    let uri: Uri = value.trim().parse().ok()?;
+    (uri.scheme_str() == Some("http") && uri.host().is_some()).then_some(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(dir: &Path) -> String {
+        let secret = dir.join("jwt.hex");
+        std::fs::write(&secret, "07".repeat(32)).expect("written");
+        include_str!("../portal.example.toml").replace("/etc/baton/jwt.hex", &secret.display().to_string())
+    }
+
+    fn error(text: &str) -> String {
+        match Config::from_toml(text).and_then(|config| config.check()) {
+            Ok(()) => panic!("accepted: {text}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_example_is_complete_and_right() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let config = Config::from_toml(&example(dir.path())).expect("parses");
+        config.check().expect("checks");
+        assert_eq!(config.gateways.overrides.len(), 1);
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let good = example(dir.path());
+        let replaced = |from: &str, to: &str| {
+            assert!(good.contains(from), "{from}");
+            good.replace(from, to)
+        };
+        for (from, to, named) in [
+            ("payload_budget_ms = 500", "payload_budget_ms = 0", "gateways.payload_budget_ms"),
+            ("payload_budget_ms = 500", "payload_budget = 500", "payload_budget"),
+            ("url = \"http://127.0.0.1:9551\"", "url = \"ws://127.0.0.1:9551\"", "fallback.url"),
+            ("url = \"http://127.0.0.1:9651\"", "url = \"nowhere\"", "gateways.overrides[0].url"),
+            ("id = 3", "id = 0", "gateways.overrides"),
+            ("l1_urls = [\"http://127.0.0.1:8545\"]", "l1_urls = []", "l1_urls"),
+            ("slot_length = 12", "slot_length = 0", "slot_length"),
+            ("[schedule.clock]", "[schedule.clocks]", "clock"),
+        ] {
+            let error = error(&replaced(from, to));
+            assert!(error.contains(named), "{error}");
+        }
+        std::fs::remove_file(dir.path().join("jwt.hex")).expect("removed");
+        assert!(error(&good).contains("jwt_secret_file"));
+    }
+
+    #[test]
+    fn an_override_comes_before_the_registry() {
+        let secret = Secret::new([1; 32]);
+        let uri: Uri = "http://override:1".parse().expect("a URI");
+        let overrides = BTreeMap::from([(1, (Some(uri.clone()), None))]);
+        let settings = GatewaySettings { secret, overrides, timeout: Duration::from_secs(1), queue: 1 };
+        let uri_of = |id, registered| settings.endpoint(id, registered).map(|endpoint| endpoint.uri);
+        assert_eq!(uri_of(1, "http://registered:1"), Some(uri));
+        assert_eq!(uri_of(2, "http://registered:1"), Some(Uri::from_static("http://registered:1")));
+        for unusable in ["", "https://registered", "ftp://x", "/path"] {
+            assert_eq!(uri_of(2, unusable), None);
+        }
+    }
+}

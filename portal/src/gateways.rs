@@ -1,0 +1,113 @@
+//! The lanes that are open, kept in step with the registry.
+
+use crate::{
+    config::{Endpoint, GatewaySettings},
+    lane::Lane,
+    route,
+    upstream::Upstream,
+};
+use arc_swap::ArcSwap;
+use baton_protocol::GatewayId;
+use baton_schedule::Snapshot;
+use http::Uri;
+use std::{collections::BTreeMap, sync::Arc};
+use tracing::info;
+
+/// The open lanes at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    /// In order of id.
+    pub(crate) ids: Vec<GatewayId>,
+    by_id: BTreeMap<GatewayId, Arc<Lane>>,
+}
+
+impl Lanes {
+    pub(crate) fn get(&self, id: GatewayId) -> Option<&Arc<Lane>> {
+        self.by_id.get(&id)
+    }
+}
+
+/// All lanes. Readers take no lock.
+#[derive(Debug)]
+pub(crate) struct Gateways {
+    settings: GatewaySettings,
+    max_body: usize,
+    lanes: ArcSwap<Lanes>,
+}
+
+/// What to do about one gateway.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    /// A new one, or one that moved.
+    Open(GatewayId),
+    /// One that is no longer wanted or can't be reached.
+    Close(GatewayId),
+}
+
+/// Compares the lanes that are open with those that should be.
+fn changes(open: &BTreeMap<GatewayId, Uri>, wanted: &BTreeMap<GatewayId, Uri>) -> Vec<Change> {
+    let gone = open.keys().filter(|id| !wanted.contains_key(id)).map(|id| Change::Close(*id));
+    let new = wanted.iter().filter(|(id, uri)| open.get(id) != Some(uri)).map(|(id, _)| Change::Open(*id));
+    gone.chain(new).collect()
+}
+
+impl Gateways {
+    pub(crate) fn new(settings: GatewaySettings, max_body: usize) -> Self {
+        Self { settings, max_body, lanes: ArcSwap::default() }
+    }
+
+    pub(crate) fn lanes(&self) -> Arc<Lanes> {
+        self.lanes.load_full()
+    }
+
+    /// Opens and closes lanes so that there is one for every gateway that is worth telling and can be reached.
+    pub(crate) fn follow(&self, snapshot: &Snapshot) {
+        let wanted: BTreeMap<GatewayId, Endpoint> = route::worth_telling(snapshot)
+            .into_iter()
+            .filter_map(|id| {
+                let registered = snapshot.gateways.get(&id).map_or("", |info| info.urls.endpoint.as_str());
+                Some((id, self.settings.endpoint(id, registered)?))
+            })
+            .collect();
+        let lanes = self.lanes.load();
+        let open = lanes.by_id.iter().map(|(id, lane)| (*id, lane.upstream().uri().clone())).collect();
+        let uris = wanted.iter().map(|(id, endpoint)| (*id, endpoint.uri.clone())).collect();
+        let changes = changes(&open, &uris);
+        if changes.is_empty() {
+            return;
+        }
+        let mut by_id = lanes.by_id.clone();
+        for change in changes {
+            match change {
+                Change::Close(gateway) => {
+                    info!(gateway, "closing a gateway's lane");
+                    by_id.remove(&gateway);
+                }
+                Change::Open(gateway) => {
+                    let Some(Endpoint { uri, secret }) = wanted.get(&gateway).cloned() else { continue };
+                    info!(gateway, %uri, "opening a gateway's lane");
+                    let upstream = Upstream::new(uri, secret, self.settings.timeout, self.max_body);
+                    by_id.insert(gateway, Arc::new(Lane::open(gateway, upstream, self.settings.queue)));
+                }
+            }
+        }
+        self.lanes.store(Arc::new(Lanes { ids: by_id.keys().copied().collect(), by_id }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lanes(of: &[(GatewayId, &'static str)]) -> BTreeMap<GatewayId, Uri> {
+        of.iter().map(|(id, uri)| (*id, Uri::from_static(uri))).collect()
+    }
+
+    #[test]
+    fn only_what_differs_changes() {
+        let open = lanes(&[(1, "http://a"), (2, "http://b"), (3, "http://c")]);
+        let wanted = lanes(&[(1, "http://a"), (2, "http://moved"), (4, "http://d")]);
+        assert_eq!(changes(&open, &wanted), [Change::Close(3), Change::Open(2), Change::Open(4)]);
+        assert_eq!(changes(&open, &open), []);
+    }
+}

@@ -1,0 +1,304 @@
+//! What routing needs to know of a call, read from its bytes without taking the rest apart. The bytes themselves go on unchanged.
+//!
+//! What can't be understood is [`Method::Other`]: the fallback gets it as it is and says what is wrong with it.
+
+use crate::version::{self, Name};
+use alloy::primitives::{B64, B256, U64};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// The Engine API's handle for a block being built.
+pub type PayloadId = B64;
+
+/// A JSON-RPC call, as far as it is looked at.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The id as the caller wrote it; `None` for a notification and for `null`.
+    pub id: Option<&'a RawValue>,
+    /// The method's name.
+    pub name: Cow<'a, str>,
+    /// What it is about.
+    pub method: Method<'a>,
+}
+
+/// What a call is about.
+#[derive(Debug)]
+pub enum Method<'a> {
+    /// `engine_forkchoiceUpdatedV*`
+    ForkchoiceUpdated(ForkchoiceUpdated<'a>),
+    /// `engine_getPayloadV*`
+    GetPayload {
+        /// The method's version.
+        version: u8,
+        /// Which payload.
+        id: PayloadId,
+    },
+    /// `engine_newPayloadV*`
+    NewPayload(PayloadHead),
+    /// `eth_sendRawTransaction*`
+    SendTransaction,
+    /// `miner_*`: limits that steer building.
+    Steer,
+    /// `registry_*`
+    Registry(RegistryQuery),
+    /// Everything else.
+    Other,
+}
+
+/// `engine_forkchoiceUpdatedV*`
+#[derive(Debug)]
+pub struct ForkchoiceUpdated<'a> {
+    /// The forkchoice state as it was written.
+    pub state: &'a RawValue,
+    /// The head to set, and the parent of the block to build.
+    pub head: B256,
+    /// The block to build, if one is wanted.
+    pub attributes: Option<Attributes<'a>>,
+}
+
+/// What is asked of a block to build: `PayloadAttributesV1` to `V3` with the OP Stack's fields.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attributes<'a> {
+    /// Unix seconds.
+    pub timestamp: U64,
+    /// Consensus layer's block root, from Ecotone on.
+    #[serde(default)]
+    pub parent_beacon_block_root: Option<B256>,
+    /// Whether only the forced transactions may be in it.
+    #[serde(default)]
+    pub no_tx_pool: Option<bool>,
+    /// Its gas limit.
+    #[serde(default)]
+    pub gas_limit: Option<U64>,
+    /// The forced transactions, as they were written.
+    #[serde(borrow, default)]
+    pub transactions: Option<Vec<&'a RawValue>>,
+}
+
+/// The fields of an execution payload that say which block it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PayloadHead {
+    /// The block's hash.
+    pub block_hash: B256,
+    /// Its parent's.
+    pub parent_hash: B256,
+    /// Its number.
+    pub block_number: U64,
+    /// Unix seconds.
+    pub timestamp: U64,
+}
+
+/// A question about the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryQuery {
+    /// `registry_currentGateway`
+    Current,
+    /// `registry_nextGateway`
+    Next,
+    /// `registry_gatewayAtBlock`
+    AtBlock(u64),
+    /// `registry_gateways`
+    All,
+    /// Another name or wrong parameters.
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct RawCall<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawForkchoice {
+    head_block_hash: B256,
+}
+
+/// A request body: one call, or several in an array.
+#[derive(Debug)]
+pub enum Body<'a> {
+    /// One call.
+    Single(Call<'a>),
+    /// Several, each as it was written.
+    Batch(Vec<&'a RawValue>),
+    /// Not JSON-RPC.
+    Unreadable,
+}
+
+/// Looks at a request body.
+pub fn body(bytes: &[u8]) -> Body<'_> {
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return serde_json::from_slice(bytes).map_or(Body::Unreadable, Body::Batch);
+    }
+    call(bytes).map_or(Body::Unreadable, Body::Single)
+}
+
+/// Looks at one call. `None` if it isn't a JSON object with a method.
+pub fn call(bytes: &[u8]) -> Option<Call<'_>> {
+    let raw: RawCall<'_> = serde_json::from_slice(bytes).ok()?;
+    let method = method(&raw.method, raw.params).unwrap_or(Method::Other);
+    Some(Call { id: raw.id, name: raw.method, method })
+}
+
+fn method<'a>(name: &str, params: Option<&'a RawValue>) -> Option<Method<'a>> {
+    if name.starts_with("eth_sendRawTransaction") {
+        return Some(Method::SendTransaction);
+    }
+    if name.starts_with("miner_") {
+        return Some(Method::Steer);
+    }
+    if let Some(query) = name.strip_prefix("registry_") {
+        return Some(Method::Registry(registry_query(query, params)));
+    }
+    let (name, number) = version::parse(name)?;
+    let params: Vec<&'a RawValue> = serde_json::from_str(params?.get()).ok()?;
+    let first = params.first()?.get();
+    Some(match name {
+        Name::ForkchoiceUpdated => {
+            let forkchoice: RawForkchoice = serde_json::from_str(first).ok()?;
+            let attributes = match params.get(1) {
+                Some(raw) if raw.get() != "null" => Some(serde_json::from_str(raw.get()).ok()?),
+                _ => None,
+            };
+            Method::ForkchoiceUpdated(ForkchoiceUpdated {
+                state: params.first()?,
+                head: forkchoice.head_block_hash,
+                attributes,
+            })
+        }
+        Name::GetPayload => Method::GetPayload { version: number, id: serde_json::from_str(first).ok()? },
+        Name::NewPayload => Method::NewPayload(serde_json::from_str(first).ok()?),
+    })
+}
+
+/// A block number as clients write it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Plain(u64),
+    Quantity(U64),
+}
+
+fn registry_query(name: &str, params: Option<&RawValue>) -> RegistryQuery {
+    match name {
+        "currentGateway" => RegistryQuery::Current,
+        "nextGateway" => RegistryQuery::Next,
+        "gateways" => RegistryQuery::All,
+        "gatewayAtBlock" => match params.and_then(|params| serde_json::from_str::<[Number; 1]>(params.get()).ok()) {
+            Some([Number::Plain(number)]) => RegistryQuery::AtBlock(number),
+            Some([Number::Quantity(number)]) => RegistryQuery::AtBlock(number.to()),
+            None => RegistryQuery::Unknown,
+        },
+        _ => RegistryQuery::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HASH: &str = "0x53baa004c682915ad8ba0e3ec2268ee312768ae696450d0390870eaee80fd2a9";
+
+    fn fcu(attributes: &str) -> String {
+        format!(
+            r#"{{"method":"engine_forkchoiceUpdatedV3","params":[{{"headBlockHash":"{HASH}","safeBlockHash":"{HASH}","finalizedBlockHash":"{HASH}"}}{attributes}],"id":6,"jsonrpc":"2.0"}}"#
+        )
+    }
+
+    #[test]
+    fn a_head_update_has_no_attributes_whether_null_or_left_away() {
+        for attributes in ["", ",null", " , null "] {
+            let text = fcu(attributes);
+            let call = call(text.as_bytes()).expect("a call");
+            let Method::ForkchoiceUpdated(update) = call.method else { panic!("{call:?}") };
+            assert!(update.attributes.is_none());
+            assert_eq!(update.head.to_string(), HASH);
+            assert_eq!(call.id.map(RawValue::get), Some("6"));
+        }
+    }
+
+    #[test]
+    fn attributes_are_read() {
+        let text = fcu(&format!(
+            r#",{{"timestamp":"0x10","noTxPool":true,"gasLimit":"0x5","transactions":["0x7e","0x7F"],"parentBeaconBlockRoot":"{HASH}","eip1559Params":"0x0000000000000000"}}"#
+        ));
+        let call = call(text.as_bytes()).expect("a call");
+        let Method::ForkchoiceUpdated(update) = call.method else { panic!("{call:?}") };
+        let attributes = update.attributes.expect("attributes");
+        assert_eq!(attributes.timestamp.to::<u64>(), 16);
+        assert_eq!(attributes.no_tx_pool, Some(true));
+        assert_eq!(attributes.gas_limit.map(|limit| limit.to::<u64>()), Some(5));
+        assert_eq!(attributes.transactions.expect("forced").len(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_left_to_the_fallback() {
+        for text in [
+            r#"{"method":"engine_getPayloadV4","params":["0x12"],"id":1}"#,
+            r#"{"method":"engine_getPayloadV4","params":[],"id":1}"#,
+            r#"{"method":"engine_newPayloadV4","params":[{"blockHash":"0x"}],"id":1}"#,
+            r#"{"method":"engine_forkchoiceUpdatedV3","id":1}"#,
+            r#"{"method":"engine_exchangeCapabilities","params":[[]],"id":1}"#,
+            r#"{"method":"eth_chainId","id":1}"#,
+        ] {
+            assert!(matches!(call(text.as_bytes()).expect("a call").method, Method::Other), "{text}");
+        }
+        for text in ["", "{}", "null", "7", "{\"method\":1}", "{\"method\":\"a\",\"method\":\"b\"}"] {
+            assert!(call(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn registry_questions() {
+        let ask = |name: &str, params: &str| {
+            let text = format!(r#"{{"method":"registry_{name}","params":{params},"id":1}}"#);
+            match call(text.as_bytes()).expect("a call").method {
+                Method::Registry(query) => query,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(ask("currentGateway", "[]"), RegistryQuery::Current);
+        assert_eq!(ask("nextGateway", "[]"), RegistryQuery::Next);
+        assert_eq!(ask("gateways", "[]"), RegistryQuery::All);
+        assert_eq!(ask("gatewayAtBlock", "[17]"), RegistryQuery::AtBlock(17));
+        assert_eq!(ask("gatewayAtBlock", r#"["0x11"]"#), RegistryQuery::AtBlock(17));
+        assert_eq!(ask("gatewayAtBlock", "[]"), RegistryQuery::Unknown);
+        assert_eq!(ask("nothing", "[]"), RegistryQuery::Unknown);
+    }
+
+    #[test]
+    fn batches_keep_each_call_as_written() {
+        let Body::Batch(calls) = body(br#" [ {"method":"a","id":1} , {"id" : 2} ] "#) else { panic!("a batch") };
+        assert_eq!(
+            calls.iter().map(|call| call.get()).collect::<Vec<_>>(),
+            [r#"{"method":"a","id":1}"#, r#"{"id" : 2}"#]
+        );
+        assert!(matches!(body(b"[{]"), Body::Unreadable));
+    }
+
+    proptest! {
+        /// No bytes make it panic.
+        #[test]
+        fn takes_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            body(&bytes);
+        }
+
+        /// No damage to a real call makes it panic.
+        #[test]
+        fn takes_damaged_calls(at in 0usize..400, byte in any::<u8>()) {
+            let mut bytes = fcu(r#",{"timestamp":"0x10","transactions":["0x7e"]}"#).into_bytes();
+            let length = bytes.len();
+            bytes[at % length] = byte;
+            body(&bytes);
+        }
+    }
+}

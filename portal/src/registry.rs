@@ -1,0 +1,213 @@
+//! Answers to `registry_*`: which gateway when, from the schedule in memory. Pure.
+
+use crate::peek::RegistryQuery;
+use alloy::primitives::Address;
+use baton_protocol::{GatewayId, Kind, NOBODY, SlotClock, Window};
+use baton_schedule::{GatewayInfo, Snapshot};
+use serde::Serialize;
+
+/// Why a question has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// No such question.
+    #[error(
+        "unknown method or parameters; there are registry_currentGateway, registry_nextGateway, registry_gatewayAtBlock(number) and \
+         registry_gateways"
+    )]
+    Unknown,
+    /// The schedule doesn't reach there.
+    #[error("the schedule of epoch {0} isn't known: it isn't fixed yet, is forgotten already, or the L1 can't be read")]
+    UnknownEpoch(u64),
+    /// All slots known belong to the same gateway.
+    #[error("no change of gateway in the schedule known")]
+    NoNext,
+}
+
+/// Who owns a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ownership {
+    /// The L2 block.
+    pub block: u64,
+    /// The slot that decides, rule `[T3]`.
+    pub owner_slot: u64,
+    /// The window it lies in, rule `[T5]`.
+    pub window: Window,
+    /// The owner; `None` in an open slot.
+    pub gateway: Option<Listed>,
+}
+
+/// A gateway as it is told to clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    /// Its id.
+    pub id: GatewayId,
+    /// Sends settlements.
+    pub settler: Address,
+    /// Signs soft blocks in the epoch asked about.
+    pub sequencer_key: Option<Address>,
+    /// Engine API, for portals.
+    pub endpoint: String,
+    /// Feed of soft blocks.
+    pub feed: String,
+    /// Whether it is in the eligible set now.
+    pub eligible: bool,
+    /// The slot from which it is ended, rule `[C6]`.
+    pub ended_slot: Option<u64>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum RegistryAnswer {
+    /// About one block.
+    One(Box<Ownership>),
+    /// All gateways.
+    All(Vec<Listed>),
+}
+
+/// Answers a question at a time (Unix seconds). "Current" is the owner of the block that is due next.
+pub fn answer(query: RegistryQuery, snapshot: &Snapshot, now: u64) -> Result<RegistryAnswer, RegistryError> {
+    let due = due_block(&snapshot.clock, now);
+    match query {
+        RegistryQuery::Current => Ok(RegistryAnswer::One(Box::new(ownership(due, snapshot)?))),
+        RegistryQuery::AtBlock(number) => Ok(RegistryAnswer::One(Box::new(ownership(number, snapshot)?))),
+        RegistryQuery::Next => next(due, snapshot).map(|next| RegistryAnswer::One(Box::new(next))),
+        RegistryQuery::All => {
+            let epoch = SlotClock::epoch_of(snapshot.clock.slot_at(now));
+            let gateways = snapshot.gateways.values().filter(|info| info.id != NOBODY);
+            Ok(RegistryAnswer::All(gateways.map(|info| listed(info, epoch)).collect()))
+        }
+        RegistryQuery::Unknown => Err(RegistryError::Unknown),
+    }
+}
+
+/// The first block with a timestamp after a time.
+fn due_block(clock: &SlotClock, now: u64) -> u64 {
+    now.checked_sub(clock.l2_genesis_time).map_or(0, |since| since / clock.l2_block_time + 1)
+}
+
+fn ownership(block: u64, snapshot: &Snapshot) -> Result<Ownership, RegistryError> {
+    let owner_slot = snapshot.clock.owner_slot(block);
+    let window = window(owner_slot, snapshot)?;
+    let epoch = SlotClock::epoch_of(owner_slot);
+    let gateway = (window.kind != Kind::Open).then(|| snapshot.gateways.get(&window.gateway)).flatten();
+    Ok(Ownership { block, owner_slot, window, gateway: gateway.map(|info| listed(info, epoch)) })
+}
+
+/// The first block of the first window after `block`'s that belongs to somebody else.
+fn next(block: u64, snapshot: &Snapshot) -> Result<Ownership, RegistryError> {
+    let clock = &snapshot.clock;
+    let current = window(clock.owner_slot(block), snapshot)?;
+    let mut slot = current.end;
+    loop {
+        let window = window(slot, snapshot).map_err(|_| RegistryError::NoNext)?;
+        if window.gateway != current.gateway {
+            let before = clock.last_block_of_owner_slot(slot.saturating_sub(1));
+            return ownership(before.map_or(0, |last| last + 1), snapshot);
+        }
+        slot = window.end;
+    }
+}
+
+fn window(slot: u64, snapshot: &Snapshot) -> Result<Window, RegistryError> {
+    snapshot.schedule.window_at(slot).map_err(|_| RegistryError::UnknownEpoch(SlotClock::epoch_of(slot)))
+}
+
+fn listed(info: &GatewayInfo, epoch: u64) -> Listed {
+    Listed {
+        id: info.id,
+        settler: info.settler,
+        sequencer_key: info.keys.at(epoch),
+        endpoint: info.urls.endpoint.clone(),
+        feed: info.urls.feed.clone(),
+        eligible: info.eligible,
+        ended_slot: info.ended_slot,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use baton_protocol::{EpochSchedule, Schedule};
+    use baton_schedule::{GatewayUrls, SequencerKeys};
+
+    const CLOCK: SlotClock = SlotClock {
+        l1_genesis_time: 1000,
+        slot_length: 2,
+        l2_genesis_time: 1000,
+        l2_block_time: 1,
+        settlement_delay: 2,
+    };
+
+    fn snapshot(of_slot: impl Fn(usize) -> GatewayId) -> Snapshot {
+        let mut schedule = Schedule::default();
+        let slots = std::array::from_fn(|slot| {
+            let id = of_slot(slot);
+            (id, if id == NOBODY { Kind::Open } else { Kind::Fallback })
+        });
+        schedule.insert(EpochSchedule { epoch: 0, slots });
+        let info = |id| GatewayInfo {
+            id,
+            owner: Address::ZERO,
+            settler: Address::repeat_byte(9),
+            keys: SequencerKeys { current: Address::repeat_byte(1), previous: Address::ZERO, from_epoch: 0 },
+            ended_slot: None,
+            withdrawable_slot: None,
+            eligible: true,
+            urls: GatewayUrls { endpoint: format!("http://gateway-{id}"), feed: String::new() },
+        };
+        let gateways = [0, 1, 2].map(|id| (id, info(id))).into_iter().collect();
+        Snapshot { schedule, gateways, ..Snapshot::unread(CLOCK) }
+    }
+
+    fn one(query: RegistryQuery, snapshot: &Snapshot, now: u64) -> Ownership {
+        match answer(query, snapshot, now) {
+            Ok(RegistryAnswer::One(ownership)) => *ownership,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_current_gateway_owns_the_block_due_next() {
+        let snapshot = snapshot(|slot| if slot < 8 { 1 } else { 2 });
+        // At 1010 block 10 has its timestamp; 11 is due, in slot 5, owner slot 7: gateway 1's last.
+        let current = one(RegistryQuery::Current, &snapshot, 1010);
+        assert_eq!((current.block, current.owner_slot), (11, 7));
+        assert_eq!(current.gateway.map(|listed| listed.id), Some(1));
+        let current = one(RegistryQuery::Current, &snapshot, 1011);
+        assert_eq!(current.gateway.map(|listed| listed.id), Some(2));
+        assert_eq!(one(RegistryQuery::Current, &snapshot, 5).block, 0);
+    }
+
+    #[test]
+    fn the_next_gateway_is_another() {
+        let snapshot = snapshot(|slot| if slot < 8 { 1 } else { 2 });
+        let next = one(RegistryQuery::Next, &snapshot, 1000);
+        assert_eq!((next.block, next.owner_slot, next.window.first), (12, 8, 8));
+        assert_eq!(next.gateway.map(|listed| listed.endpoint), Some("http://gateway-2".to_owned()));
+        assert_eq!(answer(RegistryQuery::Next, &snapshot, 1020), Err(RegistryError::NoNext));
+    }
+
+    #[test]
+    fn open_slots_have_a_window_and_no_gateway() {
+        let snapshot = snapshot(|_| NOBODY);
+        let at = one(RegistryQuery::AtBlock(3), &snapshot, 0);
+        assert_eq!(at.gateway, None);
+        assert_eq!(at.window.kind, Kind::Open);
+    }
+
+    #[test]
+    fn what_is_not_known_is_said() {
+        let snapshot = snapshot(|_| 1);
+        assert_eq!(answer(RegistryQuery::AtBlock(1000), &snapshot, 0), Err(RegistryError::UnknownEpoch(15)));
+        assert_eq!(answer(RegistryQuery::Unknown, &snapshot, 0), Err(RegistryError::Unknown));
+    }
+
+    #[test]
+    fn all_gateways_without_the_operator() {
+        let Ok(RegistryAnswer::All(all)) = answer(RegistryQuery::All, &snapshot(|_| 1), 1000) else { panic!("a list") };
+        assert_eq!(all.iter().map(|listed| listed.id).collect::<Vec<_>>(), [1, 2]);
+    }
+}

@@ -1,0 +1,298 @@
+//! Who gets a call and who answers it: a pure function of the call and the schedule.
+
+use crate::peek::{Call, Method, PayloadId, RegistryQuery};
+use baton_protocol::{GatewayId, NOBODY, SlotClock};
+use baton_schedule::Snapshot;
+use serde::Serialize;
+
+/// What routing looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The schedule.
+    pub snapshot: &'a Snapshot,
+    /// The gateways that can be reached, in order of id.
+    pub gateways: &'a [GatewayId],
+}
+
+/// Who builds a block besides the fallback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Its owner, rule `[T3]`.
+    Ask(GatewayId),
+    /// Nobody.
+    Skip(Skip),
+}
+
+/// Why no gateway is asked for a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// The timestamp isn't that of an L2 block, rule `[T2]`.
+    OffGrid,
+    /// The schedule of the owner slot isn't known.
+    UnknownEpoch,
+    /// The slot is open, rule `[S5]`.
+    OpenSlot,
+    /// The owner has been ended, rule `[C6]`.
+    Ended(GatewayId),
+    /// The owner has no usable endpoint.
+    NoEndpoint(GatewayId),
+    /// The block may hold forced transactions only, so there is nothing to choose.
+    NoTxPool,
+}
+
+/// In which form a gateway gets a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it came.
+    Unchanged,
+    /// A forkchoice update without its attributes: the head moves, nothing is built.
+    HeadOnly,
+}
+
+/// What kind of update a gateway gets; decides what may be dropped when it can't keep up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The head moves.
+    Head,
+    /// The head moves and a block is to be built.
+    Build,
+    /// A block.
+    Payload,
+    /// A transaction, or a limit for building.
+    Pool,
+}
+
+/// What to do with a call.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The fallback answers; these gateways are told.
+    Forward {
+        /// What it is to them.
+        kind: Kind,
+        /// Who is told.
+        tell: Vec<GatewayId>,
+    },
+    /// The fallback answers and begins to build; so does the owner, if it can be asked; the other gateways get the head.
+    Build {
+        /// Who builds besides the fallback.
+        owner: Owner,
+        /// The number of the block to be built, rule `[T2]`.
+        number: Option<u64>,
+        /// Who gets it in which form.
+        tell: Vec<(GatewayId, Form)>,
+    },
+    /// The owner's payload if it is good and in time, else the fallback's.
+    Select {
+        /// Version of `getPayload`.
+        version: u8,
+        /// What op-node calls it.
+        id: PayloadId,
+    },
+    /// Answered from the schedule in memory.
+    Memory(RegistryQuery),
+}
+
+/// Routes a call.
+pub fn route(call: &Call<'_>, view: View<'_>) -> Route {
+    let tell_all = |kind| Route::Forward { kind, tell: view.gateways.to_vec() };
+    match &call.method {
+        Method::ForkchoiceUpdated(update) => match &update.attributes {
+            None => tell_all(Kind::Head),
+            Some(attributes) => {
+                let number = view.snapshot.clock.block_at(attributes.timestamp.to());
+                let owner = match attributes.no_tx_pool {
+                    Some(true) => Owner::Skip(Skip::NoTxPool),
+                    _ => owner(number, view),
+                };
+                let form = |id| if owner == Owner::Ask(id) { Form::Unchanged } else { Form::HeadOnly };
+                Route::Build { owner, number, tell: view.gateways.iter().map(|id| (*id, form(*id))).collect() }
+            }
+        },
+        Method::GetPayload { version, id } => Route::Select { version: *version, id: *id },
+        Method::NewPayload(_) => tell_all(Kind::Payload),
+        Method::SendTransaction | Method::Steer => tell_all(Kind::Pool),
+        Method::Registry(query) => Route::Memory(*query),
+        Method::Other => Route::Forward { kind: Kind::Pool, tell: Vec::new() },
+    }
+}
+
+/// The owner of a block, rule `[T3]`: by its number, never by the time of asking.
+pub fn owner(number: Option<u64>, view: View<'_>) -> Owner {
+    let Some(number) = number else { return Owner::Skip(Skip::OffGrid) };
+    let slot = view.snapshot.clock.owner_slot(number);
+    let Ok(gateway) = view.snapshot.schedule.gateway_at(slot) else { return Owner::Skip(Skip::UnknownEpoch) };
+    if gateway == NOBODY {
+        return Owner::Skip(Skip::OpenSlot);
+    }
+    let ended = view.snapshot.gateways.get(&gateway).and_then(|info| info.ended_slot);
+    if ended.is_some_and(|ended| ended <= slot) {
+        return Owner::Skip(Skip::Ended(gateway));
+    }
+    if view.gateways.binary_search(&gateway).is_err() {
+        return Owner::Skip(Skip::NoEndpoint(gateway));
+    }
+    Owner::Ask(gateway)
+}
+
+/// The gateways that are worth a connection: those in the known schedule, and those eligible to be scheduled.
+pub fn worth_telling(snapshot: &Snapshot) -> Vec<GatewayId> {
+    let current = snapshot.l1_head.map_or(0, |head| SlotClock::epoch_of(snapshot.clock.slot_at(head.timestamp)));
+    let scheduled = |id: GatewayId| {
+        let now_or_later = snapshot.schedule.epochs().filter(|epoch| epoch.epoch >= current);
+        now_or_later.flat_map(|epoch| epoch.slots).any(|(gateway, _)| gateway == id)
+    };
+    let gateways = snapshot.gateways.values().filter(|info| info.id != NOBODY);
+    gateways.filter(|info| info.eligible || scheduled(info.id)).map(|info| info.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peek;
+    use alloy::primitives::{Address, B256};
+    use baton_protocol::{EpochSchedule, Schedule};
+    use baton_schedule::{GatewayInfo, GatewayUrls, L1Head, SequencerKeys};
+
+    const CLOCK: SlotClock = SlotClock {
+        l1_genesis_time: 1000,
+        slot_length: 2,
+        l2_genesis_time: 1000,
+        l2_block_time: 1,
+        settlement_delay: 2,
+    };
+    const HASH: B256 = B256::repeat_byte(7);
+
+    fn info(id: GatewayId) -> GatewayInfo {
+        GatewayInfo {
+            id,
+            owner: Address::ZERO,
+            settler: Address::ZERO,
+            keys: SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 },
+            ended_slot: None,
+            withdrawable_slot: None,
+            eligible: true,
+            urls: GatewayUrls::default(),
+        }
+    }
+
+    /// Epoch 0: gateways 1 and 2 in turns of eight slots, the last turn open.
+    fn snapshot() -> Snapshot {
+        let mut schedule = Schedule::default();
+        let slots = std::array::from_fn(|slot| match slot / 8 {
+            0 | 2 => (1, baton_protocol::Kind::Fallback),
+            1 => (2, baton_protocol::Kind::Fallback),
+            _ => (NOBODY, baton_protocol::Kind::Open),
+        });
+        schedule.insert(EpochSchedule { epoch: 0, slots });
+        let gateways = [info(NOBODY), info(1), info(2), info(3)].map(|info| (info.id, info)).into_iter().collect();
+        Snapshot { schedule, gateways, ..Snapshot::unread(CLOCK) }
+    }
+
+    fn fcu(timestamp: Option<u64>, no_tx_pool: bool) -> String {
+        let attributes = timestamp
+            .map_or("null".to_owned(), |time| format!(r#"{{"timestamp":"0x{time:x}","noTxPool":{no_tx_pool}}}"#));
+        format!(
+            r#"{{"method":"engine_forkchoiceUpdatedV3","params":[{{"headBlockHash":"{HASH}"}},{attributes}],"id":1}}"#
+        )
+    }
+
+    fn routed(text: &str, snapshot: &Snapshot, gateways: &[GatewayId]) -> Route {
+        route(&peek::call(text.as_bytes()).expect("a call"), View { snapshot, gateways })
+    }
+
+    fn owner_at(timestamp: u64, snapshot: &Snapshot, gateways: &[GatewayId]) -> Owner {
+        match routed(&fcu(Some(timestamp), false), snapshot, gateways) {
+            Route::Build { owner, .. } => owner,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_owner_comes_from_the_attributes_timestamp() {
+        let snapshot = snapshot();
+        // Slot 5 plus a delay of 2 is slot 7, gateway 1's last; a slot later it is gateway 2's turn.
+        assert_eq!(owner_at(1011, &snapshot, &[1, 2]), Owner::Ask(1));
+        assert_eq!(owner_at(1012, &snapshot, &[1, 2]), Owner::Ask(2));
+        assert_eq!(owner_at(1027, &snapshot, &[1, 2]), Owner::Ask(2));
+        assert_eq!(owner_at(1028, &snapshot, &[1, 2]), Owner::Ask(1));
+    }
+
+    #[test]
+    fn the_owner_builds_and_the_others_get_the_head() {
+        let snapshot = snapshot();
+        let route = routed(&fcu(Some(1012), false), &snapshot, &[1, 2, 3]);
+        let tell = vec![(1, Form::HeadOnly), (2, Form::Unchanged), (3, Form::HeadOnly)];
+        assert_eq!(route, Route::Build { owner: Owner::Ask(2), number: Some(12), tell });
+    }
+
+    #[test]
+    fn nobody_is_asked_when_there_is_nobody_to_ask() {
+        let mut snapshot = snapshot();
+        assert_eq!(owner_at(1044, &snapshot, &[1, 2]), Owner::Skip(Skip::OpenSlot));
+        assert_eq!(owner_at(1060, &snapshot, &[1, 2]), Owner::Skip(Skip::UnknownEpoch));
+        assert_eq!(owner_at(999, &snapshot, &[1, 2]), Owner::Skip(Skip::OffGrid));
+        assert_eq!(owner_at(1012, &snapshot, &[1]), Owner::Skip(Skip::NoEndpoint(2)));
+        snapshot.gateways.get_mut(&1).expect("gateway 1").ended_slot = Some(7);
+        assert_eq!(owner_at(1009, &snapshot, &[1, 2]), Owner::Ask(1));
+        assert_eq!(owner_at(1010, &snapshot, &[1, 2]), Owner::Skip(Skip::Ended(1)));
+    }
+
+    #[test]
+    fn a_derived_block_is_nobodys_choice() {
+        let Route::Build { owner, tell, .. } = routed(&fcu(Some(1012), true), &snapshot(), &[1, 2]) else {
+            panic!("a build")
+        };
+        assert_eq!(owner, Owner::Skip(Skip::NoTxPool));
+        assert_eq!(tell, [(1, Form::HeadOnly), (2, Form::HeadOnly)]);
+    }
+
+    #[test]
+    fn updates_go_to_everybody() {
+        let snapshot = snapshot();
+        let payload = format!(
+            r#"{{"method":"engine_newPayloadV4","params":[{{"blockHash":"{HASH}","parentHash":"{HASH}","blockNumber":"0x1","timestamp":"0x1"}}],"id":1}}"#
+        );
+        for (text, kind) in [
+            (fcu(None, false), Kind::Head),
+            (payload, Kind::Payload),
+            (r#"{"method":"eth_sendRawTransaction","params":["0x02"],"id":1}"#.to_owned(), Kind::Pool),
+            (r#"{"method":"miner_setMaxDASize","params":["0x1","0x1"],"id":1}"#.to_owned(), Kind::Pool),
+        ] {
+            assert_eq!(routed(&text, &snapshot, &[1, 2]), Route::Forward { kind, tell: vec![1, 2] });
+        }
+    }
+
+    #[test]
+    fn everything_else_is_the_fallbacks_alone() {
+        for method in
+            ["engine_exchangeCapabilities", "engine_getClientVersionV1", "eth_getBlockByNumber", "debug_x", "y"]
+        {
+            let text = format!(r#"{{"method":"{method}","params":[],"id":1}}"#);
+            assert_eq!(routed(&text, &snapshot(), &[1, 2]), Route::Forward { kind: Kind::Pool, tell: vec![] });
+        }
+    }
+
+    #[test]
+    fn payloads_are_selected_and_questions_answered_from_memory() {
+        let text = r#"{"method":"engine_getPayloadV4","params":["0x0102030405060708"],"id":1}"#;
+        let id = PayloadId::from([1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(routed(text, &snapshot(), &[1]), Route::Select { version: 4, id });
+        let text = r#"{"method":"registry_gateways","params":[],"id":1}"#;
+        assert_eq!(routed(text, &snapshot(), &[1]), Route::Memory(RegistryQuery::All));
+    }
+
+    #[test]
+    fn gateways_are_worth_telling_while_eligible_or_scheduled() {
+        let mut snapshot = snapshot();
+        for id in [1, 3] {
+            snapshot.gateways.get_mut(&id).expect("a gateway").eligible = false;
+        }
+        assert_eq!(worth_telling(&snapshot), [1, 2]);
+        // Once its epoch is over, nothing keeps gateway 1.
+        let timestamp = CLOCK.slot_start(SlotClock::epoch_start(1));
+        snapshot.l1_head = Some(L1Head { number: 1, hash: HASH, parent_hash: HASH, timestamp });
+        assert_eq!(worth_telling(&snapshot), [2]);
+    }
+}

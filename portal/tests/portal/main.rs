@@ -1,0 +1,9 @@
+//! The portal over real HTTP and JWT: op-node's side on one end, a fallback and gateways on the other.
+
+mod admin;
+mod engines;
+mod failures;
+mod node;
+mod recorded;
+mod stand;
+mod updates;

@@ -1,0 +1,316 @@
+//! An execution client that keeps a chain of made-up blocks, and that can be told to fail.
+
+use alloy::primitives::{B256, keccak256};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use baton_portal::Secret;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use serde_json::{Value, json};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+/// What goes wrong, by method prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Answers only once [`Node::release`] is called.
+    Held,
+    /// Sends headers and the beginning of a body, and then nothing.
+    HangsAfterHeaders,
+    /// Not JSON.
+    Garbage,
+    /// Another JSON-RPC id.
+    WrongId,
+    /// A JSON-RPC error.
+    Error,
+    /// HTTP 500.
+    HttpError,
+    /// More than the portal takes.
+    Huge,
+    /// A payload on another parent.
+    WrongParent,
+    /// A payload for another time.
+    WrongTimestamp,
+    /// A payload without its forced transactions.
+    WithoutForced,
+    /// `INVALID`, `SYNCING`.
+    Status(&'static str),
+}
+
+/// A call that arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) method: String,
+    pub(crate) body: Bytes,
+    pub(crate) json: Value,
+}
+
+#[derive(Debug)]
+struct Inner {
+    name: &'static str,
+    /// First byte of its payload ids.
+    id_prefix: u8,
+    secret: Secret,
+    known: HashSet<B256>,
+    payloads: HashMap<String, Value>,
+    faults: Vec<(&'static str, Fault)>,
+    arrived: Vec<Arrived>,
+    head: B256,
+}
+
+/// A served node. Dropping it closes its port.
+#[derive(Debug)]
+pub(crate) struct Node {
+    inner: Arc<Mutex<Inner>>,
+    hold: watch::Sender<bool>,
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+type Shared = (Arc<Mutex<Inner>>, watch::Receiver<bool>);
+
+pub(crate) const GENESIS: B256 = B256::repeat_byte(0x11);
+/// The gap between block numbers and timestamps on the test chain.
+pub(crate) const GENESIS_TIME: u64 = 1000;
+
+impl Node {
+    pub(crate) async fn start(name: &'static str, id_prefix: u8, secret: Secret) -> Self {
+        Self::start_at(name, id_prefix, secret, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    pub(crate) async fn start_at(name: &'static str, id_prefix: u8, secret: Secret, at: SocketAddr) -> Self {
+        let inner = Arc::new(Mutex::new(Inner {
+            name,
+            id_prefix,
+            secret,
+            known: HashSet::from([GENESIS]),
+            payloads: HashMap::new(),
+            faults: Vec::new(),
+            arrived: Vec::new(),
+            head: GENESIS,
+        }));
+        let (hold, held) = watch::channel(true);
+        let app = Router::new()
+            .fallback(answer)
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state((inner.clone(), held));
+        let listener = TcpListener::bind(at).await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, app, stop.clone()));
+        Self { inner, hold, address, stop, task: Some(task) }
+    }
+
+    /// Closes its port and all connections, like a process that is killed.
+    pub(crate) async fn stop(&mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            task.await.expect("it doesn't panic");
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on calls whose method begins with `method` fail this way.
+    pub(crate) fn fail(&self, method: &'static str, fault: Fault) {
+        self.inner.lock().expect("not poisoned").faults.push((method, fault));
+    }
+
+    /// Lets everything that is held go on.
+    pub(crate) fn release(&self) {
+        self.hold.send_replace(false);
+    }
+
+    pub(crate) fn head(&self) -> B256 {
+        self.inner.lock().expect("not poisoned").head
+    }
+
+    /// Calls that arrived whose method begins with a prefix.
+    pub(crate) fn arrived(&self, method: &str) -> Vec<Arrived> {
+        let inner = self.inner.lock().expect("not poisoned");
+        inner.arrived.iter().filter(|call| call.method.starts_with(method)).cloned().collect()
+    }
+
+    /// Waits until a number of calls have arrived.
+    pub(crate) async fn wait_for(&self, method: &str, count: usize) -> Vec<Arrived> {
+        let all = async {
+            loop {
+                let arrived = self.arrived(method);
+                if arrived.len() >= count {
+                    return arrived;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let Ok(arrived) = tokio::time::timeout(Duration::from_secs(10), all).await else {
+            panic!("{count} x {method} never arrived, but {:?}", self.arrived(""));
+        };
+        arrived
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
+    // A task for each connection, so that all die with the node; axum's own would outlive it.
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted.expect("accepts").0,
+        };
+        let service = TowerToHyperService::new(app.clone());
+        connections.spawn(async move {
+            let http = hyper::server::conn::http1::Builder::new();
+            // The other side may go at any time.
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn answer(State((inner, mut held)): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let token = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let call: Value = serde_json::from_slice(&body).expect("the portal sends JSON");
+    let method = call["method"].as_str().expect("a method").to_owned();
+    let (fault, answer) = {
+        let mut inner = inner.lock().expect("not poisoned");
+        if inner.secret.authorize(token, now).is_err() {
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
+        inner.arrived.push(Arrived { method: method.clone(), body: body.clone(), json: call.clone() });
+        let fault = inner.faults.iter().rev().find(|(prefix, _)| method.starts_with(prefix)).map(|(_, fault)| *fault);
+        let answer = inner.handle(&method, &call["params"], fault);
+        (fault, answer)
+    };
+    let id = call["id"].clone();
+    let good = |result: Value| json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string();
+    match fault {
+        Some(Fault::Held) => {
+            held.wait_for(|held| !held).await.expect("the node lives");
+            good(answer).into_response()
+        }
+        Some(Fault::HangsAfterHeaders) => {
+            let beginning = half_of(good(answer));
+            Response::new(Body::from_stream(beginning))
+        }
+        Some(Fault::Garbage) => "<html>502</html>".into_response(),
+        Some(Fault::WrongId) => json!({"jsonrpc": "2.0", "id": 999_999, "result": answer}).to_string().into_response(),
+        Some(Fault::Error) => {
+            let error = json!({"code": -38001, "message": "this node has an error"});
+            json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string().into_response()
+        }
+        Some(Fault::HttpError) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Some(Fault::Huge) => good(json!("0".repeat(3 << 20))).into_response(),
+        _ => good(answer).into_response(),
+    }
+}
+
+/// The first half of a text, and then nothing, for ever.
+fn half_of(text: String) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
+    let mut first = Some(Bytes::from(text.as_bytes()[..text.len() / 2].to_vec()));
+    futures::stream::poll_fn(move |_| match first.take() {
+        Some(half) => std::task::Poll::Ready(Some(Ok(half))),
+        None => std::task::Poll::Pending,
+    })
+}
+
+impl Inner {
+    fn handle(&mut self, method: &str, params: &Value, fault: Option<Fault>) -> Value {
+        if method.starts_with("engine_forkchoiceUpdated") {
+            return self.forkchoice(&params[0], &params[1], fault);
+        }
+        if method.starts_with("engine_getPayload") {
+            let id = params[0].as_str().expect("an id");
+            let mut envelope = self.payloads.get(id).cloned().unwrap_or(Value::Null);
+            let payload = &mut envelope["executionPayload"];
+            match fault {
+                Some(Fault::WrongParent) => payload["parentHash"] = json!(B256::repeat_byte(0xaa)),
+                Some(Fault::WrongTimestamp) => payload["timestamp"] = json!("0x1"),
+                Some(Fault::WithoutForced) => payload["transactions"] = json!([]),
+                _ => {}
+            }
+            return envelope;
+        }
+        if method.starts_with("engine_newPayload") {
+            let hash: B256 = serde_json::from_value(params[0]["blockHash"].clone()).expect("a hash");
+            let parent: B256 = serde_json::from_value(params[0]["parentHash"].clone()).expect("a hash");
+            let status = match fault {
+                Some(Fault::Status(status)) => status,
+                _ if !self.known.contains(&parent) => "SYNCING",
+                _ => {
+                    self.known.insert(hash);
+                    "VALID"
+                }
+            };
+            return json!({"status": status, "latestValidHash": hash, "validationError": null});
+        }
+        match method {
+            "engine_exchangeCapabilities" => json!(["engine_newPayloadV4"]),
+            "eth_chainId" => json!("0x1"),
+            _ => json!({"by": self.name, "method": method}),
+        }
+    }
+
+    fn forkchoice(&mut self, state: &Value, attributes: &Value, fault: Option<Fault>) -> Value {
+        let head: B256 = serde_json::from_value(state["headBlockHash"].clone()).expect("a hash");
+        let status = match fault {
+            Some(Fault::Status(status)) => status,
+            _ if self.known.contains(&head) => "VALID",
+            _ => "SYNCING",
+        };
+        if status != "VALID" {
+            return json!({"payloadStatus": {"status": status, "latestValidHash": null, "validationError": null}, "payloadId": null});
+        }
+        self.head = head;
+        let payload_id = attributes.is_object().then(|| self.begin(head, attributes));
+        json!({"payloadStatus": {"status": "VALID", "latestValidHash": head, "validationError": null}, "payloadId": payload_id})
+    }
+
+    /// A block of this node's: its hash depends on the node's name, so that nobody else's looks like it.
+    fn begin(&mut self, parent: B256, attributes: &Value) -> String {
+        let seed = keccak256(format!("{parent}{attributes}"));
+        let mut id: [u8; 8] = seed[..8].try_into().expect("eight bytes");
+        id[0] = self.id_prefix;
+        let id = alloy::primitives::B64::from(id).to_string();
+        let timestamp = attributes["timestamp"].as_str().expect("a quantity");
+        let number = u64::from_str_radix(&timestamp[2..], 16).expect("a number") - GENESIS_TIME;
+        let payload = json!({
+            "executionPayload": {
+                "parentHash": parent,
+                "blockHash": keccak256(format!("{}{seed}", self.name)),
+                "blockNumber": format!("0x{number:x}"),
+                "timestamp": timestamp,
+                "gasLimit": attributes["gasLimit"],
+                "transactions": attributes["transactions"],
+                "extraData": format!("0x{}", alloy::hex::encode(self.name)),
+            },
+            "blockValue": "0x0",
+            "parentBeaconBlockRoot": attributes["parentBeaconBlockRoot"],
+            "executionRequests": [],
+        });
+        self.payloads.insert(id.clone(), payload);
+        id
+    }
+}

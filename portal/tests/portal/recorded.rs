@@ -1,0 +1,90 @@
+//! Traffic of a real consensus client (kona-node 1.0.0-rc.1 as sequencer, Isthmus), replayed.
+
+use crate::stand::{OpNode, Stand};
+use baton_portal::{
+    demand::{Demand, Payload},
+    peek::{self, Body, Method},
+    rpc::Answer,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize)]
+struct Exchange {
+    rq: Box<RawValue>,
+    rs: Box<RawValue>,
+}
+
+fn recorded() -> Vec<Exchange> {
+    let lines = include_str!("../fixtures/sequencer.jsonl").lines();
+    lines.map(|line| serde_json::from_str(line).expect("a recorded exchange")).collect()
+}
+
+#[test]
+fn every_recorded_call_is_understood() {
+    let mut seen = BTreeMap::new();
+    for exchange in recorded() {
+        let Body::Single(call) = peek::body(exchange.rq.get().as_bytes()) else { panic!("{}", exchange.rq) };
+        assert!(call.id.is_some());
+        let kind = match &call.method {
+            Method::ForkchoiceUpdated(update) if update.attributes.is_some() => "order",
+            Method::ForkchoiceUpdated(_) => "head",
+            Method::GetPayload { version: 4, .. } => "getPayload",
+            Method::NewPayload(_) => "newPayload",
+            Method::Other => "other",
+            other => panic!("{other:?}"),
+        };
+        *seen.entry(kind).or_insert(0) += 1;
+    }
+    let expected = [("getPayload", 30), ("head", 31), ("newPayload", 30), ("order", 30), ("other", 37)];
+    assert_eq!(seen, expected.into_iter().collect());
+}
+
+/// Every payload that the execution client really built answers what the consensus client really asked for.
+#[test]
+fn every_recorded_payload_meets_its_demand() {
+    let mut demands = BTreeMap::new();
+    let mut met = 0;
+    for exchange in recorded() {
+        let call = peek::call(exchange.rq.get().as_bytes()).expect("a call");
+        let answer: Answer<'_> = serde_json::from_str(exchange.rs.get()).expect("an answer");
+        match &call.method {
+            Method::ForkchoiceUpdated(update) if update.attributes.is_some() => {
+                let answer: serde_json::Value =
+                    serde_json::from_str(answer.result.expect("a result").get()).expect("JSON");
+                let id = answer["payloadId"].as_str().expect("an id").to_owned();
+                demands.insert(id, Demand::of(update, None).expect("attributes"));
+            }
+            Method::GetPayload { id, .. } => {
+                let payload = Payload::read(answer.result.expect("a result")).expect("a payload");
+                let demand = &demands[&id.to_string()];
+                assert!(!demand.forced.is_empty() && demand.gas_limit.is_some() && demand.beacon_root.is_some());
+                assert_eq!(payload.check(demand), Ok(()));
+                let other = Demand { timestamp: demand.timestamp + 1, ..demand.clone() };
+                assert!(payload.check(&other).is_err());
+                met += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(met, 30);
+}
+
+#[tokio::test]
+async fn recorded_calls_reach_the_fallback_byte_by_byte() {
+    let stand = Stand::start().await;
+    let mut sent = Vec::new();
+    for exchange in recorded() {
+        let body = exchange.rq.get().to_owned();
+        // The test's fallback is another chain, on which these payload ids don't exist.
+        assert_eq!(stand.post(body.clone(), &OpNode::token()).await.status(), 200);
+        sent.push(body);
+    }
+    let arrived = stand.fallback.arrived("");
+    let arrived: Vec<_> = arrived.iter().filter(|call| call.method != "eth_chainId").collect();
+    assert_eq!(arrived.len(), sent.len());
+    for (arrived, sent) in arrived.iter().zip(&sent) {
+        assert_eq!(arrived.body, sent.as_bytes());
+    }
+}

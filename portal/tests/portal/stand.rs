@@ -1,0 +1,295 @@
+//! A portal between op-node's side, a fallback and two gateways.
+
+use crate::node::{GENESIS, GENESIS_TIME, Node};
+use alloy::primitives::{Address, B256};
+use baton_portal::{Config, Running, Secret, run_with_schedule};
+use baton_protocol::{EpochSchedule, GatewayId, Kind, NOBODY, Schedule, SlotClock};
+use baton_schedule::{GatewayInfo, GatewayUrls, L1Head, Publisher, SequencerKeys, Snapshot, channel};
+use serde_json::{Value, json};
+use std::{
+    net::SocketAddr,
+    ops::Deref,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// One block a slot, so that a block's owner is easily said: gateway 1 owns slots 0 to 15, gateway 2 the rest; block n belongs to slot n + 2.
+pub(crate) const CLOCK: SlotClock = SlotClock {
+    l1_genesis_time: GENESIS_TIME,
+    slot_length: 1,
+    l2_genesis_time: GENESIS_TIME,
+    l2_block_time: 1,
+    settlement_delay: 2,
+};
+
+/// op-node's, the fallback's and the gateways' secrets all differ, so that a mix-up is a 401.
+const OP_NODE: [u8; 32] = [1; 32];
+const FALLBACK: [u8; 32] = [2; 32];
+const GATEWAYS: [u8; 32] = [3; 32];
+
+/// op-node's side of a portal.
+pub(crate) struct OpNode {
+    http: reqwest::Client,
+    engine: SocketAddr,
+    admin: SocketAddr,
+    next_id: AtomicU64,
+}
+
+pub(crate) struct Stand {
+    pub(crate) op_node: OpNode,
+    pub(crate) fallback: Node,
+    pub(crate) gateways: [Node; 2],
+    pub(crate) portal: Running,
+    pub(crate) publisher: Publisher,
+    pub(crate) shutdown: CancellationToken,
+    // Deleted when the stand is.
+    _secrets: TempDir,
+}
+
+/// What can be different about a stand.
+pub(crate) struct Options {
+    /// The time budget. Long by default, so that only what fails for another reason falls back; tests about lateness shorten it.
+    pub(crate) budget_ms: u64,
+    pub(crate) queue: usize,
+    /// First bytes of the payload ids of fallback and gateways.
+    pub(crate) id_prefixes: [u8; 2],
+    pub(crate) gateway_secret: [u8; 32],
+    pub(crate) fallback_timeout_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            budget_ms: 20_000,
+            queue: 64,
+            id_prefixes: [3, 4],
+            gateway_secret: GATEWAYS,
+            fallback_timeout_ms: 20_000,
+        }
+    }
+}
+
+pub(crate) fn info(id: GatewayId, endpoint: String) -> GatewayInfo {
+    GatewayInfo {
+        id,
+        owner: Address::repeat_byte(id.to_le_bytes()[0]),
+        settler: Address::repeat_byte(id.to_le_bytes()[0]),
+        keys: SequencerKeys { current: Address::repeat_byte(9), previous: Address::ZERO, from_epoch: 0 },
+        ended_slot: None,
+        withdrawable_slot: None,
+        eligible: id != NOBODY,
+        urls: GatewayUrls { endpoint, feed: String::new() },
+    }
+}
+
+/// Epoch 0 in halves, for gateways that are reached at URLs.
+pub(crate) fn snapshot(urls: [String; 2]) -> Snapshot {
+    let mut schedule = Schedule::default();
+    let slots = std::array::from_fn(|slot| (if slot < 16 { 1 } else { 2 }, Kind::Fallback));
+    schedule.insert(EpochSchedule { epoch: 0, slots });
+    let [one, two] = urls;
+    let gateways = [info(NOBODY, String::new()), info(1, one), info(2, two)].map(|info| (info.id, info));
+    let head = L1Head { number: 1, hash: GENESIS, parent_hash: GENESIS, timestamp: GENESIS_TIME };
+    Snapshot {
+        l1_head: Some(head),
+        schedule,
+        gateways: gateways.into_iter().collect(),
+        updated_at: SystemTime::now(),
+        stale: None,
+        ..Snapshot::unread(CLOCK)
+    }
+}
+
+/// A configuration that names secrets in a directory; everything listens on free ports.
+pub(crate) fn config(secrets: &TempDir, fallback: &str, options: &Options) -> Config {
+    let file = |name: &str, bytes: [u8; 32]| -> PathBuf {
+        let path = secrets.path().join(name);
+        std::fs::write(&path, alloy::hex::encode(bytes)).expect("written");
+        path
+    };
+    let (op_node, own, shared) = (file("op-node", OP_NODE), file("fallback", FALLBACK), file("gateways", GATEWAYS));
+    let text = format!(
+        r#"
+        [engine]
+        listen = "127.0.0.1:0"
+        jwt_secret_file = {op_node:?}
+        max_body_mb = 2
+        [admin]
+        listen = "127.0.0.1:0"
+        [fallback]
+        url = "{fallback}"
+        jwt_secret_file = {own:?}
+        timeout_ms = {}
+        [gateways]
+        jwt_secret_file = {shared:?}
+        payload_budget_ms = {}
+        timeout_ms = 20000
+        queue = {}
+        [schedule]
+        l1_urls = ["http://127.0.0.1:1"]
+        registry = "0x00000000000000000000000000000000000000b1"
+        clock = {{ l1_genesis_time = {GENESIS_TIME}, slot_length = 1, l2_genesis_time = {GENESIS_TIME}, l2_block_time = 1, settlement_delay = 2 }}
+        "#,
+        options.fallback_timeout_ms, options.budget_ms, options.queue
+    );
+    Config::from_toml(&text).expect("a configuration")
+}
+
+impl Stand {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    pub(crate) async fn start_with(options: Options) -> Self {
+        let [mine, theirs] = options.id_prefixes;
+        let fallback = Node::start("fallback", mine, Secret::new(FALLBACK)).await;
+        let gateways = [
+            Node::start("gateway 1", theirs, Secret::new(options.gateway_secret)).await,
+            Node::start("gateway 2", theirs, Secret::new(options.gateway_secret)).await,
+        ];
+        let secrets = tempfile::tempdir().expect("temporary directory");
+        let config = config(&secrets, &fallback.url(), &options);
+        let (publisher, schedule) = channel(snapshot([gateways[0].url(), gateways[1].url()]));
+        let shutdown = CancellationToken::new();
+        let portal = run_with_schedule(&config, schedule, shutdown.clone()).await.expect("the portal starts");
+        let op_node = OpNode::new(&portal);
+        Self { op_node, fallback, gateways, portal, publisher, shutdown, _secrets: secrets }
+    }
+
+    /// Stops the fallback, and waits until its port is closed.
+    pub(crate) async fn stop_fallback(&mut self) {
+        self.fallback.stop().await;
+    }
+
+    /// Starts the fallback again on its port, with nothing but the genesis block.
+    pub(crate) async fn restart_fallback(&mut self) {
+        self.fallback = Node::start_at("fallback", 3, Secret::new(FALLBACK), self.fallback.address).await;
+    }
+}
+
+impl Deref for Stand {
+    type Target = OpNode;
+
+    fn deref(&self) -> &OpNode {
+        &self.op_node
+    }
+}
+
+impl OpNode {
+    pub(crate) fn new(portal: &Running) -> Self {
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { http, engine: portal.engine, admin: portal.admin, next_id: AtomicU64::new(1) }
+    }
+
+    pub(crate) fn token() -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        format!("Bearer {}", Secret::new(OP_NODE).token(now))
+    }
+
+    /// Posts a body as op-node would, under any Authorization header.
+    pub(crate) async fn post(&self, body: impl Into<reqwest::Body>, authorization: &str) -> reqwest::Response {
+        let request = self.http.post(format!("http://{}", self.engine)).body(body);
+        let request = request.header("content-type", "application/json").header("authorization", authorization);
+        let sent = tokio::time::timeout(Duration::from_secs(15), request.send()).await;
+        sent.expect("the portal answers in time").expect("the portal answers")
+    }
+
+    /// Posts a body and reads the answer.
+    pub(crate) async fn exchange(&self, body: String) -> Value {
+        let response = self.post(body, &Self::token()).await;
+        assert_eq!(response.status(), 200);
+        serde_json::from_slice(&response.bytes().await.expect("a body")).expect("JSON")
+    }
+
+    /// Calls a method and checks that the answer carries the call's own id. Ids are strings, which nobody else here uses.
+    pub(crate) async fn call(&self, method: &str, params: Value) -> Value {
+        let id = format!("op-node-{}", self.next_id.fetch_add(1, Ordering::Relaxed));
+        let answer =
+            self.exchange(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()).await;
+        assert_eq!(answer["id"], json!(id), "{answer}");
+        assert_eq!(answer["jsonrpc"], "2.0");
+        answer
+    }
+
+    pub(crate) fn attributes(number: u64) -> Value {
+        json!({
+            "timestamp": format!("0x{:x}", GENESIS_TIME + number),
+            "prevRandao": B256::ZERO,
+            "suggestedFeeRecipient": Address::ZERO,
+            "withdrawals": [],
+            "parentBeaconBlockRoot": B256::repeat_byte(7),
+            "transactions": ["0x7e01", "0x7e02"],
+            "noTxPool": false,
+            "gasLimit": "0x1c9c380",
+        })
+    }
+
+    pub(crate) fn forkchoice(head: B256) -> Value {
+        json!({"headBlockHash": head, "safeBlockHash": GENESIS, "finalizedBlockHash": GENESIS})
+    }
+
+    /// Orders block `number` on a parent and gives its payload id.
+    pub(crate) async fn order(&self, parent: B256, number: u64) -> String {
+        let params = json!([Self::forkchoice(parent), Self::attributes(number)]);
+        let answer = self.call("engine_forkchoiceUpdatedV3", params).await;
+        answer["result"]["payloadId"].as_str().unwrap_or_else(|| panic!("no payload id in {answer}")).to_owned()
+    }
+
+    /// The whole answer to `getPayload`.
+    pub(crate) async fn payload(&self, id: &str) -> Value {
+        self.call("engine_getPayloadV4", json!([id])).await
+    }
+
+    /// Orders and gets a block.
+    pub(crate) async fn block(&self, parent: B256, number: u64) -> Value {
+        let id = self.order(parent, number).await;
+        self.payload(&id).await
+    }
+
+    /// Has a block adopted, as op-node does with the payload it got.
+    pub(crate) async fn adopt(&self, envelope: &Value) -> B256 {
+        let payload = &envelope["executionPayload"];
+        let root = &envelope["parentBeaconBlockRoot"];
+        let answer = self.call("engine_newPayloadV4", json!([payload, [], root, []])).await;
+        assert_eq!(answer["result"]["status"], "VALID", "{answer}");
+        let hash: B256 = serde_json::from_value(payload["blockHash"].clone()).expect("a hash");
+        let answer = self.call("engine_forkchoiceUpdatedV3", json!([Self::forkchoice(hash), null])).await;
+        assert_eq!(answer["result"]["payloadStatus"]["status"], "VALID", "{answer}");
+        hash
+    }
+
+    /// GET on the admin port.
+    pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
+        let response = self.http.get(format!("http://{}{path}", self.admin)).send().await.expect("an answer");
+        (response.status().as_u16(), response.text().await.expect("text"))
+    }
+
+    /// The newest decision.
+    pub(crate) async fn decision(&self) -> Value {
+        let (status, text) = self.admin("/decisions").await;
+        assert_eq!(status, 200);
+        let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+        all.last().cloned().unwrap_or(Value::Null)
+    }
+
+    /// Waits until an admin path answers with a status.
+    pub(crate) async fn wait_for_admin(&self, path: &str, status: u16) {
+        let reached = async {
+            while self.admin(path).await.0 != status {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
+        assert!(reached.is_ok(), "{path} never became {status}");
+    }
+}
+
+/// Whose block an answer to `getPayload` holds.
+pub(crate) fn builder(answer: &Value) -> String {
+    let extra = answer["result"]["executionPayload"]["extraData"].as_str();
+    let extra = extra.unwrap_or_else(|| panic!("no payload in {answer}"));
+    String::from_utf8(alloy::hex::decode(extra).expect("hexadecimal")).expect("text")
+}

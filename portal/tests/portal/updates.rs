@@ -1,0 +1,241 @@
+//! What reaches whom, in which order and in which form.
+
+use crate::{
+    node::{Fault, GENESIS},
+    stand::{OpNode, Options, Stand, builder},
+};
+use alloy::primitives::B256;
+use serde_json::{Value, json};
+
+fn hash(number: u8) -> B256 {
+    B256::repeat_byte(number)
+}
+
+fn payload(number: u8, parent: B256) -> Value {
+    json!([{"blockHash": hash(number), "parentHash": parent, "blockNumber": format!("0x{number:x}"),
+        "timestamp": format!("0x{:x}", 1000 + u64::from(number))}, [], B256::ZERO, []])
+}
+
+#[tokio::test]
+async fn each_block_is_built_by_its_owner() {
+    let stand = Stand::start().await;
+    let mut head = GENESIS;
+    // Block n belongs to slot n + 2; gateway 1's slots end with 15.
+    for number in 10..18 {
+        let answer = stand.block(head, number).await;
+        let owner = if number + 2 < 16 { "gateway 1" } else { "gateway 2" };
+        assert_eq!(builder(&answer), owner, "block {number}");
+        head = stand.adopt(&answer["result"]).await;
+    }
+    let decision = stand.decision().await;
+    assert_eq!(decision["choice"], "gateway");
+    assert_eq!(decision["owner"], 2);
+    assert_eq!(decision["ownerSlot"], 19);
+    assert_eq!(decision["blockHash"], json!(head));
+}
+
+#[tokio::test]
+async fn payload_ids_are_mapped_when_they_differ_and_when_they_are_the_same() {
+    for id_prefixes in [[3, 4], [3, 3]] {
+        let stand = Stand::start_with(Options { id_prefixes, ..Options::default() }).await;
+        let id = stand.order(GENESIS, 1).await;
+        // op-node knows the fallback's id; the gateway is asked for its own.
+        assert!(id.starts_with("0x03"), "{id}");
+        assert_eq!(builder(&stand.payload(&id).await), "gateway 1");
+        let asked = &stand.gateways[0].arrived("engine_getPayload")[0].json["params"][0];
+        assert!(asked.as_str().is_some_and(|asked| asked.starts_with(&format!("0x0{}", id_prefixes[1]))), "{asked}");
+        // And again: op-node may ask twice.
+        assert_eq!(builder(&stand.payload(&id).await), "gateway 1");
+    }
+}
+
+#[tokio::test]
+async fn only_the_owner_is_asked_to_build_and_the_others_get_the_head() {
+    let stand = Stand::start().await;
+    stand.order(GENESIS, 1).await;
+    let owner = &stand.gateways[0].wait_for("engine_forkchoiceUpdated", 1).await[0].json;
+    let other = &stand.gateways[1].wait_for("engine_forkchoiceUpdated", 1).await[0].json;
+    assert_eq!(owner["params"], json!([OpNode::forkchoice(GENESIS), OpNode::attributes(1)]));
+    assert_eq!(other["method"], "engine_forkchoiceUpdatedV3");
+    assert_eq!(other["params"], json!([OpNode::forkchoice(GENESIS), null]));
+}
+
+#[tokio::test]
+async fn a_derived_block_is_built_by_the_fallback_alone() {
+    let stand = Stand::start().await;
+    let mut attributes = OpNode::attributes(1);
+    attributes["noTxPool"] = json!(true);
+    let params = json!([OpNode::forkchoice(GENESIS), attributes]);
+    let answer = stand.call("engine_forkchoiceUpdatedV3", params).await;
+    let id = answer["result"]["payloadId"].as_str().expect("an id").to_owned();
+    assert_eq!(builder(&stand.payload(&id).await), "fallback");
+    let told = &stand.gateways[0].wait_for("engine_forkchoiceUpdated", 1).await[0].json;
+    assert_eq!(told["params"][1], Value::Null);
+}
+
+#[tokio::test]
+async fn heads_and_blocks_reach_everybody() {
+    let stand = Stand::start().await;
+    let answer = stand.block(GENESIS, 1).await;
+    let head = stand.adopt(&answer["result"]).await;
+    for node in [&stand.fallback, &stand.gateways[0], &stand.gateways[1]] {
+        node.wait_for("engine_forkchoiceUpdated", 2).await;
+        assert_eq!(node.head(), head);
+    }
+}
+
+#[tokio::test]
+async fn bodies_are_forwarded_byte_by_byte() {
+    let stand = Stand::start().await;
+    // Spacing, key order, escapes and an id that no serializer would write like this.
+    let block = payload(1, GENESIS).to_string();
+    let body = format!(
+        "{{ \"id\" : 1.50e1 ,\n\t\"params\": {block},\"method\":\"engine_new\\u0050ayloadV4\", \"jsonrpc\":\"2.0\" }}"
+    );
+    let response = stand.post(body.clone(), &OpNode::token()).await;
+    assert_eq!(response.status(), 200);
+    for node in [&stand.fallback, &stand.gateways[0], &stand.gateways[1]] {
+        assert_eq!(node.wait_for("engine_newPayload", 1).await[0].body, body.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn updates_never_overtake_and_superseded_heads_coalesce() {
+    let stand = Stand::start().await;
+    let slow = &stand.gateways[1];
+    slow.fail("engine_", Fault::Held);
+    let mut parent = GENESIS;
+    for number in 1..=9 {
+        stand.call("engine_newPayloadV4", payload(number, parent)).await;
+        parent = hash(number);
+        stand.call("engine_forkchoiceUpdatedV3", json!([OpNode::forkchoice(parent), null])).await;
+    }
+    // op-node has its answers and the other gateway is done, while the slow one still holds the first update.
+    let quick = stand.gateways[0].wait_for("engine_forkchoiceUpdated", 1).await;
+    assert!(!quick.is_empty());
+    assert_eq!(slow.wait_for("engine_", 1).await.len(), 1);
+    slow.release();
+    let blocks = slow.wait_for("engine_newPayload", 9).await;
+    let heads = slow.wait_for("engine_forkchoiceUpdated", 1).await;
+    let numbers: Vec<_> = blocks.iter().map(|call| call.json["params"][0]["blockNumber"].clone()).collect();
+    assert_eq!(numbers, (1..=9).map(|number| json!(format!("0x{number:x}"))).collect::<Vec<_>>());
+    assert_eq!(heads.len(), 1, "superseded heads went out");
+    assert_eq!(slow.head(), hash(9));
+}
+
+#[tokio::test]
+async fn a_full_lane_drops_the_oldest_and_recovers() {
+    let stand = Stand::start_with(Options { queue: 4, ..Options::default() }).await;
+    let slow = &stand.gateways[1];
+    slow.fail("engine_", Fault::Held);
+    let mut parent = GENESIS;
+    for number in 1..=9 {
+        stand.call("engine_newPayloadV4", payload(number, parent)).await;
+        parent = hash(number);
+        slow.wait_for("engine_", 1).await;
+    }
+    stand.call("engine_forkchoiceUpdatedV3", json!([OpNode::forkchoice(parent), null])).await;
+    slow.release();
+    slow.wait_for("engine_forkchoiceUpdated", 1).await;
+    let numbers: Vec<_> =
+        slow.arrived("engine_newPayload").iter().map(|call| call.json["params"][0]["blockNumber"].clone()).collect();
+    assert_eq!(numbers, [json!("0x1"), json!("0x7"), json!("0x8"), json!("0x9")]);
+}
+
+#[tokio::test]
+async fn a_get_payload_that_overtakes_the_gateways_answer_waits_for_it() {
+    let stand = Stand::start().await;
+    stand.gateways[0].fail("engine_forkchoiceUpdated", Fault::Held);
+    let id = stand.order(GENESIS, 1).await;
+    let release = async {
+        // The fallback's getPayload shows that op-node's is under way.
+        stand.fallback.wait_for("engine_getPayload", 1).await;
+        stand.gateways[0].release();
+    };
+    let (answer, ()) = tokio::join!(stand.payload(&id), release);
+    assert_eq!(builder(&answer), "gateway 1");
+}
+
+#[tokio::test]
+async fn transactions_go_to_everybody_and_the_fallback_answers() {
+    let stand = Stand::start().await;
+    let answer = stand.call("eth_sendRawTransaction", json!(["0x02f8"])).await;
+    assert_eq!(answer["result"]["by"], "fallback");
+    for node in &stand.gateways {
+        node.wait_for("eth_sendRawTransaction", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn transactions_are_not_held_up_by_blocks_nor_blocks_by_transactions() {
+    let stand = Stand::start().await;
+    let node = &stand.gateways[0];
+    node.fail("eth_sendRawTransaction", Fault::Held);
+    for _ in 0..3 {
+        stand.call("eth_sendRawTransaction", json!(["0x02f8"])).await;
+    }
+    stand.call("engine_newPayloadV4", payload(1, GENESIS)).await;
+    node.wait_for("engine_newPayload", 1).await;
+}
+
+#[tokio::test]
+async fn limits_for_building_reach_gateways() {
+    let stand = Stand::start().await;
+    stand.call("miner_setMaxDASize", json!(["0x1", "0x1"])).await;
+    for node in [&stand.fallback, &stand.gateways[0], &stand.gateways[1]] {
+        node.wait_for("miner_setMaxDASize", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn everything_else_is_between_op_node_and_the_fallback() {
+    let stand = Stand::start().await;
+    for node in &stand.gateways {
+        node.fail("", Fault::Garbage);
+    }
+    let answer = stand.call("engine_exchangeCapabilities", json!([[]])).await;
+    assert_eq!(answer["result"], json!(["engine_newPayloadV4"]));
+    let answer = stand.call("eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!(answer["result"]["by"], "fallback");
+    let answer = stand.call("engine_somethingNewV1", json!([1])).await;
+    assert_eq!(answer["result"]["method"], "engine_somethingNewV1");
+    stand.call("engine_newPayloadV4", payload(1, GENESIS)).await;
+    for node in &stand.gateways {
+        node.wait_for("engine_newPayload", 1).await;
+        assert_eq!(node.arrived("").len(), 1, "{:?}", node.arrived(""));
+    }
+}
+
+#[tokio::test]
+async fn batches_are_answered_call_by_call() {
+    let stand = Stand::start().await;
+    let id = stand.order(GENESIS, 1).await;
+    let batch = json!([
+        {"jsonrpc": "2.0", "id": 1, "method": "engine_getPayloadV4", "params": [id]},
+        {"jsonrpc": "2.0", "id": "two", "method": "eth_chainId", "params": []},
+        7,
+    ]);
+    let answer = stand.exchange(batch.to_string()).await;
+    assert_eq!(builder(&answer[0]), "gateway 1");
+    assert_eq!(answer[0]["id"], 1);
+    assert_eq!(answer[1], json!({"jsonrpc": "2.0", "id": "two", "result": "0x1"}));
+    assert_eq!(answer[2]["error"]["code"], -32600);
+    assert_eq!(stand.exchange("[]".to_owned()).await["error"]["code"], -32600);
+    assert_eq!(stand.exchange("{\"a\":".to_owned()).await["error"]["code"], -32700);
+}
+
+#[tokio::test]
+async fn the_schedule_is_answered_from_memory() {
+    let stand = Stand::start().await;
+    let at = stand.call("registry_gatewayAtBlock", json!([14])).await;
+    assert_eq!(at["result"]["gateway"]["id"], 2);
+    assert_eq!(at["result"]["gateway"]["endpoint"], stand.gateways[1].url());
+    assert_eq!(at["result"]["ownerSlot"], 16);
+    let all = stand.call("registry_gateways", json!([])).await;
+    assert_eq!(all["result"].as_array().map(Vec::len), Some(2));
+    // The test chain's schedule ended long ago.
+    let current = stand.call("registry_currentGateway", json!([])).await;
+    assert_eq!(current["error"]["code"], -32001);
+    assert_eq!(stand.call("registry_x", json!([])).await["error"]["code"], -32601);
+    assert!(stand.fallback.arrived("registry_").is_empty());
+}
