@@ -3,10 +3,9 @@ pragma solidity 0.8.37;
 
 import {Broadcaster} from "./Broadcaster.sol";
 import {Deployed, Deployment, DeploymentConfiguration} from "./Deployment.sol";
-import {InboxConfiguration} from "baton/inbox/Inbox.sol";
+import {InboxConfiguration} from "baton/inbox/IInbox.sol";
 import {IRegistry, RegistryParameters} from "baton/registry/IRegistry.sol";
 import {IBatcherRotation} from "baton/rollup/IBatcherRotation.sol";
-import {CommonBase} from "forge-std/Base.sol";
 import {console} from "forge-std/console.sol";
 
 /// @title Deploy

@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {DevnetSystemConfig} from "baton/devnet/DevnetSystemConfig.sol";
-import {Inbox, InboxConfiguration} from "baton/inbox/Inbox.sol";
+import {InboxConfiguration} from "baton/inbox/IInbox.sol";
+import {Inbox} from "baton/inbox/Inbox.sol";
 import {IRegistry, RegistryParameters} from "baton/registry/IRegistry.sol";
 import {Registry} from "baton/registry/Registry.sol";
 import {BatcherRotation} from "baton/rollup/BatcherRotation.sol";
@@ -48,8 +49,7 @@ abstract contract Deployment is CommonBase {
         address inbox = vm.computeCreateAddress(deployer, nonce + 2);
         deployed.systemConfig = ISystemConfig(configuration.systemConfig);
         if (ownSystemConfig) {
-            deployed.systemConfig =
-                new DevnetSystemConfig(configuration.inbox.batcher, configuration.unsafeBlockSigner);
+            deployed.systemConfig = new DevnetSystemConfig(configuration.inbox.batcher, configuration.unsafeBlockSigner);
         }
         configuration.registry.inbox = inbox;
         deployed.registry = new Registry(configuration.registry);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IRegistry} from "../registry/IRegistry.sol";
+import {IBatcherRotation} from "../rollup/IBatcherRotation.sol";
 import {Outcome, RunKind} from "../types/Outcome.sol";
 import {Receipt} from "../types/Receipt.sol";
 import {SoftBlock} from "../types/SoftBlock.sol";
@@ -85,6 +87,26 @@ struct InboxParameters {
     uint256 shareBps;
     /// The settler whom the rollup's configuration names at genesis, or zero.
     address batcher;
+}
+
+/// @notice What a deployment decides about its inbox; the rest the inbox takes from the registry.
+struct InboxConfiguration {
+    /// Timestamp of the L2 genesis block, seconds.
+    uint64 l2GenesisTime;
+    /// Link of the L2 genesis block, rule [L1].
+    bytes32 genesisLink;
+    /// Slots from a block's own slot to its owner's, rule [T3].
+    uint64 settlementDelay;
+    /// Slots without a settlement after which any eligible gateway may settle, rule [I2].
+    uint64 silence;
+    /// The poster's share of a charge, in basis points, at most 5,000.
+    uint256 shareBps;
+    /// The settler whom the rollup's configuration names at genesis, or zero.
+    address batcher;
+    /// The gateways, their collateral and the schedule.
+    IRegistry registry;
+    /// The owner of the rollup's SystemConfig.
+    IBatcherRotation rotation;
 }
 
 /// @title The rollup's inbox

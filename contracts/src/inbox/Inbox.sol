@@ -12,30 +12,10 @@ import {Outcome, OutcomeLibrary, RunKind} from "../types/Outcome.sol";
 import {SoftBlock} from "../types/SoftBlock.sol";
 import {Commitments} from "./Commitments.sol";
 import {Harbour} from "./Harbour.sol";
-import {Batch, IInbox, InboxParameters, Record, Run} from "./IInbox.sol";
+import {Batch, IInbox, InboxConfiguration, InboxParameters, Record, Run} from "./IInbox.sol";
 import {Records} from "./Records.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-
-/// @notice What a deployment decides about its inbox; the rest the inbox takes from the registry.
-struct InboxConfiguration {
-    /// Timestamp of the L2 genesis block, seconds.
-    uint64 l2GenesisTime;
-    /// Link of the L2 genesis block, rule [L1].
-    bytes32 genesisLink;
-    /// Slots from a block's own slot to its owner's, rule [T3].
-    uint64 settlementDelay;
-    /// Slots without a settlement after which any eligible gateway may settle, rule [I2].
-    uint64 silence;
-    /// The poster's share of a charge, in basis points, at most 5,000.
-    uint256 shareBps;
-    /// The settler whom the rollup's configuration names at genesis, or zero.
-    address batcher;
-    /// The gateways, their collateral and the schedule.
-    IRegistry registry;
-    /// The owner of the rollup's SystemConfig.
-    IBatcherRotation rotation;
-}
 
 /// @title Inbox
 /// @notice Rules [I1] to [I14], [R1] and [R2].
@@ -57,24 +37,26 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
     HeadState private _head;
     bytes32 private _link;
 
-    /// @dev What every run of a settlement is judged by.
+    /// @dev What the parts of a settlement tell one another.
     struct Settlement {
         /// The current slot.
         uint256 slot;
         /// The gateway that settles.
-        uint16 gateway;
+        uint256 gateway;
+        /// The settled head that the batch builds on.
+        uint256 headNumber;
+        /// The owner slot of the first block.
+        uint256 firstSlot;
         /// The window of the current slot.
         Window window;
+        /// Whether the gateway holds the slot.
+        bool holds;
     }
 
     constructor(InboxConfiguration memory configuration)
-        SlotClock(
-            configuration.registry.parameters().l1GenesisTime, configuration.registry.parameters().slotLength
-        )
+        SlotClock(configuration.registry.parameters().l1GenesisTime, configuration.registry.parameters().slotLength)
         BlockClock(
-            configuration.l2GenesisTime,
-            configuration.registry.parameters().l2BlockTime,
-            configuration.settlementDelay
+            configuration.l2GenesisTime, configuration.registry.parameters().l2BlockTime, configuration.settlementDelay
         )
         Harbour(configuration.registry.parameters().minChances)
     {
@@ -101,46 +83,45 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         // Stock derivation sees direct transactions of the settler alone, so no other call may settle.
         // forge-lint: disable-next-line(tx-origin)
         require(msg.sender == tx.origin && msg.sender.code.length == 0, NotPlainAccount(msg.sender));
-        bytes32 dataCommitment = _dataCommitment();
+        Record memory record;
+        record.dataCommitment = _dataCommitment();
 
+        HeadState state = _head;
         Settlement memory settlement;
         settlement.slot = _currentSlot();
         settlement.gateway = batch.gateway;
-        HeadState state = _head;
-        bytes32 parentLink = _link;
-        uint256 headNumber = state.number();
+        settlement.headNumber = state.number();
+        record.parentLink = _link;
         require(state.slot() != settlement.slot, SlotTaken(settlement.slot));
         require(
-            batch.headNumber == headNumber && batch.headLink == parentLink, HeadMoved(headNumber.toUint64(), parentLink)
+            batch.headNumber == settlement.headNumber && batch.headLink == record.parentLink,
+            HeadMoved(settlement.headNumber.toUint64(), record.parentLink)
         );
         require(
             batch.viewHash != 0 && blockhash(batch.viewNumber) == batch.viewHash,
             ViewNotCanonical(batch.viewNumber, batch.viewHash)
         );
-        bool holds = _authorise(settlement, state);
+        _authorise(settlement, state);
 
         uint256 blocks = batch.hashes.length;
         require(blocks != 0, EmptyBatch());
-        uint256 lastNumber = headNumber + blocks;
+        uint256 lastNumber = settlement.headNumber + blocks;
         uint256 lastSlot = _ownerSlot(lastNumber);
         require(lastSlot <= settlement.slot, TooEarly(lastNumber.toUint64(), lastSlot));
-        (bytes32 link, Outcome[] memory outcomes) = _judgeRuns(settlement, batch);
+        settlement.firstSlot = _ownerSlot(settlement.headNumber + 1);
+        (record.link, record.outcomes) = _judgeRuns(settlement, batch.headLink, batch.hashes, batch.runs);
 
-        _link = link;
-        _advance(settlement, state, batch.viewNumber, blocks, holds);
-        _store(
-            Record({
-                slot: settlement.slot.toUint64(),
-                gateway: batch.gateway,
-                settler: msg.sender,
-                firstNumber: (headNumber + 1).toUint64(),
-                lastNumber: lastNumber.toUint64(),
-                parentLink: parentLink,
-                link: link,
-                dataCommitment: dataCommitment,
-                outcomes: outcomes
-            })
-        );
+        _link = record.link;
+        _advance(settlement, state, batch.viewNumber, blocks);
+        // Head and slot fit: `_advance` refused to store them otherwise.
+        // forge-lint: disable-start(unsafe-typecast)
+        record.slot = uint64(settlement.slot);
+        record.gateway = uint16(settlement.gateway);
+        record.settler = msg.sender;
+        record.firstNumber = uint64(settlement.headNumber + 1);
+        record.lastNumber = uint64(lastNumber);
+        // forge-lint: disable-end(unsafe-typecast)
+        _store(record);
     }
 
     /// @inheritdoc IInbox
@@ -150,7 +131,7 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         require(state.slot() != slot, SlotTaken(slot));
         uint16 gateway = _REGISTRY.gatewayAt(slot);
         (, uint256 endedSlot, address settler) = _REGISTRY.settlementContext(slot, gateway);
-        require(gateway != 0 && slot < endedSlot, NoHolder(slot));
+        require(gateway != 0 && !_isEnded(slot, endedSlot), NoHolder(slot));
         require(settler != state.batcher(), AlreadyBatcher(settler));
         uint256 flags = state.flags() | HeadStateLibrary.BATON_FRESH;
         _head = HeadStateLibrary.pack(state.number(), state.slot(), block.number, flags, settler);
@@ -216,51 +197,57 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
     }
 
     /// @dev Moves the head, notes a backlog, rotates the batcher: rules [I4], [V4], [R1], [R2].
-    function _advance(
-        Settlement memory settlement,
-        HeadState state,
-        uint64 viewNumber,
-        uint256 blocks,
-        bool holds
-    ) private {
+    function _advance(Settlement memory settlement, HeadState state, uint256 viewNumber, uint256 blocks) private {
         bool rotates = state.batcher() != msg.sender;
         uint256 flags = state.flags();
         uint256 batonBlock = state.batonBlock();
         if (rotates || flags & HeadStateLibrary.BATON_FRESH != 0) {
-            // Until the block of the rotation the predecessor's data counts; the view must have seen it all. The difference of
-            // the lower 16 bits tells how long ago that was.
-            uint256 age = rotates ? 0 : uint16(uint16(block.number) - uint16(batonBlock));
-            uint256 parent = block.number - age - 1;
-            require(viewNumber >= parent, ViewNotParent(viewNumber, parent));
-            if (rotates) batonBlock = block.number;
+            batonBlock = _checkView(rotates, viewNumber, batonBlock);
         }
         // What is noted about an earlier window is past.
-        bool sameWindow = state.slot() >= settlement.window.first && state.slot() != 0;
-        flags = sameWindow ? flags & ~HeadStateLibrary.BATON_FRESH : 0;
-        if (holds) {
+        flags = state.slot() >= settlement.window.first ? flags & ~HeadStateLibrary.BATON_FRESH : 0;
+        if (settlement.holds) {
             bool begins = flags & HeadStateLibrary.HOLDER_SETTLED == 0;
             if (begins) {
                 flags |= HeadStateLibrary.HOLDER_SETTLED;
-                if (_ownerSlot(state.number() + 1) < settlement.window.first) flags |= HeadStateLibrary.BACKLOGGED;
+                if (settlement.firstSlot < settlement.window.first) flags |= HeadStateLibrary.BACKLOGGED;
             }
             if (flags & HeadStateLibrary.BACKLOGGED != 0) _noteBacklog(settlement.window, begins, blocks);
         }
-        _head = HeadStateLibrary.pack(state.number() + blocks, settlement.slot, batonBlock, flags, msg.sender);
+        _head = HeadStateLibrary.pack(settlement.headNumber + blocks, settlement.slot, batonBlock, flags, msg.sender);
         if (rotates) {
-            emit BatonTaken(settlement.gateway, msg.sender);
+            // forge-lint: disable-next-line(unsafe-typecast)
+            emit BatonTaken(uint16(settlement.gateway), msg.sender);
             _ROTATION.rotate(msg.sender);
         }
     }
 
+    /// @dev Until the block of the rotation the predecessor's data counts; the view must have seen it all, rule [R2].
+    /// @param rotates Whether this settlement rotates; else `takeBaton` did and this is the first settlement since.
+    /// @param viewNumber The view.
+    /// @param batonBlock The lower bits of the number of the block in which it did.
+    /// @return The number, or lower bits, of the block of the rotation.
+    function _checkView(bool rotates, uint256 viewNumber, uint256 batonBlock) private view returns (uint256) {
+        if (rotates) batonBlock = block.number;
+        uint256 age;
+        unchecked {
+            // forge-lint: disable-next-line(unsafe-typecast)
+            age = uint16(block.number - batonBlock);
+        }
+        uint256 parent = block.number - age - 1;
+        // A view is a block's number that was found canonical, so it fits.
+        // forge-lint: disable-next-line(unsafe-typecast)
+        require(viewNumber >= parent, ViewNotParent(uint64(viewNumber), parent));
+        return batonBlock;
+    }
+
     /// @dev Judges the runs in order and follows the links over them, rules [I5] to [I11].
-    function _judgeRuns(Settlement memory settlement, Batch calldata batch)
+    function _judgeRuns(Settlement memory settlement, bytes32 headLink, bytes32[] calldata hashes, Run[] calldata runs)
         private
         returns (bytes32 link, Outcome[] memory outcomes)
     {
-        bytes32[] calldata hashes = batch.hashes;
-        Run[] calldata runs = batch.runs;
         outcomes = new Outcome[](runs.length);
-        link = batch.headLink;
+        link = headLink;
         uint256 from = 0;
         for (uint256 i = 0; i < runs.length; ++i) {
             Run calldata run = runs[i];
@@ -269,20 +256,59 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
             require(to <= hashes.length, RunsMismatch(to, hashes.length));
             bytes32 parentLink;
             (parentLink, link) = Links.extend(link, hashes, from, to);
-            outcomes[i] = _judge(settlement, run, i, batch.headNumber + from + 1, parentLink, hashes[to - 1]);
+            outcomes[i] = run.kind == RunKind.Own
+                ? _judgeOwn(settlement, run, i, settlement.headNumber + from + 1)
+                : run.kind == RunKind.Stale
+                    ? _judgeStale(settlement, run, i, settlement.headNumber + to)
+                    : _judgeOthers(settlement, run, i, settlement.headNumber + from + 1, parentLink, hashes[to - 1]);
             from = to;
         }
         require(from == hashes.length, RunsMismatch(from, hashes.length));
     }
 
-    /// @dev Judges one run and charges its owner.
+    /// @dev Judges a run of the caller's own blocks, rule [I6].
+    function _judgeOwn(Settlement memory settlement, Run calldata run, uint256 index, uint256 first)
+        private
+        view
+        returns (Outcome)
+    {
+        uint24 blocks = run.blocks;
+        uint256 firstSlot = _ownerSlot(first);
+        uint256 owner;
+        // The current window is the usual case: all is known about it, and no accepted block lies beyond it.
+        if (firstSlot >= settlement.window.first) {
+            owner = settlement.window.gateway;
+        } else {
+            (Window memory window,,) = _REGISTRY.runContext(firstSlot, RunKind.Own);
+            require(_ownerSlot(first + blocks - 1) < window.end, RunCrossesWindow(index));
+            owner = window.gateway;
+        }
+        // forge-lint: disable-next-line(unsafe-typecast)
+        require(owner == settlement.gateway, WrongKind(index, uint16(owner)));
+        _checkUnsigned(run, index);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return OutcomeLibrary.uncharged(RunKind.Own, false, uint16(owner), blocks);
+    }
+
+    /// @dev Judges a run of blocks too old to matter, rule [I9]. Whose they are isn't asked.
+    function _judgeStale(Settlement memory settlement, Run calldata run, uint256 index, uint256 last)
+        private
+        view
+        returns (Outcome)
+    {
+        require(_isStale(settlement, last), NotStale(index));
+        _checkUnsigned(run, index);
+        return OutcomeLibrary.uncharged(RunKind.Stale, false, 0, run.blocks);
+    }
+
+    /// @dev Judges a run of another's or nobody's blocks and charges the owner, rules [I7], [I8], [I10], [I11].
     /// @param settlement The settlement.
     /// @param run The run.
     /// @param index Its index, for errors.
     /// @param first Its first block.
     /// @param parentLink The link before its last block.
     /// @param blockHash Its last block's hash.
-    function _judge(
+    function _judgeOthers(
         Settlement memory settlement,
         Run calldata run,
         uint256 index,
@@ -290,39 +316,25 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         bytes32 parentLink,
         bytes32 blockHash
     ) private returns (Outcome outcome) {
-        uint256 end = first + run.blocks;
-        uint256 firstSlot = _ownerSlot(first);
-        uint256 lastSlot = _ownerSlot(end - 1);
-        if (run.kind == RunKind.Stale) {
-            require(lastSlot + _EVIDENCE_HORIZON < settlement.slot, NotStale(index));
-            _checkUnsigned(run, index);
-            return OutcomeLibrary.uncharged(RunKind.Stale, false, 0, run.blocks);
-        }
-        Window memory window;
-        uint256 endedSlot;
-        address key;
-        // The holder's own blocks of the current window are the usual case, and all is known about it.
-        if (run.kind == RunKind.Own && firstSlot >= settlement.window.first) window = settlement.window;
-        else (window, endedSlot, key) = _REGISTRY.runContext(firstSlot, run.kind);
-        require(lastSlot < window.end, RunCrossesWindow(index));
-        require((window.gateway == settlement.gateway) == (run.kind == RunKind.Own), WrongKind(index, window.gateway));
-        if (run.kind == RunKind.Own) {
-            _checkUnsigned(run, index);
-            return OutcomeLibrary.uncharged(RunKind.Own, false, window.gateway, run.blocks);
-        }
-        require(lastSlot + _EVIDENCE_HORIZON >= settlement.slot, RunStale(index));
+        uint256 last = first + run.blocks - 1;
+        (Window memory window, uint256 endedSlot, address key) = _REGISTRY.runContext(_ownerSlot(first), run.kind);
+        require(_ownerSlot(last) < window.end, RunCrossesWindow(index));
+        require(window.gateway != settlement.gateway, WrongKind(index, window.gateway));
+        require(!_isStale(settlement, last), RunStale(index));
         bool signed = run.kind == RunKind.Recreated || run.v != 0;
         if (signed) {
             require(run.kind != RunKind.Recreated || window.gateway != 0, NothingToRecreate(index));
-            _checkSignature(run, index, end - 1, parentLink, blockHash, key);
+            _checkSignature(run, index, last, parentLink, blockHash, key);
         } else {
             _checkUnsigned(run, index);
         }
         outcome = OutcomeLibrary.uncharged(run.kind, signed, window.gateway, run.blocks);
         if (window.gateway == 0 || window.end > settlement.slot) return outcome;
-        uint256 firstFree = _firstNumberOf(Math.min(_liableBefore(window), endedSlot));
+        uint256 bound = _liableBefore(window);
+        if (endedSlot != 0 && endedSlot < bound) bound = endedSlot;
+        uint256 firstFree = _firstNumberOf(bound);
         if (firstFree <= first) return outcome;
-        uint256 liable = Math.min(firstFree, end) - first;
+        uint256 liable = Math.min(firstFree, last + 1) - first;
         uint256 paid = _REGISTRY.charge(window.gateway, liable * _BLOCK_PRICE);
         uint256 bounty = run.kind == RunKind.Recreated ? paid * _SHARE_BPS / BASIS_POINTS : 0;
         return outcome.withCharge(liable.toUint24(), paid.toUint80(), bounty.toUint80());
@@ -338,8 +350,7 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         address key
     ) private view {
         require(
-            _isCanonical(run.anchorNumber, run.anchorHash),
-            AnchorNotCanonical(index, run.anchorNumber, run.anchorHash)
+            _isCanonical(run.anchorNumber, run.anchorHash), AnchorNotCanonical(index, run.anchorNumber, run.anchorHash)
         );
         SoftBlock memory softBlock = SoftBlock({
             number: number.toUint64(),
@@ -353,22 +364,32 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
     }
 
     /// @dev Fills in the window of the current slot and decides whether the caller may settle now, rule [I2].
-    /// @return holds Whether the caller's gateway holds the slot.
-    function _authorise(Settlement memory settlement, HeadState state) private view returns (bool holds) {
-        uint256 endedSlot;
-        address settler;
-        (settlement.window, endedSlot, settler) = _REGISTRY.settlementContext(settlement.slot, settlement.gateway);
-        require(msg.sender == settler, NotSettler(settlement.gateway, msg.sender));
-        bool open = settlement.window.gateway == 0 || settlement.slot >= endedSlot;
-        holds = !open && settlement.window.gateway == settlement.gateway;
-        if (holds) return true;
+    function _authorise(Settlement memory settlement, HeadState state) private view {
+        // forge-lint: disable-next-line(unsafe-typecast)
+        uint16 gateway = uint16(settlement.gateway);
+        (Window memory window, uint256 endedSlot, address settler) =
+            _REGISTRY.settlementContext(settlement.slot, gateway);
+        settlement.window = window;
+        require(msg.sender == settler, NotSettler(gateway, msg.sender));
+        bool open = window.gateway == 0 || _isEnded(settlement.slot, endedSlot);
+        if (!open && window.gateway == gateway) {
+            settlement.holds = true;
+            return;
+        }
         // Before the first settlement, silence is counted from when there could have been one.
         uint256 silentSince = state.slot() == 0 ? _ownerSlot(1) : state.slot();
-        require(
-            open || settlement.slot > silentSince + _SILENCE,
-            NotHolder(settlement.gateway, settlement.window.gateway)
-        );
-        require(_REGISTRY.isEligible(settlement.gateway), NotEligible(settlement.gateway));
+        require(open || settlement.slot > silentSince + _SILENCE, NotHolder(gateway, window.gateway));
+        require(_REGISTRY.isEligible(gateway), NotEligible(gateway));
+    }
+
+    /// @dev Whether a block is older than evidence reaches.
+    function _isStale(Settlement memory settlement, uint256 number) private view returns (bool) {
+        return _ownerSlot(number) + _EVIDENCE_HORIZON < settlement.slot;
+    }
+
+    /// @dev Whether a gateway that is ended from `endedSlot` on, or not if that is zero, is ended in a slot.
+    function _isEnded(uint256 slot, uint256 endedSlot) private pure returns (bool) {
+        return endedSlot != 0 && slot >= endedSlot;
     }
 
     /// @dev Refuses a run that carries a signature or an anchor.
@@ -380,14 +401,19 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
     }
 
     /// @dev The hash over the transaction's blob hashes, rules [I1] and [I12].
-    function _dataCommitment() private view returns (bytes32) {
+    function _dataCommitment() private view returns (bytes32 commitment) {
         require(blobhash(0) != 0, NoBlobs());
-        uint256 count = 1;
-        while (blobhash(count) != 0) ++count;
-        bytes32[] memory blobHashes = new bytes32[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            blobHashes[i] = blobhash(i);
+        // In assembly, because the hashes are wanted nowhere but in this hash: they are laid beyond the memory in use.
+        assembly ("memory-safe") {
+            let begin := mload(0x40)
+            let end := begin
+            let i := 0
+            for { let hash := blobhash(0) } hash { hash := blobhash(i) } {
+                mstore(end, hash)
+                end := add(end, 0x20)
+                i := add(i, 1)
+            }
+            commitment := keccak256(begin, sub(end, begin))
         }
-        return keccak256(abi.encodePacked(blobHashes));
     }
 }

@@ -36,18 +36,24 @@ abstract contract Records is IInbox {
 
     /// @dev Stores a record and tells of it.
     function _store(Record memory record) internal {
-        bytes memory encoded = abi.encode(record);
-        uint256 slot = record.slot;
-        _records[slot % RECORD_RING] = (uint256(keccak256(encoded)) & _HASH_MASK) | (_lap(slot) << 1);
         bytes32 topic = Settled.selector;
-        // The event's data is the record's encoding from the third field on, with the outcomes two words nearer: in assembly, so that it
-        // isn't encoded twice. The fields stand behind the offset of the record (one word): slot at 0x20, settler at 0x60, the
-        // offset of the outcomes at 0x120; `encoded` has its length before all that.
+        uint256 hash;
+        // In assembly, because the record's encoding and the event's data are the same bytes but for one word, and needn't be made
+        // twice. `abi.encode(record)` is: offset of the record (0x20), its eight fixed fields, the offset of the outcomes within it
+        // (0x120), their count and they themselves. The event's data begins with the third field, so there the offset is 0xe0.
         assembly ("memory-safe") {
-            let data := add(encoded, 0x80)
-            mstore(add(encoded, 0x140), 0xe0)
-            log3(data, sub(mload(encoded), 0x60), topic, slot, mload(add(encoded, 0x60)))
+            let outcomes := mload(add(record, 0x100))
+            let size := shl(5, add(mload(outcomes), 1))
+            let encoded := mload(0x40)
+            mstore(encoded, 0x20)
+            mcopy(add(encoded, 0x20), record, 0x100)
+            mstore(add(encoded, 0x120), 0x120)
+            mcopy(add(encoded, 0x140), outcomes, size)
+            hash := keccak256(encoded, add(0x140, size))
+            mstore(add(encoded, 0x120), 0xe0)
+            log3(add(encoded, 0x60), add(0xe0, size), topic, mload(record), mload(add(record, 0x20)))
         }
+        _records[record.slot % RECORD_RING] = (hash & _HASH_MASK) | (_lap(record.slot) << 1);
     }
 
     /// @dev Marks a record as collected.

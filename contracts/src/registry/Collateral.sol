@@ -3,8 +3,8 @@ pragma solidity 0.8.37;
 
 import {EligibleSet} from "./EligibleSet.sol";
 import {Gateways, Standing} from "./Gateways.sol";
-import {IGateways} from "./IGateways.sol";
 import {ICollateral, Tranches} from "./ICollateral.sol";
+import {IGateways} from "./IGateways.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
@@ -112,8 +112,9 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
         Account memory account = _accounts[id];
         paid = Math.min(due, account.penalty);
         uint256 left = account.penalty - paid;
-        _accounts[id].penalty = left.toUint80();
-        _accounts[id].charged = (account.charged + paid).toUint80();
+        account.penalty = left.toUint80();
+        account.charged = (account.charged + paid).toUint80();
+        _accounts[id] = account;
         emit Charged(id, due, paid);
         if (left < LARGE_FAULT) _end(id);
         if (account.placePlusOne != 0 && left < PENALTY_THRESHOLD) _updateEligibility(id);
@@ -170,15 +171,6 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
     /// @inheritdoc EligibleSet
     function _movedTo(uint16 id, uint16 place) internal override {
         _accounts[id].placePlusOne = place + 1;
-    }
-
-    /// @dev Ends a gateway for good, rule [C6]. Only the first end counts.
-    function _end(uint16 id) private {
-        Standing storage standing = _identities[id].standing;
-        if (standing.endedSlot != 0) return;
-        uint256 slot = _currentSlot();
-        standing.endedSlot = slot.toUint40();
-        emit GatewayEnded(id, slot);
     }
 
     /// @dev Puts a gateway into the eligible set or takes it out, as rule [C2] says.

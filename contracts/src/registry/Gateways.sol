@@ -15,12 +15,14 @@ struct Standing {
     uint40 withdrawableSlot;
 }
 
-/// @notice A sequencer key and when it begins to count. One word.
+/// @notice A sequencer key and when it begins to count. One word, and with the gateway's end all that judging a run needs.
 struct Key {
     /// The key's address.
     address key;
     /// The first epoch in which it counts.
     uint40 epoch;
+    /// The slot from which the gateway is ended, or zero; as in its standing.
+    uint40 endedSlot;
 }
 
 /// @notice All but the money of a gateway.
@@ -87,7 +89,7 @@ abstract contract Gateways is IGateways, SlotClock {
         identity.owner = registration.owner;
         identity.standing = Standing({settler: registration.settler, endedSlot: 0, withdrawableSlot: 0});
         identity.key =
-            Key({key: registration.sequencerKey, epoch: (_currentEpoch() + EPOCHS_TO_FORCE).toUint40()});
+            Key({key: registration.sequencerKey, epoch: (_currentEpoch() + EPOCHS_TO_FORCE).toUint40(), endedSlot: 0});
         emit GatewayRegistered(id, registration.owner, registration.settler, registration.sequencerKey);
         emit UrlsSet(id, registration.endpoint, registration.feed);
         _fund(id, registration.penalty, msg.value - needed);
@@ -109,12 +111,12 @@ abstract contract Gateways is IGateways, SlotClock {
         // The key before the current one is forgotten now, so nothing that it signed may count any more. Without one there is
         // nothing to forget: the first change is free.
         if (identity.previousKey != address(0)) {
-            uint256 changeable =
-                identity.key.epoch + (EVIDENCE_HORIZON + SLOTS_PER_EPOCH - 1) / SLOTS_PER_EPOCH;
+            uint256 changeable = identity.key.epoch + (EVIDENCE_HORIZON + SLOTS_PER_EPOCH - 1) / SLOTS_PER_EPOCH;
             require(epoch >= changeable, KeyChangeTooSoon(changeable));
         }
         identity.previousKey = identity.key.key;
-        identity.key = Key({key: key, epoch: (epoch + EPOCHS_TO_FORCE).toUint40()});
+        identity.key.key = key;
+        identity.key.epoch = (epoch + EPOCHS_TO_FORCE).toUint40();
         emit SequencerKeySet(id, key, epoch + EPOCHS_TO_FORCE);
     }
 
@@ -180,9 +182,14 @@ abstract contract Gateways is IGateways, SlotClock {
         return epoch >= key.epoch ? key.key : _identities[id].previousKey;
     }
 
-    /// @dev From which slot on a gateway is ended; the maximum if it isn't.
-    function _endedFrom(Standing memory standing) internal pure returns (uint40) {
-        return standing.endedSlot == 0 ? type(uint40).max : standing.endedSlot;
+    /// @dev Ends a gateway for good, rule [C6]. Only the first end counts.
+    function _end(uint16 id) internal {
+        Identity storage identity = _identities[id];
+        if (identity.standing.endedSlot != 0) return;
+        uint40 slot = _currentSlot().toUint40();
+        identity.standing.endedSlot = slot;
+        identity.key.endedSlot = slot;
+        emit GatewayEnded(id, slot);
     }
 
     /// @dev Refuses ids that no gateway has.

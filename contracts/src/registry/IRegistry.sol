@@ -58,7 +58,7 @@ interface IRegistry is IGateways, ICollateral, ILookahead {
     /// @param slot The current slot.
     /// @param caller The gateway that the caller claims to settle for.
     /// @return window The window of the slot.
-    /// @return endedSlot From which slot on the window's gateway is ended; the maximum if it isn't.
+    /// @return endedSlot From which slot on the window's gateway is ended; zero if it isn't.
     /// @return settler The settler of `caller`.
     function settlementContext(uint256 slot, uint16 caller)
         external
@@ -69,7 +69,7 @@ interface IRegistry is IGateways, ICollateral, ILookahead {
     /// @param slot The run's first owner slot.
     /// @param kind What the run is declared to be.
     /// @return window The window of the slot.
-    /// @return endedSlot From which slot on the window's gateway is ended; the maximum if it isn't.
+    /// @return endedSlot From which slot on the window's gateway is ended; zero if it isn't.
     /// @return key The key whose signature a run of this kind carries, as it counts in the window's epoch: the owner's for a
     /// re-created run, the fallback key for a vacant one, else zero.
     function runContext(uint256 slot, RunKind kind)

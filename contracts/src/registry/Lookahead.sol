@@ -37,11 +37,7 @@ abstract contract Lookahead is ILookahead, EligibleSet {
     }
 
     /// @inheritdoc ILookahead
-    function scheduleOf(uint256 epoch)
-        external
-        view
-        returns (uint16[32] memory gateways, Kind[32] memory kinds)
-    {
+    function scheduleOf(uint256 epoch) external view returns (uint16[32] memory gateways, Kind[32] memory kinds) {
         uint256 begin = epoch * SLOTS_PER_EPOCH;
         for (uint256 i = 0; i < SLOTS_PER_EPOCH;) {
             Window memory window = _windowAt(begin + i);
@@ -59,16 +55,18 @@ abstract contract Lookahead is ILookahead, EligibleSet {
         uint256 lastFixed = _currentEpoch() + EPOCHS_TO_FORCE - 1;
         require(epoch <= lastFixed, EpochNotFixed(epoch, lastFixed));
         uint256 count = _count.valueAt(epoch);
-        uint256 length = count < 2 ? SLOTS_PER_EPOCH : TURN;
-        uint256 first = slot / length * length;
-        if (count != 0) {
-            window.kind = Kind.Fallback;
-            window.gateway = _members[slot / TURN % count].valueAt(epoch);
+        // The slot is at most one epoch ahead of a timestamp, so nothing overflows, and 40 bits last.
+        unchecked {
+            uint256 length = count < 2 ? SLOTS_PER_EPOCH : TURN;
+            uint256 first = slot - slot % length;
+            if (count != 0) {
+                window.kind = Kind.Fallback;
+                window.gateway = _members[slot / TURN % count].valueAt(epoch);
+            }
+            // forge-lint: disable-next-line(unsafe-typecast)
+            window.first = uint40(first);
+            // forge-lint: disable-next-line(unsafe-typecast)
+            window.end = uint40(first + length);
         }
-        // Slots up to the next epoch's fit 40 bits for as long as timestamps fit 40 bits.
-        // forge-lint: disable-next-line(unsafe-typecast)
-        window.first = uint40(first);
-        // forge-lint: disable-next-line(unsafe-typecast)
-        window.end = uint40(first + length);
     }
 }

@@ -57,8 +57,7 @@ contract Registry is IRegistry, Collateral, Lookahead {
         window = _windowAt(slot);
         Standing memory standing = _identities[caller].standing;
         settler = standing.settler;
-        if (window.gateway != caller) standing = _identities[window.gateway].standing;
-        endedSlot = _endedFrom(standing);
+        endedSlot = window.gateway == caller ? standing.endedSlot : _identities[window.gateway].standing.endedSlot;
     }
 
     /// @inheritdoc IRegistry
@@ -68,7 +67,7 @@ contract Registry is IRegistry, Collateral, Lookahead {
         returns (Window memory window, uint40 endedSlot, address key)
     {
         window = _windowAt(slot);
-        endedSlot = _endedFrom(_identities[window.gateway].standing);
+        endedSlot = _identities[window.gateway].key.endedSlot;
         if (kind == RunKind.Recreated) key = _keyAt(window.gateway, slot / SLOTS_PER_EPOCH);
         else if (kind == RunKind.Vacant) key = _keyAt(NOBODY, slot / SLOTS_PER_EPOCH);
     }

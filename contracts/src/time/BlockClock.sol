@@ -19,7 +19,7 @@ abstract contract BlockClock is SlotClock {
     /// @notice A slot must hold a whole number of L2 blocks, rule [T2].
     error SlotNotMultipleOfBlock(uint256 slotLength, uint256 l2BlockTime);
 
-    constructor(uint256 l2GenesisTime, uint256 l2BlockTime, uint256 settlementDelay) {
+    constructor(uint64 l2GenesisTime, uint64 l2BlockTime, uint64 settlementDelay) {
         require(l2BlockTime != 0, ZeroParameter("l2BlockTime"));
         require(l2GenesisTime >= L1_GENESIS_TIME, L2GenesisBeforeL1(l2GenesisTime, L1_GENESIS_TIME));
         require(SLOT_LENGTH % l2BlockTime == 0, SlotNotMultipleOfBlock(SLOT_LENGTH, l2BlockTime));
@@ -28,9 +28,11 @@ abstract contract BlockClock is SlotClock {
         SETTLEMENT_DELAY = settlementDelay;
     }
 
-    /// @dev The slot that the owner of a block holds, rule [T3].
+    /// @dev The slot that the owner of a block holds, rule [T3]. The number must fit 64 bits, and so must the parameters, so that nothing overflows.
     function _ownerSlot(uint256 number) internal view returns (uint256 slot) {
-        return (L2_GENESIS_TIME - L1_GENESIS_TIME + number * L2_BLOCK_TIME) / SLOT_LENGTH + SETTLEMENT_DELAY;
+        unchecked {
+            return (L2_GENESIS_TIME - L1_GENESIS_TIME + number * L2_BLOCK_TIME) / SLOT_LENGTH + SETTLEMENT_DELAY;
+        }
     }
 
     /// @dev The lowest block number whose owner slot is at or after a slot: {_ownerSlot} turned round.

@@ -28,7 +28,10 @@ abstract contract SlotClock {
 
     /// @dev The slot of this block.
     function _currentSlot() internal view returns (uint256 slot) {
-        return (block.timestamp - L1_GENESIS_TIME) / SLOT_LENGTH;
+        // Slot 0 doesn't lie in the future: the constructor saw to it.
+        unchecked {
+            return (block.timestamp - L1_GENESIS_TIME) / SLOT_LENGTH;
+        }
     }
 
     /// @dev The epoch of this block.

@@ -36,6 +36,9 @@ library EpochHistoryLibrary {
     /// @notice The value in force in an epoch; zero before the first checkpoint.
     function valueAt(EpochHistory storage self, uint256 epoch) internal view returns (uint16 value) {
         uint256 word = self.recent;
+        // The usual case: the newest checkpoint is in force. The lane's value is its lowest bits.
+        // forge-lint: disable-next-line(unsafe-typecast)
+        if ((word & _LANE_MASK) >> _VALUE_BITS <= epoch) return uint16(word);
         uint256 archived = word >> _LANES_BITS;
         (bool found, uint16 inWord) = _inWord(word & _LANES_MASK, epoch);
         if (found || archived == 0) return inWord;

@@ -85,19 +85,17 @@ abstract contract Batches is DeployedState {
         add(batch, kind, blocks);
         Run memory run = batch.runs[batch.runs.length - 1];
         (run.anchorNumber, run.anchorHash) = (anchorNumber, anchorHash);
-        (run.v, run.r, run.s) = vm.sign(
-            secret,
-            inbox.hashSoftBlock(
-                SoftBlock({
-                    number: tipOf(batch),
-                    parentLink: parentLinkOf(batch),
-                    blockHash: batch.hashes[batch.hashes.length - 1],
-                    anchorNumber: anchorNumber,
-                    anchorHash: anchorHash
-                })
-            )
-        );
+        (run.v, run.r, run.s) = vm.sign(secret, inbox.hashSoftBlock(softBlockOf(batch, run)));
         return batch;
+    }
+
+    /// The soft block over the batch's last block with a run's anchor.
+    function softBlockOf(Batch memory batch, Run memory run) internal pure returns (SoftBlock memory softBlock) {
+        softBlock.number = tipOf(batch);
+        softBlock.parentLink = parentLinkOf(batch);
+        softBlock.blockHash = batch.hashes[batch.hashes.length - 1];
+        softBlock.anchorNumber = run.anchorNumber;
+        softBlock.anchorHash = run.anchorHash;
     }
 
     /// How many blocks from the batch's tip on belong to owner slots below a slot.
@@ -144,20 +142,23 @@ abstract contract Batches is DeployedState {
     function remember(Vm.Log[] memory logs) private {
         for (uint256 i = 0; i < logs.length; ++i) {
             if (logs[i].emitter != address(inbox) || logs[i].topics[0] != SETTLED) continue;
-            Record memory record;
-            record.slot = uint64(uint256(logs[i].topics[1]));
-            record.gateway = uint16(uint256(logs[i].topics[2]));
-            (
-                record.settler,
-                record.firstNumber,
-                record.lastNumber,
-                record.parentLink,
-                record.link,
-                record.dataCommitment,
-                record.outcomes
-            ) = abi.decode(logs[i].data, (address, uint64, uint64, bytes32, bytes32, bytes32, Outcome[]));
+            Record memory record = lastRecord;
+            (record.slot, record.gateway) = (uint64(uint256(logs[i].topics[1])), uint16(uint256(logs[i].topics[2])));
+            decodeInto(record, logs[i].data);
             lastRecord = record;
         }
+    }
+
+    function decodeInto(Record memory record, bytes memory data) private pure {
+        (
+            record.settler,
+            record.firstNumber,
+            record.lastNumber,
+            record.parentLink,
+            record.link,
+            record.dataCommitment,
+            record.outcomes
+        ) = abi.decode(data, (address, uint64, uint64, bytes32, bytes32, bytes32, Outcome[]));
     }
 
     bytes32 private constant SETTLED =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {RunningState} from "./chain/Running.sol";
+import {RunningState} from "../chain/Running.sol";
 import {Batch} from "baton/inbox/IInbox.sol";
 import {Outcome, RunKind} from "baton/types/Outcome.sol";
 
