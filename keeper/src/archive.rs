@@ -147,8 +147,8 @@ impl Archive {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Soft blocks of a gateway for the numbers from `from` on, `count` numbers, with their blocks; fewer numbers if more than `max_bytes` of blocks
-    /// would be read.
+    /// The first `count` soft blocks of a gateway for numbers from `from` on, with their blocks; fewer if more than `max_bytes` of blocks would
+    /// be read, but always all of a number.
     ///
     /// # Errors
     /// Storage errors.
@@ -156,16 +156,16 @@ impl Archive {
         &self,
         gateway: GatewayId,
         from: u64,
-        count: u64,
+        count: usize,
         max_bytes: usize,
     ) -> Result<Vec<ArchivedSoftBlock>, ArchiveError> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
             "SELECT s.number, s.parent_link, s.block_hash, s.anchor_number, s.anchor_hash, s.signature, b.rlp
              FROM soft_blocks s JOIN blocks b ON b.hash = s.block_hash
-             WHERE s.gateway = ?1 AND s.number >= ?2 AND s.number < ?3 ORDER BY s.number",
+             WHERE s.number >= ?2 AND s.gateway = ?1 ORDER BY s.number",
         )?;
-        let mut rows = statement.query(params![gateway, integer(from)?, integer(from.saturating_add(count))?])?;
+        let mut rows = statement.query(params![gateway, integer(from)?])?;
         let (mut found, mut bytes) = (Vec::<ArchivedSoftBlock>::new(), 0usize);
         while let Some(row) = rows.next()? {
             let signed = signed_soft_block(row)?;
@@ -173,7 +173,8 @@ impl Archive {
             bytes += block.len();
             // Never part of a number: who reads goes on with the number after the last one.
             let number = signed.soft_block.number;
-            if bytes > max_bytes && found.last().is_some_and(|last| last.signed.soft_block.number != number) {
+            let full = bytes > max_bytes || found.len() >= count;
+            if full && found.last().is_some_and(|last| last.signed.soft_block.number != number) {
                 break;
             }
             found.push(ArchivedSoftBlock { gateway, signed, block });
@@ -302,8 +303,8 @@ mod tests {
         let (_dir, archive) = open();
         assert!(archive.put_soft_block(&archived(7, 1, 1), B256::ZERO).expect("put"));
         assert!(!archive.put_soft_block(&archived(7, 1, 1), B256::ZERO).expect("put"), "not new");
-        assert_eq!(archive.soft_blocks(1, 7, 1, usize::MAX).expect("read"), [archived(7, 1, 1)]);
-        assert_eq!(archive.soft_blocks(2, 7, 1, usize::MAX).expect("read"), []);
+        assert_eq!(archive.soft_blocks(1, 5, 9, usize::MAX).expect("read"), [archived(7, 1, 1)]);
+        assert_eq!(archive.soft_blocks(2, 5, 9, usize::MAX).expect("read"), []);
         assert_eq!(archive.block(B256::repeat_byte(1)).expect("read"), Some(archived(7, 1, 1).block));
         let base = Link(B256::repeat_byte(3));
         assert_eq!(archive.soft_blocks_of(1, 7, base, B256::repeat_byte(1)).expect("read").len(), 1);
@@ -332,7 +333,8 @@ mod tests {
             let found = archive.soft_blocks(1, from, count, bytes).expect("read");
             found.iter().map(|item| item.signed.soft_block.number).collect()
         };
-        assert_eq!(numbers(1, 3, usize::MAX), [1, 2, 2, 3]);
+        assert_eq!(numbers(1, 4, usize::MAX), [1, 2, 2, 3]);
+        assert_eq!(numbers(1, 2, usize::MAX), [1, 2, 2]);
         assert_eq!(numbers(1, 9, 150), [1]);
         assert_eq!(numbers(2, 9, 150), [2, 2]);
         assert_eq!(numbers(2, 9, 0), [2, 2]);

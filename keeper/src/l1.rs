@@ -1,0 +1,229 @@
+//! Reading the L1: blocks, and the contracts at one block.
+
+use crate::{
+    config::{ContractsConfig, L1Config},
+    l1_blocks::{L1Block, L1Blocks},
+    links::SettledHead,
+    settling::SettlementRules,
+};
+use alloy::{
+    contract,
+    eips::{BlockId, BlockNumberOrTag},
+    primitives::{Address, B256},
+    providers::{DynProvider, Provider, ProviderBuilder},
+    rpc::types::{Block, Filter},
+    sol_types::SolEvent,
+    transports::{TransportError, http::reqwest},
+};
+use baton_bindings::{IInbox, IRegistry};
+use baton_protocol::{Domain, GatewayId, Link, SlotClock, SlotClockError};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// How far back a reorg is followed, and how many blocks are read at the start: more than any window has slots.
+const BACKFILL: u64 = 96;
+
+/// Why the L1 couldn't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum L1Error {
+    /// A URL that can't be used.
+    #[error("`l1.urls[{index}]` isn't a URL; write it as \"http://host:port\"")]
+    BadUrl {
+        /// Its position.
+        index: usize,
+    },
+    /// The HTTP client can't be built.
+    #[error("HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// A node failed.
+    #[error("L1 node: {0}")]
+    Rpc(#[from] TransportError),
+    /// A contract call failed.
+    #[error("contract call: {0}")]
+    Contract(#[from] contract::Error),
+    /// A node doesn't have a block that it should have.
+    #[error("L1 node doesn't have block {0}")]
+    MissingBlock(BlockId),
+    /// The contracts' parameters contradict each other.
+    #[error("the contracts' parameters can't be: {0}")]
+    Clock(#[from] SlotClockError),
+    /// The contracts were deployed for each other, and these two weren't.
+    #[error("`contracts.registry` belongs to inbox {belongs}, not to `contracts.inbox`; set both to the same deployment")]
+    WrongRegistry {
+        /// The registry's inbox.
+        belongs: Address,
+    },
+}
+
+/// The deployment's parameters, read once.
+#[derive(Clone, Copy, Debug)]
+pub struct Deployment {
+    /// Where signatures hold.
+    pub domain: Domain,
+    /// Arithmetic of time.
+    pub clock: SlotClock,
+    /// What settling depends on.
+    pub rules: SettlementRules,
+}
+
+/// The inbox at one L1 block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InboxState {
+    /// Head.
+    pub head: SettledHead,
+    /// The settler whom derivation follows.
+    pub batcher: Address,
+}
+
+/// L1 nodes, of which one is asked until it fails.
+#[derive(Debug)]
+pub struct L1 {
+    providers: Vec<DynProvider>,
+    active: AtomicUsize,
+    registry: Address,
+    inbox: Address,
+    deployment_block: u64,
+}
+
+impl L1 {
+    /// Prepares clients; asks nobody yet.
+    ///
+    /// # Errors
+    /// A URL that can't be used.
+    pub fn new(config: &L1Config, contracts: &ContractsConfig) -> Result<Self, L1Error> {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+        let connect = |(index, url): (usize, &String)| {
+            let url = url.parse().map_err(|_| L1Error::BadUrl { index })?;
+            Ok(ProviderBuilder::default().connect_reqwest(client.clone(), url).erased())
+        };
+        Ok(Self {
+            providers: config.urls.iter().enumerate().map(connect).collect::<Result<_, L1Error>>()?,
+            active: AtomicUsize::new(0),
+            registry: contracts.registry,
+            inbox: contracts.inbox,
+            deployment_block: contracts.deployment_block,
+        })
+    }
+
+    /// The node that is asked.
+    pub fn node(&self) -> &DynProvider {
+        &self.providers[self.active.load(Ordering::Relaxed) % self.providers.len()]
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &[DynProvider] {
+        &self.providers
+    }
+
+    /// Asks the next node from now on.
+    pub fn fail_over(&self) {
+        self.active.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The inbox's address.
+    pub const fn inbox(&self) -> Address {
+        self.inbox
+    }
+
+    /// Reads the deployment's parameters.
+    ///
+    /// # Errors
+    /// The L1's, and contracts that don't belong together.
+    pub async fn deployment(&self) -> Result<Deployment, L1Error> {
+        let node = self.node();
+        let registry = IRegistry::new(self.registry, node).parameters().call().await?;
+        if registry.inbox != self.inbox {
+            return Err(L1Error::WrongRegistry { belongs: registry.inbox });
+        }
+        let inbox = IInbox::new(self.inbox, node).parameters().call().await?;
+        let clock = SlotClock {
+            l1_genesis_time: registry.l1GenesisTime,
+            slot_length: registry.slotLength,
+            l2_genesis_time: inbox.l2GenesisTime,
+            l2_block_time: inbox.l2BlockTime,
+            settlement_delay: inbox.settlementDelay,
+        };
+        clock.validate()?;
+        Ok(Deployment {
+            domain: Domain { chain_id: node.get_chain_id().await?, inbox: self.inbox },
+            clock,
+            rules: SettlementRules {
+                min_chances: inbox.minChances,
+                silence: inbox.silence,
+                evidence_horizon: inbox.evidenceHorizon,
+            },
+        })
+    }
+
+    /// Follows the chain to its newest block. The answer says whether there is a new one.
+    ///
+    /// # Errors
+    /// The L1's.
+    pub async fn follow(&self, blocks: &mut L1Blocks) -> Result<bool, L1Error> {
+        let newest = self.block(BlockNumberOrTag::Latest.into()).await?;
+        if blocks.newest().is_some_and(|known| known.hash == newest.hash) {
+            return Ok(false);
+        }
+        let mut newest_first = vec![newest];
+        while let Some(oldest) = newest_first.last()
+            && oldest.number > 0
+            && !blocks.connects(oldest)
+            && (newest_first.len() as u64) < BACKFILL
+        {
+            let parent = self.block(oldest.parent_hash.into()).await?;
+            newest_first.push(parent);
+        }
+        blocks.adopt(&newest_first);
+        Ok(true)
+    }
+
+    /// An L1 block.
+    ///
+    /// # Errors
+    /// The L1's; a block that the node doesn't have.
+    pub async fn block(&self, id: BlockId) -> Result<L1Block, L1Error> {
+        let block: Block = self.node().get_block(id).await?.ok_or(L1Error::MissingBlock(id))?;
+        Ok(L1Block {
+            number: block.header.number,
+            hash: block.header.hash,
+            parent_hash: block.header.parent_hash,
+            timestamp: block.header.timestamp,
+        })
+    }
+
+    /// The inbox as of a block.
+    ///
+    /// # Errors
+    /// The L1's.
+    pub async fn inbox_at(&self, block: B256) -> Result<InboxState, L1Error> {
+        let inbox = IInbox::new(self.inbox, self.node());
+        let (head, batcher) = (inbox.head().block(block.into()), inbox.batcher().block(block.into()));
+        let (head, batcher) = tokio::try_join!(head.call().into_future(), batcher.call().into_future())?;
+        let head = SettledHead { number: head.number, link: Link(head.link), slot: head.slot };
+        Ok(InboxState { head, batcher })
+    }
+
+    /// A gateway's settlements in a range of blocks, from the events.
+    ///
+    /// # Errors
+    /// The L1's.
+    pub async fn settlements_of(&self, gateway: GatewayId) -> Result<Vec<IInbox::Settled>, L1Error> {
+        let filter = Filter::new()
+            .address(self.inbox)
+            .event_signature(IInbox::Settled::SIGNATURE_HASH)
+            .topic2(alloy::primitives::U256::from(gateway))
+            .from_block(self.deployment_block);
+        let logs = self.node().get_logs(&filter).await?;
+        Ok(logs.iter().filter_map(|log| IInbox::Settled::decode_log(&log.inner).ok()).map(|log| log.data).collect())
+    }
+
+    /// Whether a record's bounties were collected.
+    ///
+    /// # Errors
+    /// The L1's.
+    pub async fn is_collected(&self, slot: u64) -> Result<bool, L1Error> {
+        Ok(IInbox::new(self.inbox, self.node()).isCollected(slot).call().await?)
+    }
+}

@@ -1,0 +1,11 @@
+//! From a plan to a transaction on L1: data, self-check, fees, sending, waiting.
+
+mod batch;
+mod data;
+mod fees;
+mod sender;
+
+pub use batch::batch;
+pub use data::{DataError, Prepared, prepare};
+pub use fees::{Fees, MarketFees, TransactionKind};
+pub use sender::{Outcome, Pending, SendError, Sender, collect_gas_limit, settle_gas_limit};
