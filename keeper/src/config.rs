@@ -207,7 +207,8 @@ impl KeeperConfig {
         env: impl IntoIterator<Item = (String, String)>,
         overrides: &[String],
     ) -> Result<Self, ConfigError> {
-        let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Toml(error.to_string()))?;
+        let mut table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| ConfigError::Toml(error.to_string()))?;
         for (name, value) in env {
             if let Some(path) = name.strip_prefix(ENV_PREFIX) {
                 let key = path.to_ascii_lowercase().replace("__", ".");
@@ -233,14 +234,20 @@ impl KeeperConfig {
     /// # Errors
     /// The first value that makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let refuse = |key: &str, problem: &str| {
-            Err(ConfigError::Value { key: key.to_owned(), problem: problem.to_owned() })
-        };
+        let refuse =
+            |key: &str, problem: &str| Err(ConfigError::Value { key: key.to_owned(), problem: problem.to_owned() });
         match self.role {
-            Role::Gateway if self.gateway == NOBODY => return refuse("gateway", "is missing; set it to the id that `register` gave"),
-            Role::Operator if self.gateway != NOBODY => return refuse("gateway", "is set; leave it out, the operator is id 0"),
+            Role::Gateway if self.gateway == NOBODY => {
+                return refuse("gateway", "is missing; set it to the id that `register` gave");
+            }
+            Role::Operator if self.gateway != NOBODY => {
+                return refuse("gateway", "is set; leave it out, the operator is id 0");
+            }
             Role::Gateway if self.keys.settler.is_none() => {
-                return refuse("keys.settler", "is missing; a gateway settles from the account that the registry names");
+                return refuse(
+                    "keys.settler",
+                    "is missing; a gateway settles from the account that the registry names",
+                );
             }
             Role::Operator if self.keys.settler.is_some() => {
                 return refuse("keys.settler", "is set; leave it out, the operator sends no transactions");
@@ -307,9 +314,8 @@ fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), ConfigErro
     let wrong = |reason: &str| ConfigError::Override { key: key.to_owned(), reason: reason.to_owned() };
     // TOML would read an address with many zeros as an integer.
     let literal = if value.starts_with("0x") { None } else { format!("value = {value}").parse::<toml::Table>().ok() };
-    let value = literal
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let value =
+        literal.and_then(|mut table| table.remove("value")).unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut at = table;
     let mut parts = key.split('.').peekable();
     while let Some(part) = parts.next() {

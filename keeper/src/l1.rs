@@ -50,11 +50,20 @@ pub enum L1Error {
     #[error("the contracts' parameters can't be: {0}")]
     Clock(#[from] SlotClockError),
     /// The contracts were deployed for each other, and these two weren't.
-    #[error("`contracts.registry` belongs to inbox {belongs}, not to `contracts.inbox`; set both to the same deployment")]
+    #[error(
+        "`contracts.registry` belongs to inbox {belongs}, not to `contracts.inbox`; set both to the same deployment"
+    )]
     WrongRegistry {
         /// The registry's inbox.
         belongs: Address,
     },
+}
+
+impl L1Error {
+    /// Whether it can go away without anybody changing something.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Rpc(_) | Self::Contract(_) | Self::MissingBlock(_))
+    }
 }
 
 /// The deployment's parameters, read once.

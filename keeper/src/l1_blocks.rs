@@ -49,7 +49,11 @@ impl L1Blocks {
 
     /// Whether a block's parent is known as canonical.
     pub fn connects(&self, block: &L1Block) -> bool {
-        block.number.checked_sub(1).and_then(|parent| self.blocks.get(&parent)).is_some_and(|parent| parent.hash == block.parent_hash)
+        block
+            .number
+            .checked_sub(1)
+            .and_then(|parent| self.blocks.get(&parent))
+            .is_some_and(|parent| parent.hash == block.parent_hash)
     }
 
     /// Adds a block from before the ones known, as an L1 node gave it by number.
@@ -102,7 +106,10 @@ mod tests {
         let mut blocks = chain();
         assert!(blocks.connects(&block(7, 1, 0)) && !blocks.connects(&block(8, 1, 1)));
         blocks.adopt(&[block(8, 1, 1), block(7, 1, 0)]);
-        assert_eq!((canonical(&blocks, 6, 0), canonical(&blocks, 7, 0), canonical(&blocks, 7, 1)), (Some(true), Some(false), Some(true)));
+        assert_eq!(
+            (canonical(&blocks, 6, 0), canonical(&blocks, 7, 0), canonical(&blocks, 7, 1)),
+            (Some(true), Some(false), Some(true))
+        );
         assert_eq!(blocks.newest().map(|block| block.number), Some(8));
     }
 
@@ -122,7 +129,13 @@ mod tests {
 
     #[test]
     fn slots_without_a_block_are_missed() {
-        let clock = SlotClock { l1_genesis_time: 0, slot_length: 12, l2_genesis_time: 0, l2_block_time: 2, settlement_delay: 2 };
+        let clock = SlotClock {
+            l1_genesis_time: 0,
+            slot_length: 12,
+            l2_genesis_time: 0,
+            l2_block_time: 2,
+            settlement_delay: 2,
+        };
         let mut blocks = chain();
         blocks.adopt(&[L1Block { timestamp: 9 * 12, ..block(8, 0, 0) }]);
         assert_eq!(blocks.live_slots(&clock).into_iter().collect::<Vec<_>>(), [5, 6, 7, 9]);

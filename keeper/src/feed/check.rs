@@ -92,8 +92,7 @@ pub fn check(
     }
     let keys = snapshot.gateways.get(&gateway).map(|info| info.keys);
     let key = keys.and_then(|keys| keys.at(SlotClock::epoch_of(slot))).ok_or(ItemError::NoKey { number })?;
-    let archived =
-        item.into_archived().ok_or(ItemError::Signature { number, source: SignatureError::Malformed })?;
+    let archived = item.into_archived().ok_or(ItemError::Signature { number, source: SignatureError::Malformed })?;
     archived.signed.verify(domain, key).map_err(|source| ItemError::Signature { number, source })?;
 
     let soft_block = &archived.signed.soft_block;

@@ -78,12 +78,7 @@ enum FollowError {
 
 impl FeedFollowers {
     /// Follows nobody yet; see [`Self::update`].
-    pub fn new(
-        me: GatewayId,
-        config: FeedConfig,
-        context: Arc<FollowerContext>,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub fn new(me: GatewayId, config: FeedConfig, context: Arc<FollowerContext>, shutdown: CancellationToken) -> Self {
         Self { me, config, context, shutdown, peers: BTreeMap::new() }
     }
 

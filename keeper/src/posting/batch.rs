@@ -1,6 +1,10 @@
 //! A plan as the inbox's calldata.
 
-use crate::{anchor::Anchor, links::Claim, settling::{Plan, PlannedRun}};
+use crate::{
+    anchor::Anchor,
+    links::Claim,
+    settling::{Plan, PlannedRun},
+};
 use alloy::primitives::{B256, Uint};
 use baton_bindings::IInbox;
 use baton_protocol::GatewayId;
@@ -19,7 +23,7 @@ pub fn batch(gateway: GatewayId, plan: &Plan, claims: &[Claim], view: &Anchor) -
 }
 
 fn run(planned: &PlannedRun) -> IInbox::Run {
-    let unsigned = IInbox::Run {
+    let mut run = IInbox::Run {
         kind: planned.kind as u8,
         blocks: Uint::from(planned.blocks),
         anchorNumber: 0,
@@ -28,12 +32,12 @@ fn run(planned: &PlannedRun) -> IInbox::Run {
         r: B256::ZERO,
         s: B256::ZERO,
     };
-    planned.proof.as_ref().map_or(unsigned.clone(), |proof| IInbox::Run {
-        anchorNumber: proof.soft_block.anchorNumber,
-        anchorHash: proof.soft_block.anchorHash,
-        v: 27 + u8::from(proof.signature.v()),
-        r: proof.signature.r().into(),
-        s: proof.signature.s().into(),
-        ..unsigned
-    })
+    if let Some(proof) = &planned.proof {
+        run.anchorNumber = proof.soft_block.anchorNumber;
+        run.anchorHash = proof.soft_block.anchorHash;
+        run.v = 27 + u8::from(proof.signature.v());
+        run.r = proof.signature.r().into();
+        run.s = proof.signature.s().into();
+    }
+    run
 }

@@ -6,9 +6,11 @@ use crate::{
 };
 use alloy::{
     eips::{BlockNumberOrTag, Encodable2718, eip7594::BlobTransactionSidecarVariant},
-    network::{EthereumWallet, TransactionBuilder, TransactionBuilder4844, TransactionBuilderError},
     network::Ethereum,
-    primitives::{Address, Bytes, TxHash},
+    network::{
+        EthereumWallet, NetworkTransactionBuilder, TransactionBuilder, TransactionBuilder4844, TransactionBuilderError,
+    },
+    primitives::{Address, B256, Bytes, TxHash},
     providers::Provider,
     rpc::types::{BlockOverrides, TransactionReceipt, TransactionRequest},
     signers::local::PrivateKeySigner,
@@ -84,8 +86,8 @@ impl Sender {
         self.address
     }
 
-    /// Asks the inbox what a settlement would do in a slot that begins at `timestamp`, after block `parent`. A node that can't simulate that says
-    /// nothing against it.
+    /// Asks the inbox what a call would do in a slot that begins at `timestamp`, after block `parent`. A node that can't simulate that says nothing
+    /// against it.
     ///
     /// # Errors
     /// [`SendError::WouldRevert`].
@@ -93,14 +95,20 @@ impl Sender {
         &self,
         l1: &L1,
         data: &Bytes,
-        sidecar: &BlobTransactionSidecarVariant,
+        blob_hashes: Vec<B256>,
         parent: u64,
         timestamp: u64,
     ) -> Result<(), SendError> {
-        let mut request = TransactionRequest::default().with_from(self.address).with_to(l1.inbox()).with_input(data.clone());
-        request.blob_versioned_hashes = Some(sidecar.versioned_hashes().collect());
-        let overrides =
-            BlockOverrides { number: Some(alloy::primitives::U256::from(parent + 1)), time: Some(timestamp), ..Default::default() };
+        let mut request =
+            TransactionRequest::default().with_from(self.address).with_to(l1.inbox()).with_input(data.clone());
+        if !blob_hashes.is_empty() {
+            request.blob_versioned_hashes = Some(blob_hashes);
+        }
+        let overrides = BlockOverrides {
+            number: Some(alloy::primitives::U256::from(parent + 1)),
+            time: Some(timestamp),
+            ..Default::default()
+        };
         let call = l1.node().call(request).block(BlockNumberOrTag::Latest.into()).with_block_overrides(overrides);
         let Err(error) = call.await else { return Ok(()) };
         let revert = error.as_error_resp().and_then(|payload| payload.as_revert_data());
@@ -149,7 +157,7 @@ impl Sender {
             request.set_blob_sidecar(sidecar);
             request.set_max_fee_per_blob_gas(fees.max_blob);
         }
-        let signed = TransactionBuilder::<Ethereum>::build(request, &self.wallet)
+        let signed = NetworkTransactionBuilder::<Ethereum>::build(request, &self.wallet)
             .await
             .map_err(|error: TransactionBuilderError<Ethereum>| SendError::Build(error.to_string()))?;
         let pending = Pending { hash: *signed.tx_hash(), nonce, fees, kind, slot };

@@ -1,0 +1,166 @@
+//! Command line: glue between flags and the library.
+
+use baton_keeper::{
+    config::{ENV_PREFIX, KeeperConfig},
+    run::run,
+};
+use clap::{Args, Parser, Subcommand};
+use eyre::{Context, bail};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use std::{fs, io::Write, path::PathBuf, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+const ABOUT: &str = "A based-rollup gateway's daemon: signs soft blocks, serves and follows feeds, settles, re-creates what others dropped";
+const HELP: &str = "\
+A keeper needs a TOML file, and key files that it names; it reads all else from the contracts:
+
+    role = \"gateway\"                      # or \"operator\", which needs neither `gateway` nor `keys.settler`
+    gateway = 1                           # the id that `register` gave
+    data_dir = \"/var/lib/keeper\"          # signing journal and archive; this keeper's alone
+    [l1]
+    urls = [\"http://127.0.0.1:8545\"]
+    [l2]
+    url = \"http://127.0.0.1:9545\"         # the gateway's own execution client, with eth and debug
+    [contracts]
+    registry = \"0x…\"
+    inbox = \"0x…\"
+    deployment_block = 0
+    [keys]
+    sequencer = { file = \"sequencer.json\", password_file = \"password\" }
+    settler = { file = \"settler.json\", password_file = \"password\" }
+    [feed]
+    listen = \"0.0.0.0:9650\"
+    operator = \"ws://operator:9650\"
+
+Any key can be set from outside, file < environment < flag: BATON_KEEPER_L2__URL=http://… or --set l2.url=http://…
+Keys are only ever read from files. RUST_LOG sets what is logged.";
+
+#[derive(Parser)]
+#[command(name = "keeper", version, about = ABOUT, after_help = HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run until SIGINT or SIGTERM
+    Run {
+        #[command(flatten)]
+        source: Source,
+        /// Log as JSON
+        #[arg(long)]
+        json: bool,
+        /// Write the addresses of feed and admin to this file as JSON once they are served; for ports chosen by the system
+        #[arg(long, value_name = "FILE")]
+        addresses: Option<PathBuf>,
+    },
+    /// Check configuration and key files, and say what is wrong
+    CheckConfig {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Ask a running keeper for its status, as JSON
+    Status {
+        #[command(flatten)]
+        source: Source,
+    },
+}
+
+#[derive(Args)]
+struct Source {
+    /// The TOML file
+    #[arg(long, short, env = "BATON_KEEPER_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// Set a key of the configuration, such as l2.url=http://127.0.0.1:9545; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Source {
+    fn load(&self) -> eyre::Result<KeeperConfig> {
+        let text = fs::read_to_string(&self.config)
+            .wrap_err_with(|| format!("configuration file {} can't be read", self.config.display()))?;
+        let env = std::env::vars().filter(|(name, _)| name != "BATON_KEEPER_CONFIG" && name.starts_with(ENV_PREFIX));
+        KeeperConfig::parse(&text, env, &self.set).wrap_err_with(|| self.config.display().to_string())
+    }
+}
+
+pub(crate) fn main() -> eyre::Result<()> {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match cli.command {
+        Command::Run { source, json, addresses } => {
+            init_logging(json);
+            runtime.block_on(serve(source.load()?, addresses))
+        }
+        Command::CheckConfig { source } => {
+            let config = source.load()?;
+            config.keys.sequencer.load().wrap_err("keys.sequencer")?;
+            if let Some(settler) = &config.keys.settler {
+                settler.load().wrap_err("keys.settler")?;
+            }
+            print(&format!("{}: valid", source.config.display()))
+        }
+        Command::Status { source } => print(&runtime.block_on(status(&source.load()?))?),
+    }
+}
+
+fn init_logging(json: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { logs.json().init() } else { logs.init() }
+}
+
+async fn serve(config: KeeperConfig, addresses: Option<PathBuf>) -> eyre::Result<()> {
+    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.cancel();
+    });
+    let running = run(config, shutdown, Some(metrics)).await?;
+    if let Some(file) = addresses {
+        let text = serde_json::json!({ "feed": running.feed, "admin": running.admin }).to_string();
+        // Whoever waits for the file must never see half of it.
+        let half = file.with_extension("part");
+        fs::write(&half, text).and_then(|()| fs::rename(&half, &file)).wrap_err("--addresses")?;
+    }
+    Ok(running.stopped().await?)
+}
+
+async fn status(config: &KeeperConfig) -> eyre::Result<String> {
+    let address = config.admin.listen;
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET /status HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answer = timeout(Duration::from_secs(5), ask)
+        .await
+        .wrap_err("no answer within 5 s")?
+        .wrap_err_with(|| format!("no keeper answers at `admin.listen` {address}"))?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        _ => bail!("the server at `admin.listen` {address} isn't a keeper"),
+    }
+}
+
+fn print(text: &str) -> eyre::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{text}")?)
+}

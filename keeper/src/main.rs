@@ -1,0 +1,7 @@
+//! The `keeper` binary.
+
+mod cli;
+
+fn main() -> eyre::Result<()> {
+    cli::main()
+}

@@ -1,0 +1,7 @@
+//! A keeper as a whole: start, loop, shutdown.
+
+mod keeper;
+mod settlement;
+mod start;
+
+pub use start::{Running, StartError, run};

@@ -1,0 +1,204 @@
+//! One settlement on its way: data, last look, transaction.
+
+use crate::{
+    anchor::Anchor,
+    archive::Archive,
+    l1::{InboxState, L1},
+    l1_blocks::L1Block,
+    links::Claim,
+    posting::{DataError, Pending, Prepared, SendError, Sender, batch, prepare, settle_gas_limit},
+    settling::{Landing, Plan, Reason, SettlementRules, Situation, Turn, turn},
+    status::{BatchStatus, RunStatus},
+};
+use alloy::{
+    eips::eip7594::BlobTransactionSidecarVariant,
+    primitives::{B256, Bytes},
+    sol_types::SolCall,
+};
+use baton_batch::{BatchEncoder, Kzg};
+use baton_bindings::{IInbox, RunKind};
+use baton_protocol::{GatewayId, SlotClock};
+use baton_schedule::Handle;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::watch;
+
+/// The L1 as the loop saw it last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct L1View {
+    pub(super) newest: L1Block,
+    pub(super) inbox: InboxState,
+}
+
+/// What a settlement needs, owned, so that the loop can go on meanwhile.
+pub(super) struct Settlement {
+    pub(super) me: GatewayId,
+    pub(super) clock: SlotClock,
+    pub(super) rules: SettlementRules,
+    pub(super) schedule: Handle,
+    pub(super) view: watch::Receiver<Option<L1View>>,
+    pub(super) l1: Arc<L1>,
+    pub(super) archive: Arc<Archive>,
+    pub(super) sender: Arc<Sender>,
+    pub(super) encoder: BatchEncoder,
+    pub(super) kzg: Kzg,
+    pub(super) plan: Plan,
+    pub(super) reason: Reason,
+    pub(super) claims: Vec<Claim>,
+    pub(super) replaces: Option<Pending>,
+    pub(super) cached: Option<CachedData>,
+}
+
+/// Data made before: a replacement at higher fees carries the same blobs.
+#[derive(Clone)]
+pub(super) struct CachedData {
+    first: B256,
+    last: B256,
+    sidecar: BlobTransactionSidecarVariant,
+}
+
+/// How it ended.
+pub(super) enum SettlementEnd {
+    /// On its way.
+    Sent { pending: Pending, batch: BatchStatus, cached: CachedData },
+    /// Only so many blocks fit: decide again.
+    Fits(usize),
+    /// Not sent: the world moved on, or something failed.
+    Dropped(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SettlementError {
+    #[error("{0}")]
+    Data(#[from] DataError),
+    #[error("{0}")]
+    Send(#[from] SendError),
+    #[error("encoding task: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    #[error("not sent: {0}")]
+    MovedOn(&'static str),
+}
+
+impl Settlement {
+    /// Prepares and sends it.
+    pub(super) async fn execute(self) -> SettlementEnd {
+        self.attempt().await.unwrap_or_else(|error| SettlementEnd::Dropped(error.to_string()))
+    }
+
+    async fn attempt(mut self) -> Result<SettlementEnd, SettlementError> {
+        let cached = match self.data().await? {
+            Ok(cached) => cached,
+            Err(fits) => return Ok(SettlementEnd::Fits(fits)),
+        };
+        // Making the data may have taken a slot or more: look again.
+        let view = self.view.borrow().ok_or(SettlementError::MovedOn("the L1 isn't known"))?;
+        let landing = self.check(&view)?;
+        let named = Anchor { number: view.newest.number, hash: view.newest.hash };
+        let call = IInbox::settleCall { batch: batch(self.me, &self.plan, &self.claims, &named) };
+        let data = Bytes::from(call.abi_encode());
+        let hashes: Vec<B256> = cached.sidecar.versioned_hashes().collect();
+        let blobs = hashes.len();
+        let timestamp = self.clock.slot_start(landing.slot);
+        self.sender.simulate(&self.l1, &data, hashes, view.newest.number, timestamp).await?;
+        let gas = settle_gas_limit(self.plan.blocks(), self.plan.runs.len());
+        let sidecar = Some(cached.sidecar.clone());
+        let pending = self.sender.send(&self.l1, data, sidecar, gas, landing.slot, self.replaces.as_ref()).await?;
+        tracing::info!(
+            tx = %pending.hash, slot = landing.slot, first = self.plan.head.number + 1, blocks = self.plan.blocks(),
+            runs = self.plan.runs.len(), blobs, reason = ?self.reason, replaces = self.replaces.is_some(), "settlement sent"
+        );
+        Ok(SettlementEnd::Sent { batch: self.status(&pending, blobs), pending, cached })
+    }
+
+    async fn data(&mut self) -> Result<Result<CachedData, usize>, SettlementError> {
+        let claims = &self.claims[..self.plan.blocks().min(self.claims.len())];
+        let (Some(first), Some(last)) = (claims.first(), claims.last()) else {
+            return Err(SettlementError::MovedOn("the plan is empty"));
+        };
+        let (first, last) = (first.block.hash, last.block.hash);
+        if let Some(cached) = self.cached.take().filter(|cached| cached.first == first && cached.last == last) {
+            return Ok(Ok(cached));
+        }
+        let (claims, archive, encoder, kzg) = (claims.to_vec(), self.archive.clone(), self.encoder, self.kzg);
+        let prepared = tokio::task::spawn_blocking(move || prepare(&claims, &archive, &encoder, &kzg)).await??;
+        Ok(match prepared {
+            Prepared::Whole { sidecar, .. } => Ok(CachedData { first, last, sidecar }),
+            Prepared::Fits(blocks) => Err(blocks),
+        })
+    }
+
+    /// Whether the plan still builds on the head, and the slot is still the gateway's.
+    fn check(&self, view: &L1View) -> Result<Landing, SettlementError> {
+        let head = view.inbox.head;
+        if (head.number, head.link) != (self.plan.head.number, self.plan.head.link) {
+            return Err(SettlementError::MovedOn("the head has moved"));
+        }
+        let landing = Landing::at(&self.clock, now_millis(), view.newest.timestamp);
+        let snapshot = self.schedule.snapshot();
+        let (ended, eligible) = gateways(&snapshot);
+        let situation = Situation {
+            me: self.me,
+            clock: &self.clock,
+            schedule: &snapshot.schedule,
+            rules: self.rules,
+            head,
+            landing,
+            ended: &ended,
+            eligible: &eligible,
+            live_slots: &BTreeSet::new(),
+            claims: &[],
+        };
+        let mine = |slot| matches!(turn(&situation, slot), Ok(by) if by != Turn::NotMine);
+        if !mine(landing.slot) || landing.overdue && !mine(landing.slot + 1) {
+            return Err(SettlementError::MovedOn("the slot is another's"));
+        }
+        Ok(landing)
+    }
+
+    fn status(&self, pending: &Pending, blobs: usize) -> BatchStatus {
+        BatchStatus {
+            tx_hash: pending.hash,
+            slot: pending.slot,
+            first: self.plan.head.number + 1,
+            last: self.plan.head.number + self.plan.blocks() as u64,
+            runs: self
+                .plan
+                .runs
+                .iter()
+                .map(|run| RunStatus {
+                    kind: kind_name(run.kind),
+                    owner: run.owner,
+                    blocks: run.blocks,
+                    signed: run.proof.is_some(),
+                })
+                .collect(),
+            blobs,
+            state: "pending",
+        }
+    }
+}
+
+const fn kind_name(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::Own => "own",
+        RunKind::Recreated => "recreated",
+        RunKind::Vacant => "vacant",
+        RunKind::Stale => "stale",
+    }
+}
+
+/// From which slots gateways are ended, and which are eligible, in the order of their ids.
+pub(super) fn gateways(snapshot: &baton_schedule::Snapshot) -> (BTreeMap<GatewayId, u64>, Vec<GatewayId>) {
+    let ended = snapshot.gateways.values().filter_map(|info| Some((info.id, info.ended_slot?))).collect();
+    let eligible = snapshot.gateways.values().filter(|info| info.eligible).map(|info| info.id).collect();
+    (ended, eligible)
+}
+
+/// Wall-clock time in milliseconds since 1970.
+pub(super) fn now_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
