@@ -42,6 +42,8 @@ impl Process {
             // A group of its own: Ctrl-C in the terminal reaches this process alone, which then stops its children in order.
             .process_group(0)
             .kill_on_drop(true)
+            // Logs are for people; a backtrace buries what went wrong.
+            .env("RUST_BACKTRACE", "0")
             .spawn()
             .wrap_err_with(|| format!("{name} doesn't start"))?;
         Ok(Self { name: name.to_owned(), child, log })

@@ -22,7 +22,7 @@ use eyre::{Context, Result, ensure};
 use std::{
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -208,7 +208,7 @@ impl Stack {
             clock,
         };
         let portal_file = portal_config.write(folder.path())?;
-        let portal = Process::start("portal", &portal_program, ["run".into(), "--config".into(), portal_file], &logs)?;
+        let mut portal = Process::start("portal", &portal_program, ["run".into(), "--config".into(), portal_file], &logs)?;
         let keeper = |name: &str, keys: Option<(u16, &PrivateKeySigner)>, sequencer: &PrivateKeySigner, l2: &ServedEngine, feed: u16, admin: u16| {
             let config = KeeperConfig {
                 name: name.to_owned(),
@@ -226,7 +226,7 @@ impl Stack {
             let file = config.write(folder.path())?;
             Process::start(name, &keeper_program, [PathBuf::from("run"), "--config".into(), file], &logs)
         };
-        let operator = keeper("operator", None, &accounts.fallback, &fallback, ports[2], ports[5])?;
+        let mut operator = keeper("operator", None, &accounts.fallback, &fallback, ports[2], ports[5])?;
         let keepers = [
             keeper("keeper-a", Some((1, &accounts.settlers[0])), &accounts.sequencers[0], &engines[0], ports[0], ports[6])?,
             keeper("keeper-b", Some((2, &accounts.settlers[1])), &accounts.sequencers[1], &engines[1], ports[1], ports[7])?,
@@ -244,28 +244,20 @@ impl Stack {
             admin_url: url(admin),
             feed_url,
         };
-        let gateways = [
+        let mut gateways = [
             node("A", 1, owner_a, engine_a, keeper_a, ports[6], feed_a),
             node("B", 2, owner_b, engine_b, keeper_b, ports[7], feed_b),
         ];
         let portal_url = url(ports[3]);
         let portal_admin_url = url(ports[4]);
-        for (what, admin) in [
-            ("portal", &portal_admin_url),
-            ("operator", &url(ports[5])),
-            ("keeper A", &gateways[0].admin_url),
-            ("keeper B", &gateways[1].admin_url),
+        let [a, b] = &mut gateways;
+        for (process, admin) in [
+            (&mut portal, &portal_admin_url),
+            (&mut operator, &url(ports[5])),
+            (&mut a.keeper, &a.admin_url),
+            (&mut b.keeper, &b.admin_url),
         ] {
-            ready(admin).await.wrap_err_with(|| {
-                let log = |process: &Process| format!("--- {}\n{}", process.name(), process.tail(15));
-                format!(
-                    "{what} didn't become ready\n{}\n{}\n{}\n{}",
-                    log(&portal),
-                    log(&operator),
-                    log(&gateways[0].keeper),
-                    log(&gateways[1].keeper)
-                )
-            })?;
+            ready(process, admin).await?;
         }
 
         say("starting op-node's part and a user who sends transactions");
@@ -403,15 +395,15 @@ async fn served(genesis: &GenesisConfig, jwt: JwtSecret) -> Result<ServedEngine>
 }
 
 /// Waits for `/readyz`.
-async fn ready(admin_url: &str) -> Result<()> {
+async fn ready(process: &mut Process, admin_url: &str) -> Result<()> {
     let url = format!("{admin_url}/readyz");
-    let wait = async {
-        loop {
-            match reqwest::get(&url).await {
-                Ok(answer) if answer.status().is_success() => return,
-                _ => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match reqwest::get(&url).await {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
         }
-    };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.wrap_err_with(|| format!("{url} isn't 200 after a minute"))
+        process.check()?;
+        ensure!(Instant::now() < deadline, "{} isn't ready after a minute:\n{}", process.name(), process.tail(20));
+    }
 }
