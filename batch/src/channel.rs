@@ -24,8 +24,10 @@ pub const MAX_POSTED_RLP_BYTES: usize = MAX_CHANNEL_RLP_BYTES / 2;
 
 /// log2 of brotli's window. 22 is what readers of the OP Stack see most; channels are seldom larger than 4 MiB.
 const WINDOW_BITS: i32 = 22;
-/// Bytes that go through the (de)compressor at once.
+/// Bytes that leave the decompressor at once.
 const BUFFER: usize = 64 * 1024;
+/// Bytes that leave the compressor at once: more than it holds back, so that what has come out is all there is.
+const COMPRESSOR_BUFFER: usize = 2 * 1024 * 1024;
 
 /// Why a channel can't be decompressed. Never retryable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,7 +86,7 @@ pub(crate) fn compress_channel<'a>(
     capacity: usize,
 ) -> Compressed {
     let params = BrotliEncoderParams { quality: quality.into(), lgwin: WINDOW_BITS, ..Default::default() };
-    let mut writer = CompressorWriter::with_params(vec![CHANNEL_VERSION_BROTLI], BUFFER, &params);
+    let mut writer = CompressorWriter::with_params(vec![CHANNEL_VERSION_BROTLI], COMPRESSOR_BUFFER, &params);
     let mut count = 0;
     for batch in batches {
         count += 1;

@@ -7,7 +7,7 @@ use crate::channel::Compressed;
 ///
 /// `ends[i]` is where batch `i` ends in the uncompressed stream; `compress(n)` compresses the first `n`. How well the
 /// next batch compresses shows only when it is compressed, so sizes are tried: first everything (the usual case, one
-/// compression), then where the ratio seen so far points to, and if that hasn't closed in, in growing steps from the last
+/// compression), or of a backlog a part that shows the ratio at less cost; then where the ratio seen so far points to, and if that hasn't closed in, in growing steps from the last
 /// one tried, at most half way at a time. A backlog takes four to six compressions, each of about what fits.
 pub(crate) fn fit_channel(
     ends: &[usize],
@@ -17,7 +17,8 @@ pub(crate) fn fit_channel(
     let mut best: Option<(usize, Vec<u8>)> = None;
     // Between these two lies what isn't known: `fitting` fit, `exceeding` don't.
     let (mut fitting, mut exceeding) = (0, ends.len() + 1);
-    let mut guess = ends.len();
+    let backlog = ends.last().is_some_and(|bytes| *bytes > BACKLOG * capacity);
+    let mut guess = if backlog { ends.partition_point(|end| *end <= capacity) } else { ends.len() };
     let mut step = 1;
     for attempt in 1.. {
         if fitting + 1 >= exceeding {
@@ -49,6 +50,9 @@ pub(crate) fn fit_channel(
     best
 }
 
+/// Uncompressed bytes, in capacities, beyond which it is unlikely that everything fits.
+const BACKLOG: usize = 2;
+
 /// Attempts that follow the compression ratio before halving takes over.
 const INTERPOLATIONS: usize = 4;
 
@@ -62,7 +66,7 @@ fn exact(size: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// Batches of the given compressed sizes, each ten times that uncompressed.
+    /// Batches of the given compressed sizes, each twice that uncompressed.
     fn search(sizes: &[usize], capacity: usize) -> (Option<usize>, usize) {
         let sums: Vec<usize> = sizes
             .iter()
@@ -71,7 +75,7 @@ mod tests {
                 Some(*sum)
             })
             .collect();
-        let ends: Vec<usize> = sums.iter().map(|sum| sum * 10).collect();
+        let ends: Vec<usize> = sums.iter().map(|sum| sum * 2).collect();
         let mut attempts = 0;
         let found = fit_channel(&ends, capacity, |count| {
             attempts += 1;
