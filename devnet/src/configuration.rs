@@ -6,9 +6,8 @@ use alloy::{
 };
 use baton_protocol::SlotClock;
 use eyre::Result;
-use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-
+use toml::{Table, Value};
 
 /// A portal.
 pub(crate) struct PortalConfig {
@@ -58,13 +57,16 @@ impl PortalConfig {
     /// Writes the file and returns its path.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
         let jwt = text(&self.jwt_file)?;
-        let file = json!({
-            "engine": { "listen": local(self.listen), "jwt_secret_file": jwt },
-            "admin": { "listen": local(self.admin) },
-            "fallback": { "url": self.fallback_url, "jwt_secret_file": jwt },
-            "gateways": { "jwt_secret_file": jwt },
-            "schedule": { "l1_urls": [self.l1_url], "registry": self.registry, "clock": self.clock },
-        });
+        let clock = Table::try_from(self.clock)?;
+        let file = with(Table::new(), "engine.listen", local(self.listen));
+        let file = with(file, "engine.jwt_secret_file", jwt.as_str());
+        let file = with(file, "admin.listen", local(self.admin));
+        let file = with(file, "fallback.url", self.fallback_url.as_str());
+        let file = with(file, "fallback.jwt_secret_file", jwt.as_str());
+        let file = with(file, "gateways.jwt_secret_file", jwt.as_str());
+        let file = with(file, "schedule.l1_urls", vec![self.l1_url.clone()]);
+        let file = with(file, "schedule.registry", self.registry.to_string());
+        let file = with(file, "schedule.clock", clock);
         write(folder, "portal", &file)
     }
 }
@@ -72,30 +74,45 @@ impl PortalConfig {
 impl KeeperConfig {
     /// Writes the file with its key files and returns its path.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
-        let role = if self.gateway.is_some() { "gateway" } else { "operator" };
-        let mut keys = json!({ "sequencer": { "file": key_file(folder, &format!("{}-sequencer", self.name), &self.sequencer)? } });
-        if let Some(settler) = &self.settler {
-            keys["settler"] = json!({ "file": key_file(folder, &format!("{}-settler", self.name), settler)? });
-        }
-        let mut file = json!({
-            "role": role,
-            "gateway": self.gateway.unwrap_or_default(),
-            "data_dir": text(&folder.join(format!("{}-data", self.name)))?,
-            "l1": { "urls": [self.l1_url] },
-            "l2": { "url": self.l2_url },
-            "contracts": { "registry": self.registry, "inbox": self.inbox },
-            "keys": keys,
-            "feed": { "listen": local(self.feed) },
-            "admin": { "listen": local(self.admin) },
-            // Blobs are few and the start is watched.
-            "settling": { "kzg_precompute": false },
-            "operator": { "grace_ms": 500 },
-        });
-        if self.gateway.is_some() {
-            file["feed"]["operator"] = json!(self.operator_feed);
-        }
+        let sequencer = key_file(folder, &format!("{}-sequencer", self.name), &self.sequencer)?;
+        let file = with(Table::new(), "keys.sequencer.file", sequencer);
+        let file = with(file, "data_dir", text(&folder.join(format!("{}-data", self.name)))?);
+        let file = with(file, "l1.urls", vec![self.l1_url.clone()]);
+        let file = with(file, "l2.url", self.l2_url.as_str());
+        let file = with(file, "contracts.registry", self.registry.to_string());
+        let file = with(file, "contracts.inbox", self.inbox.to_string());
+        let file = with(file, "feed.listen", local(self.feed));
+        let file = with(file, "admin.listen", local(self.admin));
+        // Blobs are few, and the start is watched.
+        let file = with(file, "settling.kzg_precompute", false);
+        let file = with(file, "operator.grace_ms", 500);
+        let Some((gateway, settler)) = self.gateway.zip(self.settler.as_ref()) else {
+            return write(folder, &self.name, &with(file, "role", "operator"));
+        };
+        let settler = key_file(folder, &format!("{}-settler", self.name), settler)?;
+        let file = with(file, "role", "gateway");
+        let file = with(file, "gateway", i64::from(gateway));
+        let file = with(file, "keys.settler.file", settler);
+        let file = with(file, "feed.operator", self.operator_feed.as_str());
         write(folder, &self.name, &file)
     }
+}
+
+/// Sets a dotted key. Tables on its way are made.
+fn with(mut table: Table, key: &str, value: impl Into<Value>) -> Table {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value.into());
+        }
+        Some((first, rest)) => {
+            let inner = match table.remove(first) {
+                Some(Value::Table(inner)) => inner,
+                _ => Table::new(),
+            };
+            table.insert(first.to_owned(), Value::Table(with(inner, rest, value)));
+        }
+    }
+    table
 }
 
 fn local(port: u16) -> String {
@@ -106,7 +123,7 @@ fn text(path: &Path) -> Result<String> {
     Ok(path.to_str().ok_or_else(|| eyre::eyre!("{} isn't UTF-8", path.display()))?.to_owned())
 }
 
-fn write(folder: &Path, name: &str, file: &Value) -> Result<PathBuf> {
+fn write(folder: &Path, name: &str, file: &Table) -> Result<PathBuf> {
     let path = folder.join(format!("{name}.toml"));
     std::fs::write(&path, toml::to_string(file)?)?;
     Ok(path)

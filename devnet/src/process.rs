@@ -33,7 +33,8 @@ impl Process {
         logs: &Path,
     ) -> Result<Self> {
         let log = logs.join(format!("{name}.log"));
-        let output = File::options().create(true).append(true).open(&log).wrap_err_with(|| log.display().to_string())?;
+        let output =
+            File::options().create(true).append(true).open(&log).wrap_err_with(|| log.display().to_string())?;
         let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())

@@ -11,9 +11,9 @@ use crate::{
     traffic::Traffic,
 };
 use alloy::{
-    primitives::{Address, U256},
-    providers::{DynProvider, ProviderBuilder, Provider},
     network::EthereumWallet,
+    primitives::{Address, U256},
+    providers::{DynProvider, Provider, ProviderBuilder},
     signers::local::PrivateKeySigner,
 };
 use baton_devnet_engine::{Engine, Fork, GenesisConfig, JwtSecret, ServeConfig, ServerHandle, devnet_genesis, serve};
@@ -32,7 +32,7 @@ const L2_CHAIN_ID: u64 = 90_210;
 /// Gas limit of L2 blocks.
 const GAS_LIMIT: u64 = 30_000_000;
 /// How long deployment and start-up may take before the L2 chain begins, seconds.
-const START_UP: u64 = 14;
+const START_UP: u64 = 10;
 
 /// What a devnet is like.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ impl Default for StackConfig {
             slot_length: 2,
             l2_block_time: 1,
             turn: 8,
-            evidence_horizon: 20,
+            evidence_horizon: 16,
             traffic_pause: Duration::from_millis(400),
         }
     }
@@ -149,13 +149,8 @@ impl Stack {
         say("starting anvil and three L2 execution engines");
         let l1 = L1Node::start(&toolchain, l1_genesis_time).await?;
         let accounts = Accounts::new(&l1)?;
-        let genesis = devnet_genesis(
-            L2_CHAIN_ID,
-            Fork::Isthmus,
-            l2_genesis_time,
-            [accounts.user.address()],
-            ether("1000"),
-        );
+        let genesis =
+            devnet_genesis(L2_CHAIN_ID, Fork::Isthmus, l2_genesis_time, [accounts.user.address()], ether("1000"));
         let secret = PrivateKeySigner::random().to_bytes();
         let jwt = JwtSecret::new(secret.0);
         let jwt_file = folder.path().join("jwt.hex");
@@ -208,8 +203,14 @@ impl Stack {
             clock,
         };
         let portal_file = portal_config.write(folder.path())?;
-        let mut portal = Process::start("portal", &portal_program, ["run".into(), "--config".into(), portal_file], &logs)?;
-        let keeper = |name: &str, keys: Option<(u16, &PrivateKeySigner)>, sequencer: &PrivateKeySigner, l2: &ServedEngine, feed: u16, admin: u16| {
+        let mut portal =
+            Process::start("portal", &portal_program, ["run".into(), "--config".into(), portal_file], &logs)?;
+        let keeper = |name: &str,
+                      keys: Option<(u16, &PrivateKeySigner)>,
+                      sequencer: &PrivateKeySigner,
+                      l2: &ServedEngine,
+                      feed: u16,
+                      admin: u16| {
             let config = KeeperConfig {
                 name: name.to_owned(),
                 gateway: keys.map(|(id, _)| id),
@@ -228,8 +229,22 @@ impl Stack {
         };
         let mut operator = keeper("operator", None, &accounts.fallback, &fallback, ports[2], ports[5])?;
         let keepers = [
-            keeper("keeper-a", Some((1, &accounts.settlers[0])), &accounts.sequencers[0], &engines[0], ports[0], ports[6])?,
-            keeper("keeper-b", Some((2, &accounts.settlers[1])), &accounts.sequencers[1], &engines[1], ports[1], ports[7])?,
+            keeper(
+                "keeper-a",
+                Some((1, &accounts.settlers[0])),
+                &accounts.sequencers[0],
+                &engines[0],
+                ports[0],
+                ports[6],
+            )?,
+            keeper(
+                "keeper-b",
+                Some((2, &accounts.settlers[1])),
+                &accounts.sequencers[1],
+                &engines[1],
+                ports[1],
+                ports[7],
+            )?,
         ];
         let [engine_a, engine_b] = engines;
         let [keeper_a, keeper_b] = keepers;
@@ -357,7 +372,12 @@ impl Accounts {
     }
 }
 
-fn parameters(config: &StackConfig, clock: &SlotClock, genesis_link: Link, accounts: &Accounts) -> DeploymentParameters {
+fn parameters(
+    config: &StackConfig,
+    clock: &SlotClock,
+    genesis_link: Link,
+    accounts: &Accounts,
+) -> DeploymentParameters {
     let (block_price, large_fault) = (ether("0.01"), ether("1"));
     // Rule [C3]: three epochs of blocks and one large fault.
     let exposure = U256::from(3 * SLOTS_PER_EPOCH * clock.blocks_per_slot()) * block_price;
@@ -394,9 +414,9 @@ async fn served(genesis: &GenesisConfig, jwt: JwtSecret) -> Result<ServedEngine>
     Ok(ServedEngine { engine, server })
 }
 
-/// Waits for `/readyz`.
+/// Waits for `/healthz`.
 async fn ready(process: &mut Process, admin_url: &str) -> Result<()> {
-    let url = format!("{admin_url}/readyz");
+    let url = format!("{admin_url}/healthz");
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         match reqwest::get(&url).await {

@@ -57,12 +57,12 @@ impl Timeline {
         ));
         self.line(&format!(
             "A dropped block costs {} ETH, half of it to who re-creates it, collectable {} slots later",
-            format_ether(p.block_price),
+            format_short(p.block_price),
             p.evidence_horizon
         ));
         self.line(&self.paint(DIM, &format!("logs: {}", stack.folder.path().join("logs").display())));
         self.line("");
-        let header = " epoch  slot  holder      L2 head  settled  open   collateral A   collateral B  what happened";
+        let header = " epoch  slot  holder        L2 head  settled  open  penalty A  penalty B  what happened";
         self.line(&self.paint(BOLD, header));
     }
 
@@ -76,16 +76,15 @@ impl Timeline {
 
     fn slot(&self, seen: &Observation) {
         let window = seen.window;
-        let kind = match window.kind {
-            Kind::Open => "open",
-            Kind::Fallback => "turn",
-            Kind::Proven => "proven",
-        };
         let place = format!("{}/{}", seen.slot - window.first + 1, window.end - window.first);
-        let holder = format!("{} {kind} {place}", name(window.gateway));
+        let holder = match window.kind {
+            Kind::Open => format!("open {place}"),
+            Kind::Fallback => format!("{} turn {place}", name(window.gateway)),
+            Kind::Proven => format!("{} proven {place}", name(window.gateway)),
+        };
         let events: Vec<String> = seen.events.iter().map(|event| self.event(event)).collect();
         self.line(&format!(
-            "{:>6} {:>5}  {holder:<11} {:>7} {:>8} {:>5} {:>14} {:>14}  {}",
+            "{:>6} {:>5}  {holder:<13} {:>7} {:>8} {:>5} {:>10} {:>10}  {}",
             seen.epoch(),
             seen.slot,
             seen.l2_head,
@@ -123,7 +122,8 @@ impl Timeline {
         let ether = &summary.ether;
         self.line("");
         self.line(&self.paint(BOLD, "                     gateway A          gateway B"));
-        let [a, b] = [stack.gateways[0].id, stack.gateways[1].id].map(|id| ether.gateways.get(&id).copied().unwrap_or_default());
+        let [a, b] =
+            [stack.gateways[0].id, stack.gateways[1].id].map(|id| ether.gateways.get(&id).copied().unwrap_or_default());
         let row = |what: &str, a: String, b: String| self.line(&format!("{what:<18} {a:>11}        {b:>11}"));
         row("paid in, ETH", format_short(a.deposited), format_short(b.deposited));
         row("blocks dropped", a.charged_blocks.to_string(), b.charged_blocks.to_string());
@@ -147,7 +147,7 @@ impl Timeline {
         good(&format!("{} L2 blocks were head, none is lost; {} are settled", summary.adopted, summary.settled));
         good(&format!("{} blocks read back from the blobs by kona are the fallback engine's blocks", summary.derived));
         good(&format!("{} transactions were accepted, all are included", summary.transactions));
-        good(&format!("B's owner pulled {} ETH", format_ether(summary.pulled)));
+        good(&format!("B's owner pulled {} ETH", format_short(summary.pulled)));
     }
 
     /// Where everything is, for who wants to play with it.

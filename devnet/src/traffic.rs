@@ -84,7 +84,12 @@ impl Stream {
             let (to, value, input, gas_limit) = match nonce {
                 0 => (TxKind::Create, U256::ZERO, Bytes::from(COUNTER), 200_000),
                 n if n % 3 == 0 => (TxKind::Call(self.counter), U256::ZERO, Bytes::new(), 60_000),
-                n => (TxKind::Call(Address::with_last_byte(u8::try_from(n % 200)? + 16)), U256::from(n), Bytes::new(), 21_000),
+                n => (
+                    TxKind::Call(Address::with_last_byte(u8::try_from(n % 200)? + 16)),
+                    U256::from(n),
+                    Bytes::new(),
+                    21_000,
+                ),
             };
             let transaction = self.sign(TxEip1559 {
                 chain_id: self.chain_id,

@@ -31,7 +31,8 @@ async fn a_dropped_baton_is_picked_up_and_paid_for() -> Result<()> {
 
     // The audit has checked the sums; here is that there was something to sum up.
     assert!(headlines >= 5);
-    let recreated = summary.recreated.iter().find(|outcome| outcome.kind == RunKind::Recreated).expect("a re-created run");
+    let recreated =
+        summary.recreated.iter().find(|outcome| outcome.kind == RunKind::Recreated).expect("a re-created run");
     assert!(recreated.signed && recreated.charged > 0);
     assert_eq!(recreated.bounty, recreated.paid / 2);
     assert!(summary.transactions > 10);

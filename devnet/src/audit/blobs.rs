@@ -72,10 +72,8 @@ fn read(blobs: &[Blob]) -> Result<Vec<DerivedBlock>> {
     }
     let channel = channel.filter(Channel::is_ready).ok_or_else(|| eyre!("no whole channel"))?;
     let data = channel.frame_data().ok_or_else(|| eyre!("the channel has no data"))?;
-    let config = RollupConfig {
-        hardforks: HardForkConfig { fjord_time: Some(0), ..Default::default() },
-        ..Default::default()
-    };
+    let config =
+        RollupConfig { hardforks: HardForkConfig { fjord_time: Some(0), ..Default::default() }, ..Default::default() };
     let mut reader = BatchReader::new(Vec::from(data), 100_000_000);
     let mut blocks = Vec::new();
     while let Some(batch) = reader.next_batch(&config) {

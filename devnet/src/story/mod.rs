@@ -132,7 +132,9 @@ impl Teller<'_> {
                 match event {
                     // A's last settlement may have been on its way when it died.
                     Event::Settled { gateway, last, .. } if *gateway == a => last_signed = last_signed.max(*last),
-                    Event::Settled { gateway, outcomes: found, .. } if *gateway == b => outcomes.extend_from_slice(found),
+                    Event::Settled { gateway, outcomes: found, .. } if *gateway == b => {
+                        outcomes.extend_from_slice(found)
+                    }
                     Event::Ineligible { gateway, .. } => ineligible |= *gateway == a,
                     _ => {}
                 }
