@@ -126,7 +126,7 @@ impl L1 {
     /// Sends a transaction and gives the address of the contract it made, if any.
     async fn send(&self, transaction: TransactionRequest) -> Option<Address> {
         let transaction = transaction.with_from(self.account);
-        let sent = self.provider.send_transaction(transaction.into()).await.expect("accepted");
+        let sent = self.provider.send_transaction(transaction).await.expect("accepted");
         let mined = async {
             loop {
                 if let Some(receipt) = self.provider.get_transaction_receipt(*sent.tx_hash()).await.expect("an answer")
