@@ -126,8 +126,8 @@ impl<'a> Payload<'a> {
             return Err(Mismatch::BeaconRoot);
         }
         let enough = fields.transactions.len() >= demand.forced.len();
-        let same = |(has, wants): (&&RawValue, &Box<str>)| has.get().eq_ignore_ascii_case(wants);
-        if !enough || !fields.transactions.iter().zip(&demand.forced).all(same) {
+        let mut pairs = fields.transactions.iter().zip(&demand.forced);
+        if !enough || !pairs.all(|(has, wants)| has.get().eq_ignore_ascii_case(wants)) {
             return Err(Mismatch::ForcedTransactions);
         }
         Ok(())

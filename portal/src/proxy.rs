@@ -106,7 +106,7 @@ impl Proxy {
                     None => self.forward(call.id, body).await,
                 }
             }
-            Route::Memory(query) => self.from_memory(call.id, query),
+            Route::Memory(query) => self.recall(call.id, query),
         };
         telemetry::request(&call.name, started.elapsed());
         answer
@@ -318,7 +318,7 @@ impl Proxy {
     }
 
     /// `registry_*`
-    fn from_memory(&self, id: Option<&RawValue>, query: RegistryQuery) -> Bytes {
+    fn recall(&self, id: Option<&RawValue>, query: RegistryQuery) -> Bytes {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         match registry::answer(query, &self.schedule.snapshot(), now) {
             Ok(answer) => match serde_json::to_string(&answer) {

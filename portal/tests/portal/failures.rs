@@ -1,7 +1,7 @@
 //! One test for each way to fail, named after it. In each, op-node's side gets the right payload in time and never hears of the failure.
 
 use crate::{
-    node::{Fault, GENESIS, Node},
+    node::{Fault, GENESIS},
     stand::{OpNode, Options, Stand, builder, snapshot},
 };
 use baton_portal::Secret;

@@ -4,6 +4,7 @@ mod admin;
 mod engines;
 mod failures;
 mod node;
+mod program;
 mod recorded;
 mod stand;
 mod updates;

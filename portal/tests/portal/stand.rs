@@ -105,13 +105,18 @@ pub(crate) fn snapshot(urls: [String; 2]) -> Snapshot {
 
 /// A configuration that names secrets in a directory; everything listens on free ports.
 pub(crate) fn config(secrets: &TempDir, fallback: &str, options: &Options) -> Config {
+    Config::from_toml(&write_config(secrets, fallback, options)).expect("a configuration")
+}
+
+/// Its text.
+pub(crate) fn write_config(secrets: &TempDir, fallback: &str, options: &Options) -> String {
     let file = |name: &str, bytes: [u8; 32]| -> PathBuf {
         let path = secrets.path().join(name);
         std::fs::write(&path, alloy::hex::encode(bytes)).expect("written");
         path
     };
     let (op_node, own, shared) = (file("op-node", OP_NODE), file("fallback", FALLBACK), file("gateways", GATEWAYS));
-    let text = format!(
+    format!(
         r#"
         [engine]
         listen = "127.0.0.1:0"
@@ -134,8 +139,7 @@ pub(crate) fn config(secrets: &TempDir, fallback: &str, options: &Options) -> Co
         clock = {{ l1_genesis_time = {GENESIS_TIME}, slot_length = 1, l2_genesis_time = {GENESIS_TIME}, l2_block_time = 1, settlement_delay = 2 }}
         "#,
         options.fallback_timeout_ms, options.budget_ms, options.queue
-    );
-    Config::from_toml(&text).expect("a configuration")
+    )
 }
 
 impl Stand {
