@@ -142,7 +142,8 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
     /// @inheritdoc IInbox
     function collect(Record calldata record) external {
         uint256 from = uint256(record.slot) + _EVIDENCE_HORIZON + 1;
-        bool marked = _markCollected(record);
+        // Marked before anything is paid: a record pays once.
+        require(_markCollected(record), NothingToCollect(record.slot));
         require(_currentSlot() >= from, NotCollectableBefore(from));
         address to = _REGISTRY.ownerOf(record.gateway);
         uint256 amount = 0;
@@ -153,7 +154,7 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
             amount += bounty;
             _REGISTRY.payBounty(outcome.owner(), to, bounty);
         }
-        require(marked && amount != 0, NothingToCollect(record.slot));
+        require(amount != 0, NothingToCollect(record.slot));
         emit BountiesCollected(record.slot, to, amount);
     }
 

@@ -44,6 +44,8 @@ struct RegistryParameters {
 /// @notice Gateways, their collateral and the schedule, in one contract: a settlement needs all three, and each further contract would cost
 /// it a cold call.
 interface IRegistry is IGateways, ICollateral, ILookahead {
+    /// @notice A slot must hold a whole number of L2 blocks, rule [T2].
+    error SlotNotMultipleOfBlock(uint256 slotLength, uint256 l2BlockTime);
     /// @notice The evidence horizon exceeds what EIP-4788 and EIP-2935 can still prove.
     error HorizonTooLong(uint256 evidenceHorizon, uint256 most);
     /// @notice Collateral must stay beyond the last slot of evidence, rule [C7].

@@ -25,9 +25,6 @@ contract Registry is IRegistry, Collateral, Lookahead {
     address private immutable _OPERATOR;
     address private immutable _FALLBACK_KEY;
 
-    /// @notice A slot must hold a whole number of L2 blocks, rule [T2].
-    error SlotNotMultipleOfBlock(uint256 slotLength, uint256 l2BlockTime);
-
     constructor(RegistryParameters memory p)
         SlotClock(p.l1GenesisTime, p.slotLength)
         Gateways(p.registrationFee, p.evidenceHorizon, p.operator, p.fallbackKey)

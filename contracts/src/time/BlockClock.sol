@@ -16,13 +16,10 @@ abstract contract BlockClock is SlotClock {
 
     /// @notice The L2 chain must not begin before L1's slot 0.
     error L2GenesisBeforeL1(uint256 l2GenesisTime, uint256 l1GenesisTime);
-    /// @notice A slot must hold a whole number of L2 blocks, rule [T2].
-    error SlotNotMultipleOfBlock(uint256 slotLength, uint256 l2BlockTime);
 
+    /// @dev The L2 block time is the registry's, which saw to it that it divides a slot.
     constructor(uint64 l2GenesisTime, uint64 l2BlockTime, uint64 settlementDelay) {
-        require(l2BlockTime != 0, ZeroParameter("l2BlockTime"));
         require(l2GenesisTime >= L1_GENESIS_TIME, L2GenesisBeforeL1(l2GenesisTime, L1_GENESIS_TIME));
-        require(SLOT_LENGTH % l2BlockTime == 0, SlotNotMultipleOfBlock(SLOT_LENGTH, l2BlockTime));
         L2_GENESIS_TIME = l2GenesisTime;
         L2_BLOCK_TIME = l2BlockTime;
         SETTLEMENT_DELAY = settlementDelay;
