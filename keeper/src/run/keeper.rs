@@ -17,7 +17,7 @@ use crate::{
         settlement::{CachedData, L1View, Settlement, SettlementEnd, gateways, now_millis},
         start::l1_poll,
     },
-    settling::{Decision, Landing, SettlingPolicy, Situation, Turn, decide, turn},
+    settling::{Decision, Landing, SettlingPolicy, Situation, Turn, decide, may_replace, turn},
     signer::DigestSigner,
     signing::{Role, due},
     status::{BlockRef, SettledStatus, StatusBoard},
@@ -305,7 +305,7 @@ impl Keeper {
         let (Some(sender), Some(kzg), Some(landing)) = (self.sender.clone(), self.kzg, self.landing()) else {
             return Ok(());
         };
-        if !self.is_free(&sender, &landing).await? {
+        if !self.take_in(&sender).await? {
             return Ok(());
         }
         let (ended, eligible) = gateways(snapshot);
@@ -322,6 +322,9 @@ impl Keeper {
             live_slots: &live_slots,
             claims: &self.claims,
         };
+        if self.pending.as_ref().is_some_and(|pending| !may_replace(&situation, pending.slot, self.resubmit_slots)) {
+            return Ok(());
+        }
         let mut policy = self.policy;
         if let Some((_, fits)) = self.fits.filter(|(link, _)| *link == head.link) {
             policy.max_blocks = policy.max_blocks.min(fits);
@@ -356,8 +359,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Takes in what became of the transaction under way. The answer says whether another may be sent.
-    async fn is_free(&mut self, sender: &Sender, landing: &Landing) -> Result<bool, SendError> {
+    /// Takes in what became of the settlement and the transaction under way. The answer says whether to decide anew.
+    async fn take_in(&mut self, sender: &Sender) -> Result<bool, SendError> {
         if let Some(settlement) = self.settlement.take() {
             if !settlement.is_finished() {
                 self.settlement = Some(settlement);
@@ -380,7 +383,7 @@ impl Keeper {
         }
         let Some(pending) = &self.pending else { return Ok(true) };
         match sender.outcome(&self.l1, pending).await? {
-            Outcome::Waiting => return Ok(landing.slot > pending.slot.saturating_add(self.resubmit_slots)),
+            Outcome::Waiting => return Ok(true),
             Outcome::Replaced => self.finish(pending.clone(), "replaced"),
             Outcome::Included(receipt) => {
                 let pending = pending.clone();

@@ -1,7 +1,7 @@
 //! Whether to settle now.
 
 use crate::settling::{Evidence, Plan, Situation, Turn, plan, turn};
-use baton_protocol::{ScheduleError, Window};
+use baton_protocol::{Kind, ScheduleError, Window};
 
 /// How eager a keeper is. The limits keep it honest: see [`SettlingPolicy::validate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,19 @@ pub fn decide(
     Ok(reason.map_or(Decision::Wait, |reason| Decision::Settle { plan, reason }))
 }
 
+/// Whether a transaction that was sent for slot `sent` and isn't included yet may be replaced by a new one.
+///
+/// After `patience` slots, since it may be underpriced; and for the last slot of a proven window, in which the gateway's own proposer builds and
+/// everything is liable, `[V2]`: what was sent before lacks the last blocks.
+pub fn may_replace(situation: &Situation<'_>, sent: u64, patience: u64) -> bool {
+    let slot = situation.landing.slot;
+    let last_of_proven = situation
+        .schedule
+        .window_at(slot)
+        .is_ok_and(|window| window.kind == Kind::Proven && window.gateway == situation.me && slot + 1 == window.end);
+    slot > sent.saturating_add(patience) || last_of_proven && slot > sent
+}
+
 fn urgency(situation: &Situation<'_>, policy: &SettlingPolicy, window: &Window, plan: &Plan) -> Option<Reason> {
     let slot = situation.landing.slot;
     let oldest = situation.clock.owner_slot(situation.head.number + 1);
@@ -123,4 +136,154 @@ fn urgency(situation: &Situation<'_>, policy: &SettlingPolicy, window: &Window, 
         return Some(Reason::Patience);
     }
     (plan.blocks() >= policy.min_blocks).then_some(Reason::Enough)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        anchor::Anchor,
+        links::{BlockSummary, Claim, Commitment, SettledHead, claims},
+        settling::{Landing, SettlementRules},
+    };
+    use alloy::primitives::B256;
+    use baton_protocol::{EpochSchedule, Link, Schedule, SignedSoftBlock, SlotClock};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// Two blocks a slot: blocks 2n and 2n + 1 have owner slot n + 2.
+    const CLOCK: SlotClock =
+        SlotClock { l1_genesis_time: 0, slot_length: 2, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
+    const POLICY: SettlingPolicy = SettlingPolicy { min_blocks: 12, patience: 1, max_blocks: 100 };
+
+    struct OwnOnly;
+
+    impl Evidence for OwnOnly {
+        fn owner_signed(&self, _: &Claim) -> Option<SignedSoftBlock> {
+            None
+        }
+        fn operator_signed(&self, _: &Claim) -> Option<SignedSoftBlock> {
+            None
+        }
+        fn committed(&self, _: &Claim) -> bool {
+            true
+        }
+    }
+
+    struct Case {
+        slot: u64,
+        overdue: bool,
+        head: u64,
+        head_slot: u64,
+        live: std::ops::Range<u64>,
+        policy: SettlingPolicy,
+        kind: Kind,
+    }
+
+    /// Slots 0 to 15 are gateway 1's, the rest 2's; gateway 2 decides. Blocks from 28 on are its own; all hold deposits only.
+    fn reason(case: Case) -> Option<Reason> {
+        with_situation(&case, |situation| match decide(situation, &case.policy, &OwnOnly).expect("known epoch") {
+            Decision::Wait => None,
+            Decision::Settle { reason, .. } => Some(reason),
+        })
+    }
+
+    fn with_situation<T>(case: &Case, ask: impl FnOnce(&Situation<'_>) -> T) -> T {
+        let mut schedule = Schedule::default();
+        let slots = std::array::from_fn(|slot| (if slot < 16 { 1 } else { 2 }, case.kind));
+        schedule.insert(EpochSchedule { epoch: 0, slots });
+        schedule.insert(EpochSchedule { epoch: 1, slots: [(1, Kind::Fallback); 32] });
+        let hash = |number: u64| B256::with_last_byte(u8::try_from(number).expect("small"));
+        let origin = Anchor { number: 1, hash: B256::ZERO };
+        let block = |number: u64| BlockSummary {
+            number,
+            hash: hash(number),
+            parent_hash: hash(number - 1),
+            origin,
+            deposits_only: true,
+        };
+        let head = SettledHead { number: case.head, link: Link::default(), slot: case.head_slot };
+        let adopted: BTreeMap<_, _> = (1..60).map(|number| (number, block(number))).collect();
+        let claims = claims(&head, &adopted, |_, _| Commitment::Free);
+        ask(&Situation {
+            me: 2,
+            clock: &CLOCK,
+            schedule: &schedule,
+            rules: SettlementRules { min_chances: 3, silence: 100, evidence_horizon: 1000 },
+            head,
+            landing: Landing { slot: case.slot, overdue: case.overdue },
+            ended: &BTreeMap::new(),
+            eligible: &[1, 2],
+            live_slots: &case.live.clone().collect::<BTreeSet<_>>(),
+            claims: &claims,
+        })
+    }
+
+    const CASE: Case =
+        Case { slot: 18, overdue: false, head: 31, head_slot: 17, live: 0..18, policy: POLICY, kind: Kind::Fallback };
+
+    #[test]
+    fn a_backlog_is_settled_at_once() {
+        assert_eq!(reason(Case { slot: 16, head: 20, head_slot: 15, ..CASE }), Some(Reason::Backlog));
+    }
+
+    #[test]
+    fn fresh_blocks_wait_for_their_first_live_slot_to_pass() {
+        // Blocks 32 and 33 have owner slot 18, which is the one a transaction would land in.
+        assert_eq!(reason(CASE), None);
+        assert_eq!(reason(Case { slot: 19, live: 0..19, ..CASE }), Some(Reason::Patience));
+        // Slot 18 was missed: no chance has passed.
+        assert_eq!(reason(Case { slot: 19, ..CASE }), None);
+        let hasty = SettlingPolicy { patience: 0, ..POLICY };
+        assert_eq!(reason(Case { policy: hasty, ..CASE }), Some(Reason::Patience));
+    }
+
+    #[test]
+    fn enough_blocks_are_settled_at_once() {
+        let policy = SettlingPolicy { min_blocks: 2, ..POLICY };
+        assert_eq!(reason(Case { policy, ..CASE }), Some(Reason::Enough));
+    }
+
+    #[test]
+    fn each_of_the_last_slots_settles_its_own_blocks() {
+        // The window ends with slot 31; blocks 54 and 55 belong to slot 29.
+        assert_eq!(reason(Case { slot: 29, head: 53, head_slot: 28, live: 0..29, ..CASE }), Some(Reason::WindowEnds));
+        assert_eq!(reason(Case { slot: 27, head: 49, head_slot: 26, live: 0..27, ..CASE }), None);
+    }
+
+    #[test]
+    fn one_settlement_a_slot() {
+        assert_eq!(reason(Case { slot: 19, live: 0..19, head_slot: 19, ..CASE }), None);
+    }
+
+    #[test]
+    fn not_in_anothers_slot() {
+        assert_eq!(reason(Case { slot: 15, head: 20, head_slot: 14, ..CASE }), None);
+        assert_eq!(reason(Case { slot: 32, head: 50, head_slot: 30, ..CASE }), None);
+    }
+
+    #[test]
+    fn an_overdue_block_may_push_it_into_anothers_slot() {
+        let last = Case { slot: 31, head: 57, head_slot: 30, live: 0..31, ..CASE };
+        assert_eq!(reason(Case { overdue: true, ..last }), None);
+        assert_eq!(reason(last), Some(Reason::WindowEnds));
+    }
+
+    #[test]
+    fn a_pending_transaction_is_replaced_after_its_time_and_for_a_proven_windows_last_slot() {
+        let may = |slot, kind, sent| {
+            with_situation(&Case { slot, kind, ..CASE }, |situation| may_replace(situation, sent, 2))
+        };
+        assert!(!may(20, Kind::Fallback, 18) && may(21, Kind::Fallback, 18));
+        assert!(!may(31, Kind::Fallback, 30) && may(31, Kind::Proven, 30) && !may(31, Kind::Proven, 31));
+    }
+
+    #[test]
+    fn a_policy_leaves_two_chances() {
+        assert_eq!(POLICY.validate(3), Ok(()));
+        assert_eq!(
+            SettlingPolicy { patience: 2, ..POLICY }.validate(3),
+            Err(PolicyError::Patience { patience: 2, min_chances: 3 })
+        );
+        assert_eq!(SettlingPolicy { max_blocks: 0, ..POLICY }.validate(3), Err(PolicyError::NoBlocks));
+    }
 }

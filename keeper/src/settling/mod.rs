@@ -5,7 +5,7 @@ mod plan;
 mod situation;
 mod turn;
 
-pub use decision::{Decision, PolicyError, Reason, SettlingPolicy, decide};
+pub use decision::{Decision, PolicyError, Reason, SettlingPolicy, decide, may_replace};
 pub use plan::{Evidence, Plan, PlannedRun, plan};
 pub use situation::{SettlementRules, Situation};
 pub use turn::{Landing, Turn, turn};

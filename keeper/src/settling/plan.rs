@@ -159,3 +159,199 @@ fn cut_others(
     let whole = rest.is_empty();
     (runs, whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        anchor::Anchor,
+        links::{BlockSummary, Commitment, SettledHead, claims},
+        settling::{Landing, SettlementRules},
+    };
+    use alloy::primitives::{B256, Signature};
+    use baton_protocol::{EpochSchedule, Kind, Link, Schedule, SlotClock, SoftBlock};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// One block a slot, so that block n has owner slot n + 2.
+    const CLOCK: SlotClock =
+        SlotClock { l1_genesis_time: 0, slot_length: 2, l2_genesis_time: 0, l2_block_time: 2, settlement_delay: 2 };
+    const A: GatewayId = 1;
+    const B: GatewayId = 2;
+
+    /// What is known: for block numbers.
+    #[derive(Default)]
+    struct Known {
+        owner: BTreeSet<u64>,
+        operator: BTreeSet<u64>,
+        uncommitted: BTreeSet<u64>,
+    }
+
+    fn proof(claim: &Claim) -> SignedSoftBlock {
+        SignedSoftBlock {
+            soft_block: SoftBlock {
+                number: claim.block.number,
+                parentLink: claim.parent_link.0,
+                blockHash: claim.block.hash,
+                anchorNumber: 1,
+                anchorHash: B256::ZERO,
+            },
+            signature: Signature::test_signature(),
+        }
+    }
+
+    impl Evidence for Known {
+        fn owner_signed(&self, claim: &Claim) -> Option<SignedSoftBlock> {
+            self.owner.contains(&claim.block.number).then(|| proof(claim))
+        }
+        fn operator_signed(&self, claim: &Claim) -> Option<SignedSoftBlock> {
+            self.operator.contains(&claim.block.number).then(|| proof(claim))
+        }
+        fn committed(&self, claim: &Claim) -> bool {
+            !self.uncommitted.contains(&claim.block.number)
+        }
+    }
+
+    /// Slots 0 to 15 are A's, 16 to 23 B's, 24 to 27 nobody's, 28 on B's. So blocks up to 13 are A's, 14 to 21 B's, 22 to 25 nobody's.
+    fn schedule() -> Schedule {
+        let slots = std::array::from_fn(|slot| match slot {
+            0..16 => (A, Kind::Fallback),
+            24..28 => (NOBODY, Kind::Open),
+            _ => (B, Kind::Fallback),
+        });
+        let mut schedule = Schedule::default();
+        schedule.insert(EpochSchedule { epoch: 0, slots });
+        schedule
+    }
+
+    /// Blocks 2 to 40 on head 1, with users' transactions in every second of them.
+    fn chain() -> (SettledHead, Vec<Claim>) {
+        let hash = |number: u64| B256::with_last_byte(u8::try_from(number).expect("small"));
+        let head = SettledHead { number: 1, link: Link(B256::repeat_byte(9)), slot: 3 };
+        let blocks: BTreeMap<u64, BlockSummary> = (1..=40)
+            .map(|number| {
+                let origin = Anchor { number: 1, hash: B256::ZERO };
+                let deposits_only = number % 2 == 1;
+                (number, BlockSummary { number, hash: hash(number), parent_hash: hash(number - 1), origin, deposits_only })
+            })
+            .collect();
+        (head, claims(&head, &blocks, |_, _| Commitment::Free))
+    }
+
+    fn plan_as(me: GatewayId, slot: u64, limit: usize, horizon: u64, known: &Known) -> Vec<(RunKind, GatewayId, usize, Option<u64>)> {
+        let (head, claims) = chain();
+        let schedule = schedule();
+        let situation = Situation {
+            me,
+            clock: &CLOCK,
+            schedule: &schedule,
+            rules: SettlementRules { min_chances: 3, silence: 100, evidence_horizon: horizon },
+            head,
+            landing: Landing { slot, overdue: false },
+            ended: &BTreeMap::new(),
+            eligible: &[A, B],
+            live_slots: &BTreeSet::new(),
+            claims: &claims,
+        };
+        let plan = plan(&situation, limit, known);
+        assert!(plan.blocks() <= limit);
+        plan.runs
+            .into_iter()
+            .map(|run| (run.kind, run.owner, run.blocks, run.proof.map(|proof| proof.soft_block.number)))
+            .collect()
+    }
+
+    fn numbers(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<u64> {
+        numbers.into_iter().collect()
+    }
+
+    #[test]
+    fn own_blocks_up_to_the_slot() {
+        assert_eq!(plan_as(A, 12, 99, 100, &Known::default()), [(RunKind::Own, A, 9, None)]);
+    }
+
+    #[test]
+    fn nothing_is_settled_before_its_owner_slot() {
+        assert_eq!(plan_as(A, 3, 99, 100, &Known::default()), []);
+        assert_eq!(plan_as(A, 4, 99, 100, &Known::default()), [(RunKind::Own, A, 1, None)]);
+    }
+
+    #[test]
+    fn own_blocks_that_the_journal_is_not_committed_to_end_the_plan() {
+        let known = Known { uncommitted: numbers([5]), ..Known::default() };
+        assert_eq!(plan_as(A, 12, 99, 100, &known), [(RunKind::Own, A, 3, None)]);
+    }
+
+    #[test]
+    fn signed_blocks_are_recreated_and_adopted_ones_after_them_vacant() {
+        // A signed up to 11, adopted 12 and 13, and died; the operator signed those.
+        let known = Known { owner: numbers(2..=11), operator: numbers([12, 13]), ..Known::default() };
+        assert_eq!(
+            plan_as(B, 16, 99, 100, &known),
+            [(RunKind::Recreated, A, 10, Some(11)), (RunKind::Vacant, A, 2, Some(13)), (RunKind::Own, B, 1, None)]
+        );
+    }
+
+    #[test]
+    fn one_signature_over_the_last_block_is_enough() {
+        let known = Known { owner: numbers([13]), ..Known::default() };
+        assert_eq!(plan_as(B, 16, 99, 100, &known)[0], (RunKind::Recreated, A, 12, Some(13)));
+    }
+
+    #[test]
+    fn unproven_blocks_with_transactions_end_the_plan() {
+        // 12 holds transactions and nobody signed it.
+        let known = Known { owner: numbers(2..=11), ..Known::default() };
+        assert_eq!(plan_as(B, 17, 99, 100, &known), [(RunKind::Recreated, A, 10, Some(11))]);
+        // 13 holds deposits only.
+        let known = Known { owner: numbers(2..=11), operator: numbers([12]), ..Known::default() };
+        assert_eq!(
+            plan_as(B, 16, 99, 100, &known),
+            [
+                (RunKind::Recreated, A, 10, Some(11)),
+                (RunKind::Vacant, A, 1, Some(12)),
+                (RunKind::Vacant, A, 1, None),
+                (RunKind::Own, B, 1, None)
+            ]
+        );
+    }
+
+    #[test]
+    fn without_any_signature_only_deposits_are_vacant() {
+        assert_eq!(plan_as(B, 17, 99, 100, &Known::default()), []);
+    }
+
+    #[test]
+    fn nobodys_blocks_are_never_recreated() {
+        let known = Known { owner: numbers(2..=40), operator: numbers(22..=25), ..Known::default() };
+        let plan = plan_as(B, 28, 99, 100, &known);
+        assert_eq!(plan[1..], [(RunKind::Own, B, 8, None), (RunKind::Vacant, NOBODY, 4, Some(25)), (RunKind::Own, B, 1, None)]);
+    }
+
+    #[test]
+    fn a_limit_never_turns_signed_blocks_into_vacant_ones() {
+        let known = Known { owner: numbers(2..=11), operator: numbers(2..=13), ..Known::default() };
+        assert_eq!(plan_as(B, 16, 4, 100, &known), [(RunKind::Recreated, A, 4, Some(5))]);
+        // Only the last one is signed: what fits can't be proven to be A's, and must not be said to be vacant.
+        let known = Known { owner: numbers([11]), operator: numbers(2..=13), ..Known::default() };
+        assert_eq!(plan_as(B, 16, 4, 100, &known), []);
+        assert_eq!(plan_as(B, 16, 11, 100, &known), [(RunKind::Recreated, A, 10, Some(11)), (RunKind::Vacant, A, 1, Some(12))]);
+    }
+
+    #[test]
+    fn a_limit_cuts_own_and_vacant_runs_anywhere() {
+        assert_eq!(plan_as(A, 12, 4, 100, &Known::default()), [(RunKind::Own, A, 4, None)]);
+        let known = Known { operator: numbers([3, 8]), ..Known::default() };
+        assert_eq!(plan_as(B, 16, 4, 100, &known), [(RunKind::Vacant, A, 2, Some(3))]);
+    }
+
+    #[test]
+    fn blocks_beyond_the_horizon_are_stale_unless_they_are_ones_own() {
+        // Slot 17 less 6: blocks with owner slots below 11, up to number 8, are stale.
+        let known = Known { owner: numbers(2..=13), ..Known::default() };
+        assert_eq!(
+            plan_as(B, 17, 99, 6, &known),
+            [(RunKind::Stale, A, 7, None), (RunKind::Recreated, A, 5, Some(13)), (RunKind::Own, B, 2, None)]
+        );
+        assert_eq!(plan_as(A, 12, 99, 2, &Known::default()), [(RunKind::Own, A, 9, None)]);
+    }
+}
