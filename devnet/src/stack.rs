@@ -190,7 +190,9 @@ impl Stack {
         std::fs::remove_dir_all(&scripts_folder).wrap_err("the scripts' folder can't be removed")?;
         let deployment = deployment?;
         let l1_start = l1.provider().get_block_number().await?;
-        let ticker = SlotTicker::start(l1.provider().clone(), ticks, shutdown.clone());
+        // From here on the schedule of the first L2 blocks is fixed. More blocks only come once everybody can act on them: a slot
+        // without a block is nobody's fault, however long the start takes.
+        SlotTicker::catch_up(l1.provider(), ticks).await?;
 
         say("starting portal, keepers and the operator's signer");
         let portal_config = PortalConfig {
@@ -274,6 +276,7 @@ impl Stack {
         ] {
             ready(process, admin).await?;
         }
+        let ticker = SlotTicker::start(l1.provider().clone(), ticks, shutdown.clone());
 
         say("starting op-node's part and a user who sends transactions");
         let driver_config = DriverConfig {

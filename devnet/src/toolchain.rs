@@ -24,12 +24,15 @@ impl Toolchain {
         &self.root
     }
 
-    /// A program of the Node packages (`forge`, `anvil`, `cast`).
+    /// A program of the Node packages (`forge`, `anvil`, `cast`): the real one, of the package for this platform. What is in
+    /// `node_modules/.bin` may be a script that starts it, and would leave it behind when killed.
     pub fn program(&self, name: &str) -> Result<PathBuf> {
-        let path = self.root.join("node_modules").join(".bin").join(name);
-        match path.canonicalize() {
-            Ok(path) => Ok(path),
-            Err(_) => bail!("{name} isn't installed; `npm ci` in the project's folder installs it"),
+        let packages = self.root.join("node_modules").join("@foundry-rs");
+        let platforms = std::fs::read_dir(&packages).into_iter().flatten().filter_map(Result::ok);
+        let mut programs = platforms.map(|package| package.path().join("bin").join(name));
+        match programs.find(|program| program.is_file()) {
+            Some(program) => Ok(program),
+            None => bail!("{name} isn't installed; `npm ci` in the project's folder installs it"),
         }
     }
 

@@ -60,6 +60,13 @@ impl SlotTicker {
         }
     }
 
+    /// Mines the slot that the clock shows, and leaves those before it without a block.
+    pub async fn catch_up(provider: &DynProvider, config: TickerConfig) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let slot = now.saturating_sub(config.genesis_time) / config.slot_length;
+        Ok(mine(provider, config.genesis_time + slot * config.slot_length).await?)
+    }
+
     /// Ticks in real time until `shutdown`.
     pub fn start(provider: DynProvider, config: TickerConfig, shutdown: CancellationToken) -> Self {
         let missed = Arc::new(Mutex::new(BTreeSet::new()));
