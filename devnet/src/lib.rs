@@ -12,3 +12,4 @@ pub mod story;
 pub mod timeline;
 pub mod toolchain;
 pub mod traffic;
+mod wallet_rpc;

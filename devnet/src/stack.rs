@@ -9,6 +9,7 @@ use crate::{
     process::Process,
     toolchain::Toolchain,
     traffic::Traffic,
+    wallet_rpc,
 };
 use alloy::{
     network::EthereumWallet,
@@ -111,6 +112,10 @@ pub struct Stack {
     pub portal_url: String,
     /// The portal's admin URL.
     pub portal_admin_url: String,
+    /// The L2 as wallets see it.
+    pub wallet_url: String,
+    /// An account with ether on L2, for people to play with.
+    pub playground: PrivateKeySigner,
     /// Op-node's part.
     pub driver: Driver,
     /// The user.
@@ -289,6 +294,7 @@ impl Stack {
         };
         let driver = Driver::start(driver_config, l1.provider().clone(), shutdown.clone()).await?;
         let wallet = EngineClient::new(portal_url.clone(), jwt.clone());
+        let wallet_url = wallet_rpc::serve(portal_url.clone(), jwt.clone(), shutdown.clone()).await?;
         let traffic = Traffic::start(wallet, accounts.user, L2_CHAIN_ID, config.traffic_pause, shutdown.clone());
 
         Ok(Self {
@@ -303,6 +309,8 @@ impl Stack {
             portal,
             portal_url,
             portal_admin_url,
+            wallet_url,
+            playground: accounts.playground,
             driver,
             traffic,
             folder,
@@ -358,6 +366,7 @@ struct Accounts {
     sequencers: [PrivateKeySigner; 2],
     fallback: PrivateKeySigner,
     user: PrivateKeySigner,
+    playground: PrivateKeySigner,
 }
 
 impl Accounts {
@@ -371,6 +380,7 @@ impl Accounts {
             sequencers: [PrivateKeySigner::random(), PrivateKeySigner::random()],
             fallback: PrivateKeySigner::random(),
             user: PrivateKeySigner::random(),
+            playground: PrivateKeySigner::random(),
         })
     }
 }

@@ -159,7 +159,10 @@ impl Timeline {
         row("registry", &stack.deployment.registry);
         row("inbox", &stack.deployment.inbox);
         row("SystemConfig", &stack.deployment.system_config);
-        row("L2 RPC (fallback)", &stack.fallback.server.rpc_url());
+        row("L2 RPC", &stack.wallet_url);
+        row("funded L2 account", &stack.playground.address());
+        row("its key, for play only", &stack.playground.to_bytes());
+        row("fallback engine's RPC", &stack.fallback.server.rpc_url());
         row("portal, Engine API", &stack.portal_url);
         row("portal, admin", &stack.portal_admin_url);
         for gateway in &stack.gateways {
@@ -168,6 +171,21 @@ impl Timeline {
         }
         row("counter on L2", &stack.traffic.counter());
         row("logs", &stack.folder.path().join("logs").display());
+        self.line("");
+        self.line("Send a transfer, read the schedule, look at a keeper and at the portal's choices:");
+        let [registry, l1, l2] = [&stack.deployment.registry.to_string(), &stack.l1.url(), &stack.wallet_url];
+        let key = stack.playground.to_bytes();
+        for command in [
+            format!(
+                "node_modules/.bin/cast send --rpc-url {l2} --private-key {key} {} --value 1",
+                stack.traffic.counter()
+            ),
+            format!("node_modules/.bin/cast call --rpc-url {l1} {registry} 'eligibleGateways()(uint16[])'"),
+            format!("curl -s {}/status", stack.gateways[1].admin_url),
+            format!("curl -s {}/decisions", stack.portal_admin_url),
+        ] {
+            self.line(&format!("  {command}"));
+        }
     }
 }
 
