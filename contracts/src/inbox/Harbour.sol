@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Kind, Window} from "../lookahead/ILookahead.sol";
+import {Kind} from "../lookahead/ILookahead.sol";
 import {BlockClock} from "../time/BlockClock.sol";
+import {Holding} from "../types/Holding.sol";
 
 /// @title Harbour
 /// @notice The live-slot verdict, rules [V1] to [V4]: for which blocks of a window its owner had chances enough.
@@ -29,23 +30,23 @@ abstract contract Harbour is BlockClock {
     /// @param window The window.
     /// @param begins Whether it is the owner's first settlement in the window.
     /// @param blocks How many blocks it settled.
-    function _noteBacklog(Window memory window, bool begins, uint256 blocks) internal {
-        uint256 position = window.first % BACKLOG_RING;
-        _backlogs[position] = begins ? (uint256(window.first) << _TAG_SHIFT) | blocks : _backlogs[position] + blocks;
+    function _noteBacklog(Holding window, bool begins, uint256 blocks) internal {
+        uint256 position = window.first() % BACKLOG_RING;
+        _backlogs[position] = begins ? (window.first() << _TAG_SHIFT) | blocks : _backlogs[position] + blocks;
     }
 
     /// @dev Blocks of the window with an owner slot below the answer are liable. The window must be over.
-    function _liableBefore(Window memory window) internal view returns (uint256 bound) {
+    function _liableBefore(Holding window) internal view returns (uint256 bound) {
         bound = _chancesUpTo(window);
-        if (bound > window.first && _excusedByBacklog(window)) bound = window.first;
+        if (bound > window.first() && _excusedByBacklog(window)) bound = window.first();
     }
 
     /// @dev Rules [V2] and [V3].
-    function _chancesUpTo(Window memory window) private view returns (uint256 bound) {
-        if (window.kind == Kind.Open) return window.first;
-        if (window.kind == Kind.Proven && _isLive(window.end - 1)) return window.end;
+    function _chancesUpTo(Holding window) private view returns (uint256 bound) {
+        if (window.kind() == Kind.Open) return window.first();
+        if (window.kind() == Kind.Proven && _isLive(window.end() - 1)) return window.end();
         uint256 chances = 0;
-        for (bound = window.end; bound > window.first; --bound) {
+        for (bound = window.end(); bound > window.first(); --bound) {
             if (_isLive(bound - 1)) {
                 ++chances;
                 if (chances == MIN_CHANCES) break;
@@ -54,13 +55,13 @@ abstract contract Harbour is BlockClock {
     }
 
     /// @dev Rule [V4].
-    function _excusedByBacklog(Window memory window) private view returns (bool) {
-        uint256 backlog = _backlogs[window.first % BACKLOG_RING];
+    function _excusedByBacklog(Holding window) private view returns (bool) {
+        uint256 backlog = _backlogs[window.first() % BACKLOG_RING];
         uint256 settled = uint64(backlog);
         // An entry of an earlier lap of the ring says nothing. An empty one has nothing settled.
-        if (settled == 0 || backlog >> _TAG_SHIFT != window.first) return false;
+        if (settled == 0 || backlog >> _TAG_SHIFT != window.first()) return false;
         uint256 live = 0;
-        for (uint256 slot = window.first; slot < window.end; ++slot) {
+        for (uint256 slot = window.first(); slot < window.end(); ++slot) {
             if (_isLive(slot)) ++live;
         }
         return settled >= live * _blocksPerSlot();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {ILookahead, Window} from "../lookahead/ILookahead.sol";
+import {ILookahead} from "../lookahead/ILookahead.sol";
+import {Holding} from "../types/Holding.sol";
 import {RunKind} from "../types/Outcome.sol";
 import {ICollateral} from "./ICollateral.sol";
 import {IGateways} from "./IGateways.sol";
@@ -59,23 +60,15 @@ interface IRegistry is IGateways, ICollateral, ILookahead {
     /// @notice All that a settlement must know of its slot and its caller, in one call.
     /// @param slot The current slot.
     /// @param caller The gateway that the caller claims to settle for.
-    /// @return window The window of the slot.
-    /// @return endedSlot From which slot on the window's gateway is ended; zero if it isn't.
+    /// @return holding The window of the slot, its gateway and that gateway's end.
     /// @return settler The settler of `caller`.
-    function settlementContext(uint256 slot, uint16 caller)
-        external
-        view
-        returns (Window memory window, uint40 endedSlot, address settler);
+    function settlementContext(uint256 slot, uint16 caller) external view returns (Holding holding, address settler);
 
     /// @notice All that judging a run must know of its owner, in one call.
     /// @param slot The run's first owner slot.
     /// @param kind What the run is declared to be.
-    /// @return window The window of the slot.
-    /// @return endedSlot From which slot on the window's gateway is ended; zero if it isn't.
+    /// @return holding The window of the slot, its gateway and that gateway's end.
     /// @return key The key whose signature a run of this kind carries, as it counts in the window's epoch: the owner's for a
     /// re-created run, the fallback key for a vacant one, else zero.
-    function runContext(uint256 slot, RunKind kind)
-        external
-        view
-        returns (Window memory window, uint40 endedSlot, address key);
+    function runContext(uint256 slot, RunKind kind) external view returns (Holding holding, address key);
 }

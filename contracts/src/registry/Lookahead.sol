@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ILookahead, Kind, Window} from "../lookahead/ILookahead.sol";
+import {Holding, HoldingLibrary} from "../types/Holding.sol";
 import {EligibleSet} from "./EligibleSet.sol";
 
 /// @title Lookahead
@@ -28,19 +29,20 @@ abstract contract Lookahead is ILookahead, EligibleSet {
 
     /// @inheritdoc ILookahead
     function gatewayAt(uint256 slot) external view returns (uint16 gateway) {
-        return _windowAt(slot).gateway;
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return uint16(_holdingAt(slot).gateway());
     }
 
     /// @inheritdoc ILookahead
     function windowAt(uint256 slot) external view returns (Window memory window) {
-        return _windowAt(slot);
+        return _holdingAt(slot).window();
     }
 
     /// @inheritdoc ILookahead
     function scheduleOf(uint256 epoch) external view returns (uint16[32] memory gateways, Kind[32] memory kinds) {
         uint256 begin = epoch * SLOTS_PER_EPOCH;
         for (uint256 i = 0; i < SLOTS_PER_EPOCH;) {
-            Window memory window = _windowAt(begin + i);
+            Window memory window = _holdingAt(begin + i).window();
             for (; begin + i < window.end; ++i) {
                 gateways[i] = window.gateway;
                 kinds[i] = window.kind;
@@ -48,25 +50,20 @@ abstract contract Lookahead is ILookahead, EligibleSet {
         }
     }
 
-    /// @dev The window that a slot lies in. Turns of two or more gateways never meet their like within an epoch, so each is a
-    /// window; a single gateway, or nobody, has the whole epoch.
-    function _windowAt(uint256 slot) internal view returns (Window memory window) {
-        uint256 epoch = slot / SLOTS_PER_EPOCH;
-        uint256 lastFixed = _currentEpoch() + EPOCHS_TO_FORCE - 1;
-        require(epoch <= lastFixed, EpochNotFixed(epoch, lastFixed));
-        uint256 count = _count.valueAt(epoch);
+    /// @dev Who holds a slot's window, without its end. Turns of two or more gateways never meet their like within an epoch, so each
+    /// is a window; a single gateway, or nobody, has the whole epoch.
+    function _holdingAt(uint256 slot) internal view returns (Holding) {
         // The slot is at most one epoch ahead of a timestamp, so nothing overflows, and 40 bits last.
         unchecked {
+            uint256 epoch = slot / SLOTS_PER_EPOCH;
+            uint256 lastFixed = _currentEpoch() + EPOCHS_TO_FORCE - 1;
+            require(epoch <= lastFixed, EpochNotFixed(epoch, lastFixed));
+            uint256 count = _count.valueAt(epoch);
             uint256 length = count < 2 ? SLOTS_PER_EPOCH : TURN;
             uint256 first = slot - slot % length;
-            if (count != 0) {
-                window.kind = Kind.Fallback;
-                window.gateway = _members[slot / TURN % count].valueAt(epoch);
-            }
-            // forge-lint: disable-next-line(unsafe-typecast)
-            window.first = uint40(first);
-            // forge-lint: disable-next-line(unsafe-typecast)
-            window.end = uint40(first + length);
+            if (count == 0) return HoldingLibrary.pack(0, Kind.Open, first, first + length);
+            uint256 gateway = _members[slot / TURN % count].valueAt(epoch);
+            return HoldingLibrary.pack(gateway, Kind.Fallback, first, first + length);
         }
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Window} from "../lookahead/ILookahead.sol";
 import {SlotClock} from "../time/SlotClock.sol";
+import {Holding} from "../types/Holding.sol";
 import {RunKind} from "../types/Outcome.sol";
 import {Collateral} from "./Collateral.sol";
 import {Gateways, Standing} from "./Gateways.sol";
@@ -46,26 +46,22 @@ contract Registry is IRegistry, Collateral, Lookahead {
     }
 
     /// @inheritdoc IRegistry
-    function settlementContext(uint256 slot, uint16 caller)
-        external
-        view
-        returns (Window memory window, uint40 endedSlot, address settler)
-    {
-        window = _windowAt(slot);
+    function settlementContext(uint256 slot, uint16 caller) external view returns (Holding holding, address settler) {
+        holding = _holdingAt(slot);
         Standing memory standing = _identities[caller].standing;
         settler = standing.settler;
-        endedSlot = window.gateway == caller ? standing.endedSlot : _identities[window.gateway].standing.endedSlot;
+        // forge-lint: disable-next-line(unsafe-typecast)
+        uint16 holder = uint16(holding.gateway());
+        holding = holding.withEnd(holder == caller ? standing.endedSlot : _identities[holder].standing.endedSlot);
     }
 
     /// @inheritdoc IRegistry
-    function runContext(uint256 slot, RunKind kind)
-        external
-        view
-        returns (Window memory window, uint40 endedSlot, address key)
-    {
-        window = _windowAt(slot);
-        endedSlot = _identities[window.gateway].key.endedSlot;
-        if (kind == RunKind.Recreated) key = _keyAt(window.gateway, slot / SLOTS_PER_EPOCH);
+    function runContext(uint256 slot, RunKind kind) external view returns (Holding holding, address key) {
+        holding = _holdingAt(slot);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        uint16 owner = uint16(holding.gateway());
+        holding = holding.withEnd(_identities[owner].key.endedSlot);
+        if (kind == RunKind.Recreated) key = _keyAt(owner, slot / SLOTS_PER_EPOCH);
         else if (kind == RunKind.Vacant) key = _keyAt(NOBODY, slot / SLOTS_PER_EPOCH);
     }
 

@@ -17,17 +17,18 @@ library Links {
         returns (bytes32 parent, bytes32 tip)
     {
         // In assembly, because this loop is what each further block of a batch costs: the link stays at 0x00 and only the hash
-        // beside it is copied in.
+        // beside it is loaded.
         assembly ("memory-safe") {
             let position := add(hashes.offset, shl(5, from))
-            let end := add(hashes.offset, shl(5, to))
+            let last := add(hashes.offset, shl(5, sub(to, 1)))
             mstore(0x00, link)
-            for {} lt(position, end) { position := add(position, 0x20) } {
-                parent := mload(0x00)
-                calldatacopy(0x20, position, 0x20)
+            for {} lt(position, last) { position := add(position, 0x20) } {
+                mstore(0x20, calldataload(position))
                 mstore(0x00, keccak256(0x00, 0x40))
             }
-            tip := mload(0x00)
+            parent := mload(0x00)
+            mstore(0x20, calldataload(last))
+            tip := keccak256(0x00, 0x40)
         }
     }
 }

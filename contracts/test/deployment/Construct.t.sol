@@ -22,7 +22,10 @@ contract ConstructTest is DeployedState {
         c = inboxConfiguration();
     }
 
-    function deploys(string memory contractName, bytes memory arguments) private returns (bool ok, bytes memory answer) {
+    function deploys(string memory contractName, bytes memory arguments)
+        private
+        returns (bool ok, bytes memory answer)
+    {
         bytes memory code = bytes.concat(vm.getCode(contractName), arguments);
         assembly ("memory-safe") {
             ok := iszero(iszero(create(0, add(code, 0x20), mload(code))))

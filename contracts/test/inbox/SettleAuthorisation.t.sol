@@ -55,9 +55,7 @@ contract SettleAuthorisationTest is RunningState {
         vm.blobhashes(blobs);
         vm.prank(a.settler, a.settler);
         vm.expectEmit(true, true, true, false, address(inbox));
-        emit IInbox.Settled(
-            uint64(slot), a.id, a.settler, 0, 0, 0, 0, 0, lastRecord.outcomes
-        );
+        emit IInbox.Settled(uint64(slot), a.id, a.settler, 0, 0, 0, 0, 0, lastRecord.outcomes);
         vm.recordLogs();
         inbox.settle(batch);
         bytes32 commitment = abi.decode(word(vm.getRecordedLogs()[0].data, 5), (bytes32));

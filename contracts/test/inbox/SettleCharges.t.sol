@@ -189,9 +189,7 @@ contract SettleChargesTest is RunningState {
         registry.charge(a.id, AMPLE - LARGE_FAULT + 1);
         assertEq(registry.gateway(a.id).endedSlot, start + 2);
         // The slot is open now: A can't, B can, and A's blocks of the open window aren't charged.
-        settleReverts(
-            a, add(batchOf(a), RunKind.Own, 6), abi.encodeWithSelector(IInbox.NotEligible.selector, a.id)
-        );
+        settleReverts(a, add(batchOf(a), RunKind.Own, 6), abi.encodeWithSelector(IInbox.NotEligible.selector, a.id));
         settle(b, addSigned(batchOf(b), RunKind.Recreated, 6, a.secret));
         assertEq(lastRecord.outcomes[0].chargedBlocks(), 0);
         mineTo(start + TURN);
@@ -224,7 +222,11 @@ contract SettleChargesTest is RunningState {
         mineTo(start + TURN);
         // Still able to pay a large fault, so it isn't ended; then its last ether but a bit goes.
         assertEq(registry.gateway(a.id).endedSlot, 0);
-        vm.store(address(registry), accountSlot(), bytes32(uint256(7 * BLOCK_PRICE) | (uint256(REFUND) << 80) | (AMPLE << 160)));
+        vm.store(
+            address(registry),
+            accountSlot(),
+            bytes32(uint256(7 * BLOCK_PRICE) | (uint256(REFUND) << 80) | (AMPLE << 160))
+        );
         Outcome outcome = recreateAll();
         assertEq(outcome.chargedBlocks(), 36);
         assertEq(outcome.paid(), 7 * BLOCK_PRICE);

@@ -102,9 +102,7 @@ contract SettleRunsTest is RunningState {
     /// [I6]
     function test_KindAndOwnerMustFit() public {
         dropWindowOfA();
-        settleReverts(
-            b, add(batchOf(b), RunKind.Own, 6), abi.encodeWithSelector(IInbox.WrongKind.selector, 0, a.id)
-        );
+        settleReverts(b, add(batchOf(b), RunKind.Own, 6), abi.encodeWithSelector(IInbox.WrongKind.selector, 0, a.id));
         mineTo(start + 2 * TURN);
         Batch memory batch = addSigned(batchOf(a), RunKind.Recreated, 6, a.secret);
         settleReverts(a, batch, abi.encodeWithSelector(IInbox.WrongKind.selector, 0, a.id));
@@ -172,9 +170,7 @@ contract SettleRunsTest is RunningState {
         batch = addSigned(batchOf(b), RunKind.Recreated, 6, a.secret, number - 300, bytes32(uint256(1)));
         mineTo(slot + 1);
         batch = addSigned(batchOf(b), RunKind.Recreated, 6, a.secret, number - 300, bytes32(uint256(1)));
-        settleReverts(
-            b, batch, abi.encodeWithSelector(IInbox.AnchorNotCanonical.selector, 0, number - 300, uint256(1))
-        );
+        settleReverts(b, batch, abi.encodeWithSelector(IInbox.AnchorNotCanonical.selector, 0, number - 300, uint256(1)));
     }
 
     /// [I8] With the fallback key's signature, or with none at all.

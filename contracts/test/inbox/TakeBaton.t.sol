@@ -35,9 +35,7 @@ contract TakeBatonTest is RunningState {
         vm.expectEmit(address(inbox));
         emit IInbox.BatonTaken(b.id, b.settler);
         vm.expectEmit(address(systemConfig));
-        emit ISystemConfig.ConfigUpdate(
-            0, ISystemConfig.UpdateType.BATCHER, abi.encode(uint256(uint160(b.settler)))
-        );
+        emit ISystemConfig.ConfigUpdate(0, ISystemConfig.UpdateType.BATCHER, abi.encode(uint256(uint160(b.settler))));
         settle(b, ownOfB());
         assertEq(batcherHash(), b.settler);
         assertEq(inbox.batcher(), b.settler);

@@ -55,8 +55,8 @@ contract Handler is RunningState {
     /// The next block comes after some missed slots, rarely after many.
     function mine(uint256 seed, uint256 skipped) external {
         seed = uint256(keccak256(abi.encode(seed)));
-        if (seed % 50 == 0) skipped = bound(skipped, 33, 2 * HORIZON);
-        else if (seed % 400 == 1) skipped = bound(skipped, RING - 600, RING + 10);
+        if (seed % 50 == 0) skipped = _bound(skipped, 33, 2 * HORIZON);
+        else if (seed % 400 == 1) skipped = _bound(skipped, RING - 600, RING + 10);
         else skipped = seed % 4 == 0 ? bound(skipped, 0, 5) : 0;
         mineAt(slot + 1 + skipped);
         seeSchedule();
@@ -93,8 +93,8 @@ contract Handler is RunningState {
     function registerGateway(uint256 penalty, uint256 refund) external {
         if (parties.length == MAX_GATEWAYS) return;
         uint16 next = registry.nextId();
-        penalty = bound(penalty, 0, 2 * PENALTY);
-        refund = bound(refund, 0, 2 * REFUND);
+        penalty = _bound(penalty, 0, 2 * PENALTY);
+        refund = _bound(refund, 0, 2 * REFUND);
         Party memory p = register(vm.toString(parties.length), penalty, refund);
         assertEq(p.id, next, "ids rise by one");
         assertEq(p.id, parties.length + 1, "and are never reused");
@@ -105,8 +105,8 @@ contract Handler is RunningState {
     }
 
     function depositFor(uint256 seed, uint256 penalty, uint256 refund) external {
-        penalty = bound(penalty, 0, 1 ether);
-        refund = bound(refund, 0, 1 ether);
+        penalty = _bound(penalty, 0, 1 ether);
+        refund = _bound(refund, 0, 1 ether);
         deposit(any(seed).id, penalty, refund);
         received += penalty + refund;
     }
@@ -270,7 +270,7 @@ contract Handler is RunningState {
         uint256 tip = tipOf(batch);
         if (tip < lastBefore(slot - HORIZON)) {
             // A long time at once.
-            blocks = least(lastBefore(slot - HORIZON) - tip, room * 400);
+            blocks = least(lastBefore(slot - HORIZON) - tip, 2_000);
             add(batch, RunKind.Stale, blocks);
             return room;
         }

@@ -2,9 +2,9 @@
 pragma solidity 0.8.37;
 
 import {DeployedState, Party} from "../chain/Deployed.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ICollateral} from "baton/registry/ICollateral.sol";
 import {IGateways} from "baton/registry/IGateways.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @notice Rules [C1] and [C2].
 contract DepositTest is DeployedState {

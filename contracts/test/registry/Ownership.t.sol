@@ -22,7 +22,7 @@ contract OwnershipTest is DeployedState {
         vm.prank(a.owner);
         registry.setSettler(a.id, next);
         assertEq(registry.gateway(a.id).settler, next);
-        (,, address settler) = registry.settlementContext(slot, a.id);
+        (, address settler) = registry.settlementContext(slot, a.id);
         assertEq(settler, next);
     }
 

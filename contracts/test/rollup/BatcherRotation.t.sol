@@ -32,9 +32,7 @@ contract BatcherRotationTest is DeployedState {
     function test_TheInboxSetsTheBatcherAndItsHashIsAnAddress() public {
         address settler = address(type(uint160).max);
         vm.expectEmit(address(systemConfig));
-        emit ISystemConfig.ConfigUpdate(
-            0, ISystemConfig.UpdateType.BATCHER, abi.encode(uint256(uint160(settler)))
-        );
+        emit ISystemConfig.ConfigUpdate(0, ISystemConfig.UpdateType.BATCHER, abi.encode(uint256(uint160(settler))));
         vm.prank(address(inbox));
         rotation.rotate(settler);
         assertEq(uint256(systemConfig.batcherHash()), uint160(settler));

@@ -10,10 +10,13 @@ contract PackingTest is Test {
         return HeadStateLibrary.pack(number, slot, 0, 0, address(0));
     }
 
-    function testFuzz_HeadStateReadsWhatWasPacked(uint40 number, uint32 slot, uint256 baton, uint8 flags, address batcher)
-        public
-        pure
-    {
+    function testFuzz_HeadStateReadsWhatWasPacked(
+        uint40 number,
+        uint32 slot,
+        uint256 baton,
+        uint8 flags,
+        address batcher
+    ) public pure {
         HeadState state = HeadStateLibrary.pack(number, slot, baton, flags, batcher);
         assertEq(state.number(), number);
         assertEq(state.slot(), slot);

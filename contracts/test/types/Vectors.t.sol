@@ -2,14 +2,14 @@
 pragma solidity 0.8.37;
 
 import {DeployedState} from "../chain/Deployed.sol";
+import {IERC5267} from "@openzeppelin/contracts/interfaces/IERC5267.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {IInbox} from "baton/inbox/IInbox.sol";
 import {RegistryParameters} from "baton/registry/IRegistry.sol";
 import {IRegistry} from "baton/registry/IRegistry.sol";
 import {IBatcherRotation} from "baton/rollup/IBatcherRotation.sol";
 import {Receipt as UserReceipt} from "baton/types/Receipt.sol";
 import {SoftBlock} from "baton/types/SoftBlock.sol";
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {IERC5267} from "@openzeppelin/contracts/interfaces/IERC5267.sol";
 
 /// @notice The golden vectors, made with ethers, hold for an inbox at their address: rules [L1], [L2], [L5], [L6].
 contract VectorsTest is DeployedState {
