@@ -40,8 +40,7 @@ fn snapshot() -> Snapshot {
     let mut snapshot = Snapshot::unread(CLOCK);
     let slots = std::array::from_fn(|slot| (if slot < 16 { OWNER } else { OTHER }, Kind::Fallback));
     snapshot.schedule.insert(EpochSchedule { epoch: 0, slots });
-    snapshot.l1_head =
-        Some(L1Head { number: 10, hash: B256::ZERO, parent_hash: B256::ZERO, timestamp: 100 });
+    snapshot.l1_head = Some(L1Head { number: 10, hash: B256::ZERO, parent_hash: B256::ZERO, timestamp: 100 });
     snapshot.updated_at = SystemTime::now();
     for id in [NOBODY, OWNER, OTHER] {
         let keys = SequencerKeys { current: key(id).address(), previous: Address::ZERO, from_epoch: 0 };
@@ -145,7 +144,8 @@ fn the_key_of_the_slots_epoch_counts() {
 fn malleable_signatures_are_refused() {
     let mut twin = item(OWNER, 4);
     let mut bytes = twin.signature.to_vec();
-    let order: U256 = Uint::from_str_radix("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", 16).expect("hex");
+    let order: U256 =
+        Uint::from_str_radix("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", 16).expect("hex");
     let s = order - U256::from_be_slice(&bytes[32..64]);
     bytes[32..64].copy_from_slice(&s.to_be_bytes::<32>());
     bytes[64] = 55 - bytes[64];
@@ -171,7 +171,10 @@ fn blocks_that_are_not_what_was_signed_are_refused() {
     assert_eq!(field(resigned(4, |block| block.anchorHash = B256::ZERO)), "anchor");
     assert_eq!(field(resigned(4, |block| block.anchorNumber = 1_000)), "anchor");
     let cut = item(OWNER, 4).block;
-    assert!(matches!(refusal(FeedItem { block: cut.slice(..cut.len() - 1), ..item(OWNER, 4) }, OWNER), ItemError::Block(_)));
+    assert!(matches!(
+        refusal(FeedItem { block: cut.slice(..cut.len() - 1), ..item(OWNER, 4) }, OWNER),
+        ItemError::Block(_)
+    ));
 }
 
 fn open(dir: &tempfile::TempDir, name: &str) -> Arc<Archive> {
@@ -233,10 +236,8 @@ async fn a_follower_catches_up_and_follows_over_a_restart() {
         settled: AtomicU64::new(2),
         news: Notify::new(),
     });
-    let config = FeedConfig {
-        peers: [(OWNER.to_string(), format!("http://127.0.0.1:{port}"))].into(),
-        ..FeedConfig::default()
-    };
+    let config =
+        FeedConfig { peers: [(OWNER.to_string(), format!("http://127.0.0.1:{port}"))].into(), ..FeedConfig::default() };
     let shutdown = CancellationToken::new();
     let mut followers = FeedFollowers::new(OTHER, config, context, shutdown.clone());
     followers.update(&snapshot());

@@ -15,7 +15,10 @@ use baton_protocol::{Domain, GatewayId, Link, SignedSoftBlock, SoftBlock};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,15 +30,7 @@ pub struct Journal {
     connection: Mutex<Connection>,
     path: PathBuf,
     domain: Domain,
-}
-
-/// An entry of the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// What was committed to.
-    pub soft_block: SoftBlock,
-    /// The signature, if it was made before the process ended.
-    pub signature: Option<Signature>,
+    count: AtomicU64,
 }
 
 impl Journal {
@@ -75,7 +70,8 @@ impl Journal {
             transaction.commit()
         };
         prepare(&mut connection).map_err(in_use)?;
-        let journal = Self { connection: Mutex::new(connection), path: path.to_owned(), domain };
+        let count = AtomicU64::new(count(&connection)?);
+        let journal = Self { connection: Mutex::new(connection), path: path.to_owned(), domain, count };
         journal.claim(gateway)?;
         Ok(journal)
     }
@@ -140,6 +136,7 @@ impl Journal {
                     ],
                 )?;
                 transaction.commit()?;
+                self.count.fetch_add(1, Ordering::Relaxed);
             }
         }
         Ok(verdict)
@@ -188,20 +185,13 @@ impl Journal {
     }
 
     /// How many commitments the journal holds.
-    ///
-    /// # Errors
-    /// Storage errors.
-    pub fn len(&self) -> Result<u64, JournalError> {
-        let count: i64 = self.lock().query_row("SELECT count(*) FROM intents", [], |row| row.get(0))?;
-        Ok(u64::try_from(count).unwrap_or_default())
+    pub fn len(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Whether nothing was ever committed to, or all of it forgotten.
-    ///
-    /// # Errors
-    /// Storage errors.
-    pub fn is_empty(&self) -> Result<bool, JournalError> {
-        Ok(self.len()? == 0)
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Forgets everything below a number, and refuses to sign there ever again. For numbers that are settled for longer than signatures count.
@@ -214,6 +204,7 @@ impl Journal {
         transaction.execute("UPDATE identity SET floor = max(floor, ?1)", params![integer(number)?])?;
         transaction.execute("DELETE FROM intents WHERE number < ?1", params![integer(number)?])?;
         transaction.commit()?;
+        self.count.store(count(&connection)?, Ordering::Relaxed);
         Ok(())
     }
 
@@ -251,6 +242,11 @@ fn history(connection: &Connection, number: u64, parent_link: Link) -> Result<Ve
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn count(connection: &Connection) -> Result<u64, JournalError> {
+    let count: i64 = connection.query_row("SELECT count(*) FROM intents", [], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or_default())
 }
 
 /// SQLite's integers are signed.

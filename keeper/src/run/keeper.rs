@@ -23,7 +23,7 @@ use crate::{
     status::{BlockRef, SettledStatus, StatusBoard},
 };
 use alloy::{
-    primitives::Bytes,
+    primitives::{B256, Bytes},
     rpc::types::TransactionReceipt,
     sol_types::{SolCall, SolEvent, SolValue},
 };
@@ -37,7 +37,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::watch,
     task::JoinHandle,
     time::{MissedTickBehavior, interval},
 };
@@ -78,15 +77,16 @@ pub(super) struct Keeper {
     board: Arc<StatusBoard>,
 
     blocks: L1Blocks,
-    view: watch::Sender<Option<L1View>>,
+    view: Option<L1View>,
     chain: AdoptedChain,
     claims: Vec<Claim>,
-    settlement: Option<JoinHandle<SettlementEnd>>,
+    settlement: Option<JoinHandle<(SettlementEnd, Option<CachedData>)>>,
     pending: Option<Pending>,
     cached: Option<CachedData>,
     fits: Option<(Link, usize)>,
     refused: BTreeSet<Link>,
     records_read: bool,
+    dropped_at: Option<B256>,
     looked_at_l1: Option<Instant>,
     forgot: Instant,
 }
@@ -133,7 +133,7 @@ impl Keeper {
             schedule,
             board,
             blocks: L1Blocks::default(),
-            view: watch::channel(None).0,
+            view: None,
             chain: AdoptedChain::default(),
             claims: Vec::new(),
             settlement: None,
@@ -142,6 +142,7 @@ impl Keeper {
             fits: None,
             refused: BTreeSet::new(),
             records_read: false,
+            dropped_at: None,
             looked_at_l1: None,
             forgot: Instant::now(),
         })
@@ -176,7 +177,7 @@ impl Keeper {
             self.l1.fail_over();
         }
         self.note("l1", l1.map_err(|error| error.to_string()));
-        let Some(head) = self.view.borrow().map(|view| view.inbox.head) else { return };
+        let Some(head) = self.view.map(|view| view.inbox.head) else { return };
         let l2 = self.look_at_l2(&head).await;
         self.note("l2", l2.map_err(|error| error.to_string()));
         let older = self.read_older_anchors().await;
@@ -205,10 +206,10 @@ impl Keeper {
         self.looked_at_l1 = Some(Instant::now());
         let is_new = self.l1.follow(&mut self.blocks).await?;
         let Some(newest) = self.blocks.newest().copied() else { return Ok(()) };
-        if is_new || self.view.borrow().is_none_or(|view| view.newest.hash != newest.hash) {
+        if is_new || self.view.is_none_or(|view| view.newest.hash != newest.hash) {
             let inbox = self.l1.inbox_at(newest.hash).await?;
             self.context.settled.store(inbox.head.number, Ordering::Relaxed);
-            self.view.send_replace(Some(L1View { newest, inbox }));
+            self.view = Some(L1View { newest, inbox });
         }
         Ok(())
     }
@@ -287,7 +288,7 @@ impl Keeper {
         self.archive.put_soft_block(&archived, parent).map_err(|error| error.to_string())?;
         self.feed.publish(&FeedItem::from(archived));
         metrics::counter!("baton_keeper_signatures_total").increment(1);
-        let journal = self.journal.len().unwrap_or_default();
+        let journal = self.journal.len();
         self.board.update(|status| {
             status.last_signed = Some(BlockRef { number, hash });
             status.journal = journal;
@@ -325,6 +326,10 @@ impl Keeper {
         if self.pending.as_ref().is_some_and(|pending| !may_replace(&situation, pending.slot, self.resubmit_slots)) {
             return Ok(());
         }
+        // What failed once fails again until something has changed.
+        if self.dropped_at.is_some_and(|at| self.view.is_some_and(|view| view.newest.hash == at)) {
+            return Ok(());
+        }
         let mut policy = self.policy;
         if let Some((_, fits)) = self.fits.filter(|(link, _)| *link == head.link) {
             policy.max_blocks = policy.max_blocks.min(fits);
@@ -337,7 +342,6 @@ impl Keeper {
                     clock: self.deployment.clock,
                     rules: self.deployment.rules,
                     schedule: self.schedule.clone(),
-                    view: self.view.subscribe(),
                     l1: self.l1.clone(),
                     archive: self.archive.clone(),
                     sender,
@@ -367,16 +371,9 @@ impl Keeper {
                 return Ok(false);
             }
             match settlement.await {
-                Ok(SettlementEnd::Sent { pending, batch, cached }) => {
-                    self.board.update(|status| status.last_batch = Some(batch));
-                    (self.pending, self.cached) = (Some(pending), Some(cached));
-                }
-                Ok(SettlementEnd::Fits(blocks)) => {
-                    self.fits = self.view.borrow().map(|view| (view.inbox.head.link, blocks));
-                }
-                Ok(SettlementEnd::Dropped(reason)) => {
-                    tracing::warn!(%reason, "settlement dropped");
-                    metrics::counter!("baton_keeper_settlements_total", "result" => "dropped").increment(1);
+                Ok((end, cached)) => {
+                    self.cached = cached;
+                    self.take_end(end);
                 }
                 Err(error) => tracing::error!(%error, "settlement task ended early"),
             }
@@ -394,6 +391,21 @@ impl Keeper {
         // The head as known may be from before the inclusion: decide at the next look, after the L1 was read again.
         self.looked_at_l1 = None;
         Ok(false)
+    }
+
+    fn take_end(&mut self, end: SettlementEnd) {
+        match end {
+            SettlementEnd::Sent { pending, batch } => {
+                self.board.update(|status| status.last_batch = Some(batch));
+                self.pending = Some(pending);
+            }
+            SettlementEnd::Fits(blocks) => self.fits = self.view.map(|view| (view.inbox.head.link, blocks)),
+            SettlementEnd::Dropped(reason) => {
+                tracing::warn!(%reason, "settlement dropped");
+                metrics::counter!("baton_keeper_settlements_total", "result" => "dropped").increment(1);
+                self.dropped_at = self.view.map(|view| view.newest.hash);
+            }
+        }
     }
 
     fn finish(&mut self, pending: Pending, state: &'static str) {

@@ -11,7 +11,7 @@ use crate::{
     status::{BatchStatus, RunStatus},
 };
 use alloy::{
-    eips::eip7594::BlobTransactionSidecarVariant,
+    eips::{BlockNumberOrTag, eip7594::BlobTransactionSidecarVariant},
     primitives::{B256, Bytes},
     sol_types::SolCall,
 };
@@ -24,7 +24,6 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::watch;
 
 /// The L1 as the loop saw it last.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +38,6 @@ pub(super) struct Settlement {
     pub(super) clock: SlotClock,
     pub(super) rules: SettlementRules,
     pub(super) schedule: Handle,
-    pub(super) view: watch::Receiver<Option<L1View>>,
     pub(super) l1: Arc<L1>,
     pub(super) archive: Arc<Archive>,
     pub(super) sender: Arc<Sender>,
@@ -63,7 +61,12 @@ pub(super) struct CachedData {
 /// How it ended.
 pub(super) enum SettlementEnd {
     /// On its way.
-    Sent { pending: Pending, batch: BatchStatus, cached: CachedData },
+    Sent {
+        /// The transaction.
+        pending: Pending,
+        /// What it settles.
+        batch: BatchStatus,
+    },
     /// Only so many blocks fit: decide again.
     Fits(usize),
     /// Not sent: the world moved on, or something failed.
@@ -83,18 +86,21 @@ enum SettlementError {
 }
 
 impl Settlement {
-    /// Prepares and sends it.
-    pub(super) async fn execute(self) -> SettlementEnd {
-        self.attempt().await.unwrap_or_else(|error| SettlementEnd::Dropped(error.to_string()))
+    /// Prepares and sends it. The data comes back for another attempt with the same blocks.
+    pub(super) async fn execute(mut self) -> (SettlementEnd, Option<CachedData>) {
+        let end = self.attempt().await.unwrap_or_else(|error| SettlementEnd::Dropped(error.to_string()));
+        (end, self.cached)
     }
 
-    async fn attempt(mut self) -> Result<SettlementEnd, SettlementError> {
+    async fn attempt(&mut self) -> Result<SettlementEnd, SettlementError> {
         let cached = match self.data().await? {
             Ok(cached) => cached,
             Err(fits) => return Ok(SettlementEnd::Fits(fits)),
         };
-        // Making the data may have taken a slot or more: look again.
-        let view = self.view.borrow().ok_or(SettlementError::MovedOn("the L1 isn't known"))?;
+        self.cached = Some(cached.clone());
+        // Making the data may have taken a slot or more: look again. The view has to be the very newest block where the batcher rotates, `[R2]`.
+        let newest = self.l1.block(BlockNumberOrTag::Latest.into()).await.map_err(SendError::from)?;
+        let view = L1View { newest, inbox: self.l1.inbox_at(newest.hash).await.map_err(SendError::from)? };
         let landing = self.check(&view)?;
         let named = Anchor { number: view.newest.number, hash: view.newest.hash };
         let call = IInbox::settleCall { batch: batch(self.me, &self.plan, &self.claims, &named) };
@@ -110,7 +116,7 @@ impl Settlement {
             tx = %pending.hash, slot = landing.slot, first = self.plan.head.number + 1, blocks = self.plan.blocks(),
             runs = self.plan.runs.len(), blobs, reason = ?self.reason, replaces = self.replaces.is_some(), "settlement sent"
         );
-        Ok(SettlementEnd::Sent { batch: self.status(&pending, blobs), pending, cached })
+        Ok(SettlementEnd::Sent { batch: self.status(&pending, blobs), pending })
     }
 
     async fn data(&mut self) -> Result<Result<CachedData, usize>, SettlementError> {

@@ -140,7 +140,7 @@ pub async fn run(
         &config,
         sequencer.address(),
         settler.as_ref().map(|key| key.address()),
-        journal.len()?,
+        journal.len(),
     )));
     let admin = admin::serve(config.admin.listen, board.clone(), metrics, shutdown.clone())
         .await

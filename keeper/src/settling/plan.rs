@@ -55,8 +55,8 @@ impl Plan {
 /// transaction lands and no further than `limit` blocks.
 ///
 /// Stops before the first block that isn't allowed yet `[T4]`, that the keeper's journal isn't committed to although it is its own, or
-/// that another owns and nobody proves. Blocks that the owner signed are never declared vacant, also where `limit` cuts a run short:
-/// that would be a false record.
+/// that another owns and nobody proves. Blocks that the owner signed aren't declared vacant where `limit` cuts a run short, unless
+/// the operator signed them too and nothing could be re-created at all.
 pub fn plan(situation: &Situation<'_>, limit: usize, evidence: &impl Evidence) -> Plan {
     let Situation { me, clock, schedule, head, claims, .. } = *situation;
     let slot = situation.landing.slot;
@@ -145,7 +145,14 @@ fn cut_others(
     // Nobody's blocks can't be re-created.
     let bound = if owner == NOBODY { 0 } else { last_signed(rest, &owner_signed).map_or(0, |(blocks, _)| blocks) };
     if bound > 0 {
-        let Some((blocks, proof)) = last_signed(&rest[..bound.min(room)], &owner_signed) else { return (runs, false) };
+        let fitting = &rest[..bound.min(room)];
+        let Some((blocks, proof)) = last_signed(fitting, &owner_signed) else {
+            // One signature over more than fits would stop everybody. The operator's word for the same blocks is no false record, only no bounty.
+            if let Some((blocks, proof)) = last_signed(fitting, &operator_signed) {
+                take(&mut rest, &mut room, RunKind::Vacant, blocks, Some(proof));
+            }
+            return (runs, false);
+        };
         take(&mut rest, &mut room, RunKind::Recreated, blocks, Some(proof));
         if blocks < bound {
             return (runs, false);
@@ -231,13 +238,22 @@ mod tests {
             .map(|number| {
                 let origin = Anchor { number: 1, hash: B256::ZERO };
                 let deposits_only = number % 2 == 1;
-                (number, BlockSummary { number, hash: hash(number), parent_hash: hash(number - 1), origin, deposits_only })
+                (
+                    number,
+                    BlockSummary { number, hash: hash(number), parent_hash: hash(number - 1), origin, deposits_only },
+                )
             })
             .collect();
         (head, claims(&head, &blocks, |_, _| Commitment::Free))
     }
 
-    fn plan_as(me: GatewayId, slot: u64, limit: usize, horizon: u64, known: &Known) -> Vec<(RunKind, GatewayId, usize, Option<u64>)> {
+    fn plan_as(
+        me: GatewayId,
+        slot: u64,
+        limit: usize,
+        horizon: u64,
+        known: &Known,
+    ) -> Vec<(RunKind, GatewayId, usize, Option<u64>)> {
         let (head, claims) = chain();
         let schedule = schedule();
         let situation = Situation {
@@ -324,17 +340,25 @@ mod tests {
     fn nobodys_blocks_are_never_recreated() {
         let known = Known { owner: numbers(2..=40), operator: numbers(22..=25), ..Known::default() };
         let plan = plan_as(B, 28, 99, 100, &known);
-        assert_eq!(plan[1..], [(RunKind::Own, B, 8, None), (RunKind::Vacant, NOBODY, 4, Some(25)), (RunKind::Own, B, 1, None)]);
+        assert_eq!(
+            plan[1..],
+            [(RunKind::Own, B, 8, None), (RunKind::Vacant, NOBODY, 4, Some(25)), (RunKind::Own, B, 1, None)]
+        );
     }
 
     #[test]
     fn a_limit_never_turns_signed_blocks_into_vacant_ones() {
         let known = Known { owner: numbers(2..=11), operator: numbers(2..=13), ..Known::default() };
         assert_eq!(plan_as(B, 16, 4, 100, &known), [(RunKind::Recreated, A, 4, Some(5))]);
-        // Only the last one is signed: what fits can't be proven to be A's, and must not be said to be vacant.
-        let known = Known { owner: numbers([11]), operator: numbers(2..=13), ..Known::default() };
+        // Only the last one is signed: what fits can't be proven to be A's, and must not be said to be vacant without anybody's signature.
+        let known = Known { owner: numbers([11]), ..Known::default() };
         assert_eq!(plan_as(B, 16, 4, 100, &known), []);
-        assert_eq!(plan_as(B, 16, 11, 100, &known), [(RunKind::Recreated, A, 10, Some(11)), (RunKind::Vacant, A, 1, Some(12))]);
+        let known = Known { owner: numbers([11]), operator: numbers(2..=13), ..Known::default() };
+        assert_eq!(plan_as(B, 16, 4, 100, &known), [(RunKind::Vacant, A, 4, Some(5))]);
+        assert_eq!(
+            plan_as(B, 16, 11, 100, &known),
+            [(RunKind::Recreated, A, 10, Some(11)), (RunKind::Vacant, A, 1, Some(12))]
+        );
     }
 
     #[test]

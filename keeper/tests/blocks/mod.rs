@@ -10,7 +10,7 @@ use baton_keeper::anchor::Anchor;
 use op_alloy::consensus::{OpTxEnvelope, TxDeposit};
 
 /// RLP of a block of deposits, at a number and time, on a parent, with an L1 origin. `salt` tells siblings apart.
-pub fn block(number: u64, timestamp: u64, parent: B256, origin: Anchor, salt: u8) -> (L2Block, Bytes) {
+pub(crate) fn block(number: u64, timestamp: u64, parent: B256, origin: Anchor, salt: u8) -> (L2Block, Bytes) {
     // Ecotone's packed L1 attributes.
     let mut input = vec![0u8; 164];
     input[..4].copy_from_slice(&[0x44, 0x0a, 0x5e, 0x20]);
