@@ -1,6 +1,8 @@
 # Two commands do everything: `make demo` and `make test`. Both install what they need below this folder.
-export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 ARGS ?=
+# The real forge: what npm puts into node_modules/.bin is a script that starts it and loses its exit code.
+PLATFORM := $(subst Darwin,darwin,$(subst Linux,linux,$(shell uname -s)))-$(subst x86_64,amd64,$(subst aarch64,arm64,$(shell uname -m)))
+export PATH := $(CURDIR)/node_modules/@foundry-rs/forge-$(PLATFORM)/bin:$(PATH)
 
 .PHONY: demo test bench fmt lint bindings contracts rust e2e
 
@@ -29,7 +31,8 @@ fmt: node_modules/.installed ## format everything
 
 lint: node_modules/.installed ## formatters, linters and compilers without a warning
 	cargo fmt --all --check && forge fmt --check
-	forge lint --deny notes && forge build contracts/src --deny warnings
+	forge lint contracts/src script --deny notes
+	forge build contracts/src script --deny warnings
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bindings: node_modules/.installed ## write the committed ABIs anew
