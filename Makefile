@@ -19,7 +19,6 @@ contracts: node_modules/.installed ## forge tests and the gate on the bindings
 
 rust: node_modules/.installed ## cargo tests, end to end among them
 	forge build
-	cargo build --workspace --bins
 	cargo test --workspace --no-fail-fast
 
 bench: ## benchmarks, each beside its peer or floor, as a ratio
