@@ -55,13 +55,13 @@ contract Handler is RunningState {
     /// The next block comes after some missed slots, rarely after many.
     function mine(uint256 seed, uint256 skipped) external {
         seed = uint256(keccak256(abi.encode(seed)));
-        if (seed % 50 == 0) skipped = _bound(skipped, 33, 2 * HORIZON);
-        else if (seed % 400 == 1) skipped = _bound(skipped, RING - 600, RING + 10);
+        if (seed % 14 == 0) skipped = _bound(skipped, 33, 2 * HORIZON);
+        else if (seed % 300 == 1) skipped = _bound(skipped, RING - 600, RING + 10);
         else skipped = seed % 4 == 0 ? bound(skipped, 0, 5) : 0;
         mineAt(slot + 1 + skipped);
         seeSchedule();
         // In silence another may come before the honest holder.
-        if (isOpen() && seed % 3 == 0) settleAs(parties[(seed >> 8) % parties.length], seed);
+        if (isOpen() && seed % 3 != 0) settleAs(parties[(seed >> 8) % parties.length], seed);
         else if (holder() == parties[0].id) settleAs(parties[0], seed);
     }
 
