@@ -64,6 +64,8 @@ abstract contract Harbour is BlockClock {
     /// @dev Rule [V4].
     function _excusedByBacklog(Holding window) private view returns (bool) {
         uint256 backlog = _backlogs[window.first() % BACKLOG_RING];
+        // The lower half is the count.
+        // forge-lint: disable-next-line(unsafe-typecast)
         uint256 settled = uint64(backlog);
         // An entry of an earlier lap of the ring says nothing. An empty one has nothing settled.
         if (settled == 0 || backlog >> _TAG_SHIFT != window.first()) return false;

@@ -21,6 +21,7 @@ abstract contract SlotClock {
 
     constructor(uint64 l1GenesisTime, uint64 slotLength) {
         require(slotLength != 0, ZeroParameter("slotLength"));
+        // forge-lint: disable-next-line(block-timestamp)
         require(l1GenesisTime <= block.timestamp, GenesisAhead(l1GenesisTime, block.timestamp));
         L1_GENESIS_TIME = l1GenesisTime;
         SLOT_LENGTH = slotLength;

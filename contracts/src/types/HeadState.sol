@@ -85,6 +85,8 @@ library HeadStateLibrary {
 
     /// @notice The settler that the rollup's configuration names.
     function batcher(HeadState self) internal pure returns (address) {
+        // What is left are 160 bits.
+        // forge-lint: disable-next-line(unsafe-typecast)
         return address(uint160(HeadState.unwrap(self) >> _BATCHER_SHIFT));
     }
 

@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {Party} from "../chain/Deployed.sol";
 import {RunningState} from "../chain/Running.sol";
 import {Batch} from "baton/inbox/IInbox.sol";
-import {Registration} from "baton/registry/IGateways.sol";
 import {RunKind} from "baton/types/Outcome.sol";
 
 /// @notice Gas of one call in a fresh transaction: the state is made in `setUp`, which forge commits, so that storage costs are those of

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Party} from "../chain/Deployed.sol";
 import {RunningState} from "../chain/Running.sol";
 import {IHolderMemory} from "baton/inbox/IHolderMemory.sol";
-import {Batch, IInbox, Run} from "baton/inbox/IInbox.sol";
+import {Batch, IInbox} from "baton/inbox/IInbox.sol";
 import {RunKind} from "baton/types/Outcome.sol";
 
 /// @notice Who may settle, when, on what: rules [I1] to [I4].
