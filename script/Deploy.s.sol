@@ -28,6 +28,7 @@ contract Deploy is Deployment, Broadcaster {
         string memory out = vm.envOr("BATON_DEPLOYMENT", string("deployments/latest.json"));
         DeploymentConfiguration memory configuration = readConfiguration(path);
         // A dry run without a chain stands at the beginning of time.
+        // forge-lint: disable-next-line(block-timestamp)
         if (block.timestamp == 1) vm.warp(configuration.inbox.l2GenesisTime);
         address sender = _startBroadcast();
         deployed = _deploy(configuration, sender);
@@ -39,6 +40,7 @@ contract Deploy is Deployment, Broadcaster {
     /// @notice Reads a configuration file.
     /// @param path Where it is, from the project's root.
     function readConfiguration(string memory path) public view returns (DeploymentConfiguration memory configuration) {
+        // forge-lint: disable-next-line(unsafe-cheatcode)
         string memory json = vm.readFile(path);
         configuration.registry = RegistryParameters({
             l1GenesisTime: _uint64(path, json, "l1GenesisTime"),

@@ -30,9 +30,15 @@ abstract contract Harbour is BlockClock {
     /// @param window The window.
     /// @param begins Whether it is the owner's first settlement in the window.
     /// @param blocks How many blocks it settled.
-    function _noteBacklog(Holding window, bool begins, uint256 blocks) internal {
-        uint256 position = window.first() % BACKLOG_RING;
-        _backlogs[position] = begins ? (window.first() << _TAG_SHIFT) | blocks : _backlogs[position] + blocks;
+    /// @return counts Whether more would make a difference: not once it has settled what the window produces with all slots live.
+    function _noteBacklog(Holding window, bool begins, uint256 blocks) internal returns (bool counts) {
+        uint256 first = window.first();
+        uint256 position = first % BACKLOG_RING;
+        uint256 backlog = begins ? (first << _TAG_SHIFT) | blocks : _backlogs[position] + blocks;
+        _backlogs[position] = backlog;
+        // The lower half is the count.
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return uint64(backlog) < (window.end() - first) * _blocksPerSlot();
     }
 
     /// @dev Blocks of the window with an owner slot below the answer are liable. The window must be over.
@@ -45,11 +51,12 @@ abstract contract Harbour is BlockClock {
     function _chancesUpTo(Holding window) private view returns (uint256 bound) {
         if (window.kind() == Kind.Open) return window.first();
         if (window.kind() == Kind.Proven && _isLive(window.end() - 1)) return window.end();
+        uint256 first = window.first();
         uint256 chances = 0;
-        for (bound = window.end(); bound > window.first(); --bound) {
-            if (_isLive(bound - 1)) {
-                ++chances;
-                if (chances == MIN_CHANCES) break;
+        // The bound stays above the first slot, and there are no more chances than slots.
+        unchecked {
+            for (bound = window.end(); bound > first; --bound) {
+                if (_isLive(bound - 1) && ++chances == MIN_CHANCES) break;
             }
         }
     }
@@ -57,6 +64,8 @@ abstract contract Harbour is BlockClock {
     /// @dev Rule [V4].
     function _excusedByBacklog(Holding window) private view returns (bool) {
         uint256 backlog = _backlogs[window.first() % BACKLOG_RING];
+        // The lower half is the count.
+        // forge-lint: disable-next-line(unsafe-typecast)
         uint256 settled = uint64(backlog);
         // An entry of an earlier lap of the ring says nothing. An empty one has nothing settled.
         if (settled == 0 || backlog >> _TAG_SHIFT != window.first()) return false;

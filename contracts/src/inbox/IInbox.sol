@@ -6,6 +6,7 @@ import {IBatcherRotation} from "../rollup/IBatcherRotation.sol";
 import {Outcome, RunKind} from "../types/Outcome.sol";
 import {Receipt} from "../types/Receipt.sol";
 import {SoftBlock} from "../types/SoftBlock.sol";
+import {IHolderMemory} from "./IHolderMemory.sol";
 
 /// @notice Consecutive blocks of one window, declared to be of one kind, rule [I5].
 struct Run {
@@ -111,7 +112,7 @@ struct InboxConfiguration {
 
 /// @title The rollup's inbox
 /// @notice Where batches are settled, records kept and dropped batons charged: rules [I1] to [I14], [V1] to [V5], [R1] and [R2].
-interface IInbox {
+interface IInbox is IHolderMemory {
     /// @notice A batch was settled. With the indexed fields, the preimage of the record, rule [I12].
     event Settled(
         uint64 indexed slot,

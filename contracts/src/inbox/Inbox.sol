@@ -12,6 +12,7 @@ import {Outcome, OutcomeLibrary, RunKind} from "../types/Outcome.sol";
 import {SoftBlock} from "../types/SoftBlock.sol";
 import {Commitments} from "./Commitments.sol";
 import {Harbour} from "./Harbour.sol";
+import {IHolderMemory} from "./IHolderMemory.sol";
 import {Batch, IInbox, InboxConfiguration, InboxParameters, Record, Run} from "./IInbox.sol";
 import {Records} from "./Records.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
@@ -58,7 +59,7 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         _BLOCK_PRICE = shared.blockPrice;
         _SHARE_BPS = configuration.shareBps;
         _GENESIS_BATCHER = configuration.batcher;
-        _head = HeadStateLibrary.pack(0, 0, 0, 0, configuration.batcher);
+        _head = HeadStateLibrary.pack(0, 0, 0, 0, 0, configuration.batcher);
         _link = configuration.genesisLink;
     }
 
@@ -85,9 +86,16 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         require(!window.isOpenIn(slot), NoHolder(slot));
         require(settler != state.batcher(), AlreadyBatcher(settler));
         uint256 flags = state.flags() | HeadStateLibrary.BATON_FRESH;
-        _head = HeadStateLibrary.pack(state.number(), state.slot(), block.number, flags, settler);
+        _head = HeadStateLibrary.pack(state.number(), state.slot(), block.number, flags, state.windowLast(), settler);
         emit BatonTaken(gateway, settler);
         _ROTATION.rotate(settler);
+    }
+
+    /// @inheritdoc IHolderMemory
+    function forgetHolder(uint16 gateway) external {
+        require(msg.sender == address(_REGISTRY), NotRegistry(msg.sender));
+        HeadState state = _head;
+        if (gateway != 0 && state.holder() == gateway) _head = state.withoutHolder();
     }
 
     /// @inheritdoc IInbox
@@ -152,23 +160,23 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
     function _advance(Record memory record, HeadState state, Holding window, bool holds, uint256 viewNumber) private {
         bool rotates = state.batcher() != msg.sender;
         uint256 flags = state.flags();
-        uint256 batonBlock = state.batonBlock();
-        if (rotates || flags & HeadStateLibrary.BATON_FRESH != 0) {
-            batonBlock = _checkView(rotates, viewNumber, batonBlock);
-        }
+        if (rotates || flags & HeadStateLibrary.BATON_FRESH != 0) _checkView(rotates, viewNumber, state.baton());
         // What is noted about an earlier window is past.
         flags = state.slot() >= window.first() ? flags & ~HeadStateLibrary.BATON_FRESH : 0;
+        uint256 holder = 0;
         if (holds) {
+            holder = record.gateway;
             bool begins = flags & HeadStateLibrary.HOLDER_SETTLED == 0;
             if (begins) {
                 flags |= HeadStateLibrary.HOLDER_SETTLED;
                 if (_ownerSlot(record.firstNumber) < window.first()) flags |= HeadStateLibrary.BACKLOGGED;
             }
             if (flags & HeadStateLibrary.BACKLOGGED != 0) {
-                _noteBacklog(window, begins, record.lastNumber - record.firstNumber + 1);
+                bool counts = _noteBacklog(window, begins, record.lastNumber - record.firstNumber + 1);
+                if (!counts) flags &= ~HeadStateLibrary.BACKLOGGED;
             }
         }
-        _head = HeadStateLibrary.pack(record.lastNumber, record.slot, batonBlock, flags, msg.sender);
+        _head = HeadStateLibrary.pack(record.lastNumber, record.slot, holder, flags, window.end() - 1, msg.sender);
         if (rotates) {
             emit BatonTaken(record.gateway, msg.sender);
             _ROTATION.rotate(msg.sender);
@@ -178,20 +186,16 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
     /// @dev Until the block of the rotation the predecessor's data counts; the view must have seen it all, rule [R2].
     /// @param rotates Whether this settlement rotates; else `takeBaton` did and this is the first settlement since.
     /// @param viewNumber The view.
-    /// @param batonBlock The lower bits of the number of the block in which it did.
-    /// @return The number, or lower bits, of the block of the rotation.
-    function _checkView(bool rotates, uint256 viewNumber, uint256 batonBlock) private view returns (uint256) {
-        if (rotates) batonBlock = block.number;
-        uint256 age;
+    /// @param batonBlock The lower 16 bits of the number of the block in which it did.
+    function _checkView(bool rotates, uint256 viewNumber, uint256 batonBlock) private view {
+        uint256 age = 0;
         unchecked {
-            // forge-lint: disable-next-line(unsafe-typecast)
-            age = uint16(block.number - batonBlock);
+            if (!rotates) age = (block.number - batonBlock) & type(uint16).max;
         }
         uint256 parent = block.number - age - 1;
         // A view is a block's number that was found canonical, so it fits.
         // forge-lint: disable-next-line(unsafe-typecast)
         require(viewNumber >= parent, ViewNotParent(uint64(viewNumber), parent));
-        return batonBlock;
     }
 
     /// @dev Judges the runs in order and follows the links over them, rules [I5] to [I11]. Fills in the record's link and outcomes.
@@ -267,28 +271,29 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         bytes32 parentLink,
         bytes32 blockHash
     ) private returns (Outcome outcome) {
+        RunKind kind = run.kind;
         uint256 last = first + run.blocks - 1;
-        (Holding window, address key) = _REGISTRY.runContext(_ownerSlot(first), run.kind);
+        (Holding window, address key) = _REGISTRY.runContext(_ownerSlot(first), kind);
         // Ids have 16 bits.
         // forge-lint: disable-next-line(unsafe-typecast)
         uint16 owner = uint16(window.gateway());
         require(_ownerSlot(last) < window.end(), RunCrossesWindow(index));
         require(owner != record.gateway, WrongKind(index, owner));
         require(!_isStale(record, last), RunStale(index));
-        bool signed = run.kind == RunKind.Recreated || run.v != 0;
+        bool signed = kind == RunKind.Recreated || run.v != 0;
         if (signed) {
-            require(run.kind != RunKind.Recreated || owner != 0, NothingToRecreate(index));
+            require(kind != RunKind.Recreated || owner != 0, NothingToRecreate(index));
             _checkSignature(run, index, last, parentLink, blockHash, key);
         } else {
             _checkUnsigned(run, index);
         }
-        outcome = OutcomeLibrary.uncharged(run.kind, signed, owner, run.blocks);
+        outcome = OutcomeLibrary.uncharged(kind, signed, owner, run.blocks);
         if (owner == 0 || window.end() > record.slot) return outcome;
         uint256 firstFree = _firstFree(window);
         if (firstFree <= first) return outcome;
         uint256 liable = Math.min(firstFree, last + 1) - first;
         uint256 paid = _REGISTRY.charge(owner, liable * _BLOCK_PRICE);
-        uint256 bounty = run.kind == RunKind.Recreated ? paid * _SHARE_BPS / BASIS_POINTS : 0;
+        uint256 bounty = kind == RunKind.Recreated ? paid * _SHARE_BPS / BASIS_POINTS : 0;
         return outcome.withCharge(liable.toUint24(), paid.toUint80(), bounty.toUint80());
     }
 
@@ -354,12 +359,14 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
     }
 
     /// @dev Decides whether the caller may settle now, rule [I2].
-    /// @return window The window of the current slot.
+    /// @return window The window of the current slot; for a holder that is remembered, from its last settlement on.
     /// @return holds Whether the caller's gateway holds the slot.
     function _authorise(Record memory record, HeadState state) private view returns (Holding window, bool holds) {
         uint16 gateway = record.gateway;
         uint256 slot = record.slot;
         address settler;
+        (holds, window) = state.holdingIn(slot, gateway, msg.sender);
+        if (holds) return (window, true);
         (window, settler) = _REGISTRY.settlementContext(slot, gateway);
         require(msg.sender == settler, NotSettler(gateway, msg.sender));
         bool open = window.isOpenIn(slot);

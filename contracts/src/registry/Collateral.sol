@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IHolderMemory} from "../inbox/IHolderMemory.sol";
+import {Account, AccountLibrary} from "../types/Account.sol";
 import {EligibleSet} from "./EligibleSet.sol";
 import {Gateways, Standing} from "./Gateways.sol";
 import {ICollateral, Tranches} from "./ICollateral.sol";
 import {IGateways} from "./IGateways.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-
-/// @notice A gateway's money and its place among the eligible. One word, because a charge needs all of it.
-struct Account {
-    /// Pays charges, wei.
-    uint80 penalty;
-    /// Pays refunds, wei.
-    uint80 refund;
-    /// All that was ever charged to the penalty tranche, wei.
-    uint80 charged;
-    /// Its place in the eligible set plus one; zero while it isn't there.
-    uint16 placePlusOne;
-}
 
 /// @title Collateral
 /// @notice Rules [C1] to [C8].
@@ -87,9 +77,9 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
         uint256 withdrawableSlot = _identities[id].standing.withdrawableSlot;
         require(withdrawableSlot != 0, NotExiting(id));
         require(_currentSlot() >= withdrawableSlot, NotWithdrawableBefore(withdrawableSlot));
-        Account storage account = _accounts[id];
-        (uint256 penalty, uint256 refund) = (account.penalty, account.refund);
-        (account.penalty, account.refund) = (0, 0);
+        Account account = _accounts[id];
+        (uint256 penalty, uint256 refund) = (account.penalty(), account.refund());
+        _accounts[id] = AccountLibrary.pack(0, 0, account.charged(), account.placePlusOne());
         // May come again: what is deposited after an exit isn't lost.
         address owner = _identities[id].owner;
         _credits[owner] += penalty + refund;
@@ -109,21 +99,20 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
 
     /// @inheritdoc ICollateral
     function charge(uint16 id, uint256 due) external onlyInbox returns (uint256 paid) {
-        Account memory account = _accounts[id];
-        paid = Math.min(due, account.penalty);
-        uint256 left = account.penalty - paid;
-        account.penalty = left.toUint80();
-        account.charged = (account.charged + paid).toUint80();
-        _accounts[id] = account;
+        Account account = _accounts[id];
+        paid = Math.min(due, account.penalty());
+        uint256 left = account.penalty() - paid;
+        uint16 placePlusOne = account.placePlusOne();
+        _accounts[id] = AccountLibrary.pack(left, account.refund(), account.charged() + paid, placePlusOne);
         emit Charged(id, due, paid);
         if (left < LARGE_FAULT) _end(id);
-        if (account.placePlusOne != 0 && left < PENALTY_THRESHOLD) _updateEligibility(id);
+        if (placePlusOne != 0 && left < PENALTY_THRESHOLD) _updateEligibility(id);
     }
 
     /// @inheritdoc ICollateral
     function payBounty(uint16 from, address to, uint256 amount) external onlyInbox {
         uint256 bountiesPaid = _bountiesPaid[from] + amount;
-        require(bountiesPaid <= _accounts[from].charged / 2, BountyExceedsCharges(from));
+        require(bountiesPaid <= _accounts[from].charged() / 2, BountyExceedsCharges(from));
         _bountiesPaid[from] = bountiesPaid;
         _credits[to] += amount;
         emit BountyPaid(from, to, amount);
@@ -131,8 +120,13 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
 
     /// @inheritdoc ICollateral
     function tranches(uint16 id) external view returns (Tranches memory) {
-        Account memory account = _accounts[id];
-        return Tranches({penalty: account.penalty, refund: account.refund, charged: account.charged});
+        Account account = _accounts[id];
+        // Each has 80 bits.
+        // forge-lint: disable-start(unsafe-typecast)
+        return Tranches({
+            penalty: uint80(account.penalty()), refund: uint80(account.refund()), charged: uint80(account.charged())
+        });
+        // forge-lint: disable-end(unsafe-typecast)
     }
 
     /// @inheritdoc ICollateral
@@ -155,38 +149,43 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
 
     /// @inheritdoc Gateways
     function _fund(uint16 id, uint256 penalty, uint256 refund) internal override {
-        Account memory account = _accounts[id];
-        account.penalty = (account.penalty + penalty).toUint80();
-        account.refund = (account.refund + refund).toUint80();
-        _accounts[id] = account;
+        Account account = _accounts[id];
+        _accounts[id] = AccountLibrary.pack(
+            account.penalty() + penalty, account.refund() + refund, account.charged(), account.placePlusOne()
+        );
         emit Deposited(id, penalty, refund);
         _updateEligibility(id);
     }
 
     /// @inheritdoc Gateways
     function _isEligible(uint16 id) internal view override returns (bool) {
-        return _accounts[id].placePlusOne != 0;
+        return _accounts[id].placePlusOne() != 0;
     }
 
     /// @inheritdoc EligibleSet
     function _movedTo(uint16 id, uint16 place) internal override {
-        _accounts[id].placePlusOne = place + 1;
+        _accounts[id] = _accounts[id].withPlace(place + 1);
     }
 
     /// @dev Puts a gateway into the eligible set or takes it out, as rule [C2] says.
     function _updateEligibility(uint16 id) private {
-        Account memory account = _accounts[id];
+        Account account = _accounts[id];
         Standing memory standing = _identities[id].standing;
-        bool eligible = account.penalty >= PENALTY_THRESHOLD && account.refund >= REFUND_THRESHOLD
+        bool eligible = account.penalty() >= PENALTY_THRESHOLD && account.refund() >= REFUND_THRESHOLD
             && standing.endedSlot == 0 && standing.withdrawableSlot == 0;
-        bool member = account.placePlusOne != 0;
-        if (eligible && !member) {
-            _accounts[id].placePlusOne = _join(id) + 1;
+        uint16 placePlusOne = account.placePlusOne();
+        if (eligible && placePlusOne == 0) {
+            _accounts[id] = account.withPlace(_join(id) + 1);
             emit BecameEligible(id, _currentEpoch() + EPOCHS_TO_FORCE);
-        } else if (!eligible && member) {
-            _accounts[id].placePlusOne = 0;
-            _leave(account.placePlusOne - 1);
+        } else if (!eligible && placePlusOne != 0) {
+            _accounts[id] = account.withPlace(0);
+            _leave(placePlusOne - 1);
             emit BecameIneligible(id, _currentEpoch() + EPOCHS_TO_FORCE);
         }
+    }
+
+    /// @inheritdoc Gateways
+    function _forgetHolder(uint16 id) internal override {
+        IHolderMemory(INBOX).forgetHolder(id);
     }
 }

@@ -101,6 +101,7 @@ abstract contract Gateways is IGateways, SlotClock {
         require(settler != address(0), ZeroAddress("settler"));
         _identities[id].standing.settler = settler;
         emit SettlerSet(id, settler);
+        _forgetHolder(id);
     }
 
     /// @inheritdoc IGateways
@@ -190,6 +191,7 @@ abstract contract Gateways is IGateways, SlotClock {
         identity.standing.endedSlot = slot;
         identity.key.endedSlot = slot;
         emit GatewayEnded(id, slot);
+        _forgetHolder(id);
     }
 
     /// @dev Refuses ids that no gateway has.
@@ -200,6 +202,9 @@ abstract contract Gateways is IGateways, SlotClock {
 
     /// @dev Adds ether that has arrived to a gateway's tranches.
     function _fund(uint16 id, uint256 penalty, uint256 refund) internal virtual;
+
+    /// @dev Tells the inbox that what it remembers about a gateway is no longer so.
+    function _forgetHolder(uint16 id) internal virtual;
 
     /// @dev Whether a gateway is in the eligible set now.
     function _isEligible(uint16 id) internal view virtual returns (bool);

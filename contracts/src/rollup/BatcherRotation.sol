@@ -35,6 +35,8 @@ contract BatcherRotation is IBatcherRotation {
     /// @inheritdoc IBatcherRotation
     function forward(bytes calldata data) external returns (bytes memory) {
         require(msg.sender == _TIMELOCK, NotTimelock(msg.sender));
+        // Data shorter than a selector is no call that is reserved.
+        // forge-lint: disable-next-line(unsafe-typecast)
         bytes4 selector = bytes4(data);
         require(
             selector != ISystemConfig.setBatcherHash.selector && selector != _SET_BATCHER_BY_ADDRESS

@@ -19,8 +19,9 @@ abstract contract SlotClock {
     /// @notice Slot 0 lies in the future: no slot could be told.
     error GenesisAhead(uint256 genesisTime, uint256 timestamp);
 
-    constructor(uint256 l1GenesisTime, uint256 slotLength) {
+    constructor(uint64 l1GenesisTime, uint64 slotLength) {
         require(slotLength != 0, ZeroParameter("slotLength"));
+        // forge-lint: disable-next-line(block-timestamp)
         require(l1GenesisTime <= block.timestamp, GenesisAhead(l1GenesisTime, block.timestamp));
         L1_GENESIS_TIME = l1GenesisTime;
         SLOT_LENGTH = slotLength;
@@ -39,8 +40,10 @@ abstract contract SlotClock {
         return _currentSlot() / SLOTS_PER_EPOCH;
     }
 
-    /// @dev When a slot begins, and the timestamp of its block if it has one.
+    /// @dev When a slot begins, and the timestamp of its block if it has one. The slot must fit 64 bits, so that nothing overflows.
     function _slotTimestamp(uint256 slot) internal view returns (uint256 timestamp) {
-        return L1_GENESIS_TIME + slot * SLOT_LENGTH;
+        unchecked {
+            return L1_GENESIS_TIME + slot * SLOT_LENGTH;
+        }
     }
 }

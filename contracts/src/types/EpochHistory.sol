@@ -18,10 +18,10 @@ using EpochHistoryLibrary for EpochHistory global;
 /// the archive for epochs long past.
 library EpochHistoryLibrary {
     uint256 private constant _LANE_BITS = 48;
-    uint256 private constant _LANE_MASK = (1 << _LANE_BITS) - 1;
+    uint256 private constant _LANE_MASK = type(uint48).max;
     uint256 private constant _VALUE_BITS = 16;
     uint256 private constant _LANES_BITS = 4 * _LANE_BITS;
-    uint256 private constant _LANES_MASK = (1 << _LANES_BITS) - 1;
+    uint256 private constant _LANES_MASK = type(uint192).max;
     uint256 private constant _OLDEST_LANE_SHIFT = 3 * _LANE_BITS;
 
     /// @notice A checkpoint must not lie before the newest one, and its epoch must be above 0 and fit 32 bits.

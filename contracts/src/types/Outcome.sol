@@ -17,7 +17,7 @@ using OutcomeLibrary for Outcome global;
 /// @title Outcome
 /// @notice Packs and reads an {Outcome}.
 library OutcomeLibrary {
-    uint256 private constant _SIGNED_SHIFT = 8;
+    uint256 private constant _SIGNED = 1 << 8;
     uint256 private constant _OWNER_SHIFT = 16;
     uint256 private constant _BLOCKS_SHIFT = 32;
     uint256 private constant _CHARGED_BLOCKS_SHIFT = 56;
@@ -27,7 +27,7 @@ library OutcomeLibrary {
     /// @notice The outcome of a run that charges nobody.
     function uncharged(RunKind kind_, bool signed_, uint16 owner_, uint24 blocks_) internal pure returns (Outcome) {
         return Outcome.wrap(
-            uint256(kind_) | (signed_ ? 1 << _SIGNED_SHIFT : 0) | (uint256(owner_) << _OWNER_SHIFT)
+            uint256(kind_) | (signed_ ? _SIGNED : 0) | (uint256(owner_) << _OWNER_SHIFT)
                 | (uint256(blocks_) << _BLOCKS_SHIFT)
         );
     }
@@ -47,6 +47,9 @@ library OutcomeLibrary {
         );
     }
 
+    // The casts below cut out the fields.
+    // forge-lint: disable-start(unsafe-typecast)
+
     /// @notice What the run was.
     function kind(Outcome self) internal pure returns (RunKind) {
         return RunKind(uint8(Outcome.unwrap(self)));
@@ -54,7 +57,7 @@ library OutcomeLibrary {
 
     /// @notice Whether the run carried a signature.
     function signed(Outcome self) internal pure returns (bool) {
-        return uint8(Outcome.unwrap(self) >> _SIGNED_SHIFT) != 0;
+        return Outcome.unwrap(self) & _SIGNED != 0;
     }
 
     /// @notice The gateway that owned the blocks; zero for nobody's and for stale ones.
@@ -81,4 +84,6 @@ library OutcomeLibrary {
     function bounty(Outcome self) internal pure returns (uint80) {
         return uint80(Outcome.unwrap(self) >> _BOUNTY_SHIFT);
     }
+
+    // forge-lint: disable-end(unsafe-typecast)
 }

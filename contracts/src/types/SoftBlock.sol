@@ -26,6 +26,8 @@ library SoftBlockLibrary {
 
     /// @notice The struct hash of EIP-712.
     function structHash(SoftBlock memory self) internal pure returns (bytes32) {
+        // Plainly, as EIP-712 has it; it is hashed once per signature.
+        // forge-lint: disable-next-line(asm-keccak256)
         return keccak256(abi.encode(_TYPE_HASH, self));
     }
 }

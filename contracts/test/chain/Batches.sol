@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {DeployedState, Party} from "./Deployed.sol";
 import {Batch, Record, Run} from "baton/inbox/IInbox.sol";
-import {Kind, Window} from "baton/lookahead/ILookahead.sol";
+import {Window} from "baton/lookahead/ILookahead.sol";
 import {Outcome, RunKind} from "baton/types/Outcome.sol";
 import {SoftBlock} from "baton/types/SoftBlock.sol";
 import {Vm} from "forge-std/Vm.sol";

@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {Party} from "../chain/Deployed.sol";
 import {RunningState} from "../chain/Running.sol";
 import {Batch} from "baton/inbox/IInbox.sol";
-import {Registration} from "baton/registry/IGateways.sol";
 import {RunKind} from "baton/types/Outcome.sol";
 
 /// @notice Gas of one call in a fresh transaction: the state is made in `setUp`, which forge commits, so that storage costs are those of
@@ -60,23 +59,64 @@ contract OwnGasTest is GasState {
     }
 }
 
-contract RecreatedGasTest is GasState {
-    function setUp() public override {
+/// @notice B's second settlement in its window, with blocks of A's to be re-created. In the first it settled as much as the window
+/// produces, so that its work is counted no more.
+abstract contract BacklogGasState is GasState {
+    function setUp() public virtual override {
         super.setUp();
+        // A drops its window; B settles some of it in the next, then nobody anything until B's next.
         mineTo(start + TURN);
-        inbox.takeBaton();
-        mineTo(start + TURN + 1);
-        fillRings();
         settle(b, addSigned(batchOf(b), RunKind.Recreated, 6, a.secret));
-        mineTo(start + TURN + 2);
+        mineTo(start + 3 * TURN);
+        Batch memory batch = batchOf(b);
+        addSigned(batch, RunKind.Recreated, 42, a.secret);
+        add(batch, RunKind.Own, 48);
+        settle(b, batch);
+        mineTo(start + 3 * TURN + 1);
+        fillRings();
     }
+}
 
+contract RecreatedGasTest is BacklogGasState {
     function test_Recreated12() public {
         measure(b, addSigned(batchOf(b), RunKind.Recreated, 12, a.secret), "12 re-created blocks");
     }
 
     function test_Vacant12() public {
         measure(b, addSigned(batchOf(b), RunKind.Vacant, 12, fallbackSecret), "12 vacant blocks");
+    }
+}
+
+contract EligibilityGasTest is BacklogGasState {
+    function setUp() public override {
+        super.setUp();
+        uint256 spare = penaltyOf(a) - PENALTY;
+        vm.prank(address(inbox));
+        registry.charge(a.id, spare);
+    }
+
+    function test_Recreated12() public {
+        measure(b, addSigned(batchOf(b), RunKind.Recreated, 12, a.secret), "12 re-created blocks, eligibility lost");
+        assertFalse(registry.isEligible(a.id));
+    }
+}
+
+/// @notice B's first settlement in its window, after somebody took the baton for it.
+contract FirstOfWindowGasTest is GasState {
+    function setUp() public override {
+        super.setUp();
+        mineTo(start);
+        settleOwn(a);
+        mineTo(start + TURN - 1);
+        settleOwn(a);
+        mineTo(start + TURN);
+        inbox.takeBaton();
+        mineTo(start + TURN + 1);
+        fillRings();
+    }
+
+    function test_Own12() public {
+        measure(b, add(batchOf(b), RunKind.Own, 12), "12 own blocks, first settlement of a window");
     }
 }
 

@@ -3,7 +3,8 @@ pragma solidity 0.8.37;
 
 import {Party} from "../chain/Deployed.sol";
 import {RunningState} from "../chain/Running.sol";
-import {Batch, IInbox, Run} from "baton/inbox/IInbox.sol";
+import {IHolderMemory} from "baton/inbox/IHolderMemory.sol";
+import {Batch, IInbox} from "baton/inbox/IInbox.sol";
 import {RunKind} from "baton/types/Outcome.sol";
 
 /// @notice Who may settle, when, on what: rules [I1] to [I4].
@@ -160,5 +161,54 @@ contract SettleAuthorisationTest is RunningState {
         settleReverts(a, own(), abi.encodeWithSelector(IInbox.SlotTaken.selector, slot));
         mineAt(slot + 1);
         settle(a, own());
+    }
+
+    /// [G4] The inbox remembers the holder within its window; a replaced settler is out at once all the same.
+    function test_AReplacedSettlerIsOutAtOnce() public {
+        settle(a, own());
+        mineAt(slot + 1);
+        Party memory thief = a;
+        vm.prank(a.owner);
+        registry.setSettler(a.id, c.settler);
+        settleReverts(thief, own(), abi.encodeWithSelector(IInbox.NotSettler.selector, a.id, thief.settler));
+        Party memory next = a;
+        next.settler = c.settler;
+        settle(next, own());
+        assertEq(inbox.batcher(), c.settler);
+    }
+
+    /// [C6] So is an ended gateway.
+    function test_AnEndedHolderIsOutAtOnce() public {
+        settle(a, own());
+        mineAt(slot + 1);
+        vm.prank(address(inbox));
+        registry.charge(a.id, AMPLE);
+        settleReverts(a, own(), abi.encodeWithSelector(IInbox.NotEligible.selector, a.id));
+    }
+
+    /// [I2] What is remembered ends with the window, and with the epoch where the window is an epoch long.
+    function test_WhatIsRememberedEndsWithTheWindow() public {
+        settle(a, own());
+        mineAt(start + TURN);
+        settleReverts(a, own(), abi.encodeWithSelector(IInbox.NotHolder.selector, a.id, b.id));
+        mineAt(start + EPOCH + 1);
+        settleReverts(b, vacantFor(b), abi.encodeWithSelector(IInbox.NotHolder.selector, b.id, a.id));
+    }
+
+    /// The holder settled; then nobody may use its memory for another gateway with the same settler.
+    function test_TheMemoryIsOneGateways() public {
+        Party memory twin = register("twin", AMPLE, REFUND);
+        vm.prank(twin.owner);
+        registry.setSettler(twin.id, a.settler);
+        twin.settler = a.settler;
+        settle(a, own());
+        mineAt(slot + 1);
+        settleReverts(twin, vacantFor(twin), abi.encodeWithSelector(IInbox.NotHolder.selector, twin.id, a.id));
+        settle(a, own());
+    }
+
+    function test_OnlyTheRegistryMakesItForget() public {
+        vm.expectRevert(abi.encodeWithSelector(IHolderMemory.NotRegistry.selector, address(this)));
+        inbox.forgetHolder(a.id);
     }
 }

@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {Party} from "../chain/Deployed.sol";
 import {RunningState} from "../chain/Running.sol";
 import {Batch, IInbox} from "baton/inbox/IInbox.sol";
-import {ICollateral} from "baton/registry/ICollateral.sol";
 import {Outcome, RunKind} from "baton/types/Outcome.sol";
 
 /// @notice Who pays how much for what was dropped: rules [I7], [I8], [I10], [I11], [V1] to [V5].

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Party} from "../chain/Deployed.sol";
 import {RunningState} from "../chain/Running.sol";
 import {Batch, IInbox} from "baton/inbox/IInbox.sol";
 import {ISystemConfig} from "baton/rollup/ISystemConfig.sol";

@@ -10,7 +10,7 @@ import {Outcome, RunKind} from "baton/types/Outcome.sol";
 /// @notice Plays a chain on which anything may happen, and keeps the books that the contracts' are compared with. The first gateway follows
 /// the rules: in each of its slots that has a block it settles all that is due, up to what fits. The others do as the fuzzer says.
 contract Handler is RunningState {
-    uint256 private constant MAX_GATEWAYS = 7;
+    uint256 private constant MAX_GATEWAYS = 12;
     /// What fits a batch here; more than a slot's blocks, so that backlogs are worked off.
     uint256 private constant MAX_BLOCKS = 150;
     uint256 private constant RING = 16_384;
@@ -55,13 +55,13 @@ contract Handler is RunningState {
     /// The next block comes after some missed slots, rarely after many.
     function mine(uint256 seed, uint256 skipped) external {
         seed = uint256(keccak256(abi.encode(seed)));
-        if (seed % 50 == 0) skipped = _bound(skipped, 33, 2 * HORIZON);
-        else if (seed % 400 == 1) skipped = _bound(skipped, RING - 600, RING + 10);
+        if (seed % 14 == 0) skipped = _bound(skipped, 33, 2 * HORIZON);
+        else if (seed % 300 == 1) skipped = _bound(skipped, RING - 600, RING + 10);
         else skipped = seed % 4 == 0 ? bound(skipped, 0, 5) : 0;
         mineAt(slot + 1 + skipped);
         seeSchedule();
         // In silence another may come before the honest holder.
-        if (isOpen() && seed % 3 == 0) settleAs(parties[(seed >> 8) % parties.length], seed);
+        if (isOpen() && seed % 3 != 0) settleAs(anyEligible(seed >> 8), seed);
         else if (holder() == parties[0].id) settleAs(parties[0], seed);
     }
 
@@ -78,7 +78,7 @@ contract Handler is RunningState {
     function settle(uint256 seed) external {
         uint16 id = holder();
         if (!isOpen() && id != 0) settleAs(parties[id - 1], seed);
-        else settleAs(parties[seed % parties.length], seed);
+        else settleAs(anyEligible(seed >> 8), seed);
     }
 
     function takeBaton() external {
@@ -93,8 +93,8 @@ contract Handler is RunningState {
     function registerGateway(uint256 penalty, uint256 refund) external {
         if (parties.length == MAX_GATEWAYS) return;
         uint16 next = registry.nextId();
-        penalty = _bound(penalty, 0, 2 * PENALTY);
-        refund = _bound(refund, 0, 2 * REFUND);
+        penalty = _bound(penalty, PENALTY / 2, 3 * PENALTY);
+        refund = _bound(refund, REFUND / 2, 3 * REFUND);
         Party memory p = register(vm.toString(parties.length), penalty, refund);
         assertEq(p.id, next, "ids rise by one");
         assertEq(p.id, parties.length + 1, "and are never reused");
@@ -201,6 +201,12 @@ contract Handler is RunningState {
 
     function any(uint256 seed) private view returns (Party memory) {
         return parties[seed % parties.length];
+    }
+
+    /// The honest one at least always is.
+    function anyEligible(uint256 seed) private view returns (Party memory) {
+        uint16[] memory ids = registry.eligibleGateways();
+        return parties[ids[seed % ids.length] - 1];
     }
 
     /// The gateway that holds the slot; zero if it is open.

@@ -2,9 +2,9 @@
 pragma solidity 0.8.37;
 
 import {DeployedState, Party} from "../chain/Deployed.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ICollateral} from "baton/registry/ICollateral.sol";
 import {IGateways} from "baton/registry/IGateways.sol";
+import {AccountLibrary} from "baton/types/Account.sol";
 
 /// @notice Rules [C1] and [C2].
 contract DepositTest is DeployedState {
@@ -61,7 +61,9 @@ contract DepositTest is DeployedState {
     function test_TranchesDontOverflow() public {
         uint256 tooMuch = uint256(type(uint80).max) - PENALTY + 2;
         deal(address(this), tooMuch);
-        vm.expectRevert(abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintDowncast.selector, 80, uint256(1) << 80));
+        vm.expectRevert(
+            abi.encodeWithSelector(AccountLibrary.AmountOutOfRange.selector, uint256(type(uint80).max) + 1, REFUND, 0)
+        );
         registry.deposit{value: tooMuch}(a.id, tooMuch);
     }
 

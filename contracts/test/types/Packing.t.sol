@@ -7,7 +7,7 @@ import {Test} from "forge-std/Test.sol";
 
 contract PackingTest is Test {
     function pack(uint256 number, uint256 slot) external pure returns (HeadState) {
-        return HeadStateLibrary.pack(number, slot, 0, 0, address(0));
+        return HeadStateLibrary.pack(number, slot, 0, 0, 0, address(0));
     }
 
     function testFuzz_HeadStateReadsWhatWasPacked(
@@ -15,14 +15,24 @@ contract PackingTest is Test {
         uint32 slot,
         uint256 baton,
         uint8 flags,
+        uint256 windowLast,
         address batcher
     ) public pure {
-        HeadState state = HeadStateLibrary.pack(number, slot, baton, flags, batcher);
+        HeadState state = HeadStateLibrary.pack(number, slot, baton, flags, windowLast, batcher);
         assertEq(state.number(), number);
         assertEq(state.slot(), slot);
-        assertEq(state.batonBlock(), uint16(baton));
-        assertEq(state.flags(), flags);
+        assertEq(state.baton(), uint16(baton));
+        assertEq(state.flags(), flags % 8);
+        assertEq(state.windowLast(), windowLast % 32);
         assertEq(state.batcher(), batcher);
+        assertEq(state.holder(), flags & HeadStateLibrary.BATON_FRESH == 0 ? uint16(baton) : 0);
+        HeadState forgotten = state.withoutHolder();
+        assertEq(forgotten.holder(), 0);
+        assertEq(forgotten.number(), number);
+        assertEq(forgotten.slot(), slot);
+        assertEq(forgotten.flags(), flags % 8);
+        assertEq(forgotten.windowLast(), windowLast % 32);
+        assertEq(forgotten.batcher(), batcher);
     }
 
     function test_HeadStateRefusesWhatDoesntFit() public {
