@@ -45,15 +45,21 @@ pub enum L2Error {
     Archive(#[from] ArchiveError),
 }
 
-#[derive(Debug, Deserialize)]
-struct Head {
-    hash: B256,
+/// The adopted head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Head {
+    /// Number; 0 before the first block is built.
+    #[serde(with = "alloy::serde::quantity")]
+    pub number: u64,
+    /// Hash.
+    pub hash: B256,
 }
 
 /// The gateway's own execution client.
 #[derive(Debug)]
 pub struct L2 {
     client: ReqwestClient,
+    head: Option<Head>,
 }
 
 impl L2 {
@@ -65,7 +71,7 @@ impl L2 {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
         let url: reqwest::Url = url.parse().map_err(|_| L2Error::BadUrl)?;
         let transport = alloy::transports::http::Http::with_client(http, url);
-        Ok(Self { client: ClientBuilder::default().transport(transport, false) })
+        Ok(Self { client: ClientBuilder::default().transport(transport, false), head: None })
     }
 
     /// Follows the chain to the adopted head, archiving the blocks. `floor` is the lowest number that is wanted. The answer is `None` if the head is
@@ -74,13 +80,14 @@ impl L2 {
     /// # Errors
     /// The client's and the archive's.
     pub async fn follow(
-        &self,
+        &mut self,
         chain: &mut AdoptedChain,
         archive: &Archive,
         floor: u64,
     ) -> Result<Option<usize>, L2Error> {
         let head: Option<Head> = self.client.request("eth_getBlockByNumber", ("latest", false)).await?;
         let Some(head) = head else { return Ok(None) };
+        self.head = Some(head);
         if chain.head().is_some_and(|known| known.hash == head.hash) {
             return Ok(None);
         }
@@ -105,6 +112,11 @@ impl L2 {
             next = summary.parent_hash;
         }
         Ok(Some(chain.adopt(&newest_first, Instant::now())))
+    }
+
+    /// The adopted head as of the last look.
+    pub const fn head(&self) -> Option<Head> {
+        self.head
     }
 
     async fn fetch(&self, hash: B256, archive: &Archive) -> Result<Option<BlockSummary>, L2Error> {

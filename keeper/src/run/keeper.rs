@@ -507,7 +507,7 @@ impl Keeper {
 
     fn show(&self, head: &SettledHead) {
         let l1_head = self.blocks.newest().map(|block| BlockRef { number: block.number, hash: block.hash });
-        let l2_head = self.chain.head().map(|block| BlockRef { number: block.number, hash: block.hash });
+        let l2_head = self.l2.head().map(|block| BlockRef { number: block.number, hash: block.hash });
         metrics::gauge!("baton_keeper_settled_block").set(head.number as f64);
         metrics::gauge!("baton_keeper_unsettled_blocks").set(self.claims.len() as f64);
         if let Some(l2_head) = l2_head {
