@@ -247,7 +247,7 @@ impl World {
         });
         let Ok(Decision::Settle { plan, .. }) = decision else { return };
         if self.behaviour(gateway) == Behaviour::Erratic
-            && self.script.whims[usize::try_from(slot).expect("small")] % 3 != 0
+            && !self.script.whims[usize::try_from(slot).expect("small")].is_multiple_of(3)
         {
             return;
         }
