@@ -31,7 +31,7 @@ fmt: node_modules/.installed ## format everything
 lint: node_modules/.installed ## formatters, linters and compilers without a warning
 	cargo fmt --all --check && forge fmt --check
 	forge lint contracts/src script --deny notes
-	forge build contracts/src script --deny warnings
+	forge build contracts/src script --deny warnings --out out/lint --cache-path cache/lint
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bindings: node_modules/.installed ## write the committed ABIs anew
