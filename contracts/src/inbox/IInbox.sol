@@ -188,6 +188,8 @@ interface IInbox is IHolderMemory {
     error WindowNotOver(uint256 end);
     /// @notice The field must not be the zero address.
     error ZeroAddress(string field);
+    /// @notice The silence must be as long as the longest window, or others could take a holder's chances, rule [I2].
+    error SilenceTooShort(uint256 silence, uint256 least);
     /// @notice The poster's share must be at most half, rule [I7].
     error ShareAboveHalf(uint256 shareBps);
     /// @notice The contract at this address was deployed for another inbox.

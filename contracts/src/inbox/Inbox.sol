@@ -49,7 +49,7 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         require(shared.inbox == address(this), WrongInbox(shared.inbox));
         address rotated = configuration.rotation.inbox();
         require(rotated == address(this), WrongInbox(rotated));
-        require(configuration.silence != 0, ZeroParameter("silence"));
+        require(configuration.silence >= SLOTS_PER_EPOCH, SilenceTooShort(configuration.silence, SLOTS_PER_EPOCH));
         require(configuration.shareBps <= BASIS_POINTS / 2, ShareAboveHalf(configuration.shareBps));
         _REGISTRY = configuration.registry;
         _ROTATION = configuration.rotation;
@@ -172,7 +172,7 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
                 if (_ownerSlot(record.firstNumber) < window.first()) flags |= HeadStateLibrary.BACKLOGGED;
             }
             if (flags & HeadStateLibrary.BACKLOGGED != 0) {
-                bool counts = _noteBacklog(window, begins, record.lastNumber - record.firstNumber + 1);
+                bool counts = _noteBacklog(window, begins, _work(record, window));
                 if (!counts) flags &= ~HeadStateLibrary.BACKLOGGED;
             }
         }
@@ -289,12 +289,32 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         }
         outcome = OutcomeLibrary.uncharged(kind, signed, owner, run.blocks);
         if (owner == 0 || window.end() > record.slot) return outcome;
-        uint256 firstFree = _firstFree(window);
-        if (firstFree <= first) return outcome;
-        uint256 liable = Math.min(firstFree, last + 1) - first;
+        uint256 firstFree = Math.min(_firstFree(window), last + 1);
+        uint256 firstLiable = _firstFresh(record, first);
+        if (firstFree <= firstLiable) return outcome;
+        uint256 liable = firstFree - firstLiable;
         uint256 paid = _REGISTRY.charge(owner, liable * _BLOCK_PRICE);
         uint256 bounty = kind == RunKind.Recreated ? paid * _SHARE_BPS / BASIS_POINTS : 0;
         return outcome.withCharge(liable.toUint24(), paid.toUint80(), bounty.toUint80());
+    }
+
+    /// @dev The first block from `first` on that isn't stale, rule [I9]: however a poster cuts its runs, stale blocks cost nothing.
+    function _firstFresh(Record memory record, uint256 first) private view returns (uint256) {
+        if (record.slot <= _EVIDENCE_HORIZON) return first;
+        return Math.max(first, _firstNumberOf(record.slot - _EVIDENCE_HORIZON));
+    }
+
+    /// @dev The blocks of a settlement that count as work on a backlog, rule [V4]: all but the settler's own of earlier windows, or else
+    /// being late would excuse being late.
+    function _work(Record memory record, Holding window) private view returns (uint256 work) {
+        uint256 first = record.firstNumber;
+        for (uint256 i = 0; i < record.outcomes.length; ++i) {
+            Outcome outcome = record.outcomes[i];
+            bool late = outcome.kind() == RunKind.Own && _ownerSlot(first) < window.first();
+            uint256 blocks = outcome.blocks();
+            if (!late) work += blocks;
+            first += blocks;
+        }
     }
 
     /// @dev The first block of a window that is over for which its owner isn't liable: by the verdict, or by its end, rule [I11].

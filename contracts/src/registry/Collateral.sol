@@ -56,7 +56,7 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
     function deposit(uint16 id, uint256 penalty) external payable {
         _checkExists(id);
         require(penalty <= msg.value, PenaltyExceedsValue(penalty, msg.value));
-        _fund(id, penalty, msg.value - penalty);
+        _fund(id, penalty, msg.value - penalty, msg.sender == _identities[id].owner);
     }
 
     /// @inheritdoc ICollateral
@@ -68,7 +68,7 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
         uint256 withdrawableSlot = unscheduledEpoch * SLOTS_PER_EPOCH + EXIT_DELAY;
         standing.withdrawableSlot = withdrawableSlot.toUint40();
         emit ExitRequested(id, withdrawableSlot);
-        _updateEligibility(id);
+        _updateEligibility(id, false);
     }
 
     /// @inheritdoc ICollateral
@@ -106,7 +106,7 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
         _accounts[id] = AccountLibrary.pack(left, account.refund(), account.charged() + paid, placePlusOne);
         emit Charged(id, due, paid);
         if (left < LARGE_FAULT) _end(id);
-        if (placePlusOne != 0 && left < PENALTY_THRESHOLD) _updateEligibility(id);
+        if (placePlusOne != 0 && left < PENALTY_THRESHOLD) _updateEligibility(id, false);
     }
 
     /// @inheritdoc ICollateral
@@ -148,13 +148,13 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
     }
 
     /// @inheritdoc Gateways
-    function _fund(uint16 id, uint256 penalty, uint256 refund) internal override {
+    function _fund(uint16 id, uint256 penalty, uint256 refund, bool mayJoin) internal override {
         Account account = _accounts[id];
         _accounts[id] = AccountLibrary.pack(
             account.penalty() + penalty, account.refund() + refund, account.charged(), account.placePlusOne()
         );
         emit Deposited(id, penalty, refund);
-        _updateEligibility(id);
+        _updateEligibility(id, mayJoin);
     }
 
     /// @inheritdoc Gateways
@@ -168,13 +168,14 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
     }
 
     /// @dev Puts a gateway into the eligible set or takes it out, as rule [C2] says.
-    function _updateEligibility(uint16 id) private {
+    /// @param mayJoin Whether the owner itself acts: nobody else puts a gateway on the schedule.
+    function _updateEligibility(uint16 id, bool mayJoin) private {
         Account account = _accounts[id];
         Standing memory standing = _identities[id].standing;
         bool eligible = account.penalty() >= PENALTY_THRESHOLD && account.refund() >= REFUND_THRESHOLD
             && standing.endedSlot == 0 && standing.withdrawableSlot == 0;
         uint16 placePlusOne = account.placePlusOne();
-        if (eligible && placePlusOne == 0) {
+        if (eligible && mayJoin && placePlusOne == 0) {
             _accounts[id] = account.withPlace(_join(id) + 1);
             emit BecameEligible(id, _currentEpoch() + EPOCHS_TO_FORCE);
         } else if (!eligible && placePlusOne != 0) {

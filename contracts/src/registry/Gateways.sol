@@ -92,7 +92,7 @@ abstract contract Gateways is IGateways, SlotClock {
             Key({key: registration.sequencerKey, epoch: (_currentEpoch() + EPOCHS_TO_FORCE).toUint40(), endedSlot: 0});
         emit GatewayRegistered(id, registration.owner, registration.settler, registration.sequencerKey);
         emit UrlsSet(id, registration.endpoint, registration.feed);
-        _fund(id, registration.penalty, msg.value - needed);
+        _fund(id, registration.penalty, msg.value - needed, true);
     }
 
     /// @inheritdoc IGateways
@@ -201,7 +201,7 @@ abstract contract Gateways is IGateways, SlotClock {
     }
 
     /// @dev Adds ether that has arrived to a gateway's tranches.
-    function _fund(uint16 id, uint256 penalty, uint256 refund) internal virtual;
+    function _fund(uint16 id, uint256 penalty, uint256 refund, bool mayJoin) internal virtual;
 
     /// @dev Tells the inbox that what it remembers about a gateway is no longer so.
     function _forgetHolder(uint16 id) internal virtual;

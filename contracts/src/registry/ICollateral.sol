@@ -48,7 +48,8 @@ interface ICollateral {
     /// @notice The payee refused the ether.
     error PaymentRefused(address to);
 
-    /// @notice Adds the value sent to a gateway's tranches, rule [C1]. Anyone may.
+    /// @notice Adds the value sent to a gateway's tranches, rule [C1]. Anyone may, but only the owner's deposit, if of nothing, makes a
+    /// gateway eligible, rule [C2].
     /// @param id The gateway.
     /// @param penalty How much of it goes to the penalty tranche, in wei; the rest goes to the refund tranche.
     function deposit(uint16 id, uint256 penalty) external payable;

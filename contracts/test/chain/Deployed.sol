@@ -121,6 +121,9 @@ abstract contract DeployedState is L1Chain {
         address donor = makeAddr("donor");
         deal(donor, penalty + refund);
         vm.prank(donor);
+        address owner = registry.ownerOf(id);
+        vm.deal(owner, owner.balance + penalty + refund);
+        vm.prank(owner);
         registry.deposit{value: penalty + refund}(id, penalty);
     }
 

@@ -161,8 +161,8 @@ contract ConstructTest is DeployedState {
 
     function test_InboxRefusesBadParameters() public {
         prepareInbox();
-        c.silence = 0;
-        inboxRefuses(abi.encodeWithSelector(SlotClock.ZeroParameter.selector, "silence"));
+        c.silence = 31;
+        inboxRefuses(abi.encodeWithSelector(IInbox.SilenceTooShort.selector, 31, 32));
         prepareInbox();
         c.shareBps = 5_001;
         inboxRefuses(abi.encodeWithSelector(IInbox.ShareAboveHalf.selector, 5_001));

@@ -70,7 +70,9 @@ abstract contract BacklogGasState is GasState {
         mineTo(start + 3 * TURN);
         Batch memory batch = batchOf(b);
         addSigned(batch, RunKind.Recreated, 42, a.secret);
+        // Its own late blocks are no work, rule [V4].
         add(batch, RunKind.Own, 48);
+        addSigned(batch, RunKind.Recreated, 6, a.secret);
         settle(b, batch);
         mineTo(start + 3 * TURN + 1);
         fillRings();

@@ -320,4 +320,25 @@ contract SettleChargesTest is RunningState {
         inbox.liableBefore(uint64(start));
         assertEq(inbox.liableBefore(uint64(start - 1)), start - EPOCH, "open windows owe nothing");
     }
+
+    /// [V4] Being late is no excuse for being late: two who drop every window and settle only their own, two windows later, owe for each.
+    function test_OwnLateBlocksAreNoWork() public {
+        for (uint256 i = 2; i < 6; ++i) {
+            mineTo(start + i * TURN + TURN - 1);
+            Party memory p = registry.gatewayAt(slot) == a.id ? a : b;
+            settle(p, add(batchOf(p), RunKind.Own, 48));
+        }
+        mineTo(start + 6 * TURN);
+        for (uint64 i = 2; i < 6; ++i) {
+            assertEq(inbox.liableBefore(uint64(start) + i * uint64(TURN)), start + i * TURN + TURN - 2);
+        }
+    }
+
+    /// [I9] However a poster cuts its runs, stale blocks cost nothing: here all that would be liable are stale.
+    function test_StaleBlocksAtTheHeadOfARunAreFree() public {
+        mineTo(start + 5 + HORIZON + 1);
+        Party memory p = registry.gatewayAt(slot) == b.id ? b : register("C", AMPLE, REFUND);
+        settle(p, addSigned(batchOf(p), RunKind.Recreated, 48, a.secret));
+        assertEq(lastRecord.outcomes[0].chargedBlocks(), 0);
+    }
 }

@@ -14,6 +14,7 @@ contract DepositTest is DeployedState {
         super.setUp();
         a = register("A", PENALTY - 1, REFUND);
         deal(address(this), 100 ether);
+        deal(a.owner, 100 ether);
     }
 
     function test_AnyoneMayAddToEither() public {
@@ -29,6 +30,7 @@ contract DepositTest is DeployedState {
         assertFalse(registry.isEligible(a.id));
         vm.expectEmit(address(registry));
         emit ICollateral.BecameEligible(a.id, FIRST_EPOCH + 2);
+        vm.prank(a.owner);
         registry.deposit{value: 1}(a.id, 1);
         assertTrue(registry.isEligible(a.id));
         uint16[] memory ids = registry.eligibleGateways();
@@ -39,10 +41,23 @@ contract DepositTest is DeployedState {
     function test_BothTranchesMustReachTheirThresholds() public {
         Party memory b = register("B", PENALTY, REFUND - 1);
         assertFalse(registry.isEligible(b.id));
+        deal(b.owner, 2 ether);
+        vm.startPrank(b.owner);
         registry.deposit{value: 1 ether}(b.id, 1 ether);
         assertFalse(registry.isEligible(b.id));
         registry.deposit{value: 1}(b.id, 0);
         assertTrue(registry.isEligible(b.id));
+    }
+
+    /// [C2] A stranger's wei puts nobody on the schedule: a gateway that isn't ready would miss its slots and pay for them. The money
+    /// is in, and the owner joins with it when it likes.
+    function test_AStrangersMoneySchedulesNobody() public {
+        registry.deposit{value: 1}(a.id, 1);
+        assertEq(registry.tranches(a.id).penalty, PENALTY);
+        assertFalse(registry.isEligible(a.id));
+        vm.prank(a.owner);
+        registry.deposit(a.id, 0);
+        assertTrue(registry.isEligible(a.id));
     }
 
     function test_NotToNobodyNorToUnknowns() public {
