@@ -56,12 +56,9 @@ impl<T> Builds<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::B256;
 
     fn build(timestamp: u64, pending: u64) -> Build<u64> {
-        let demand =
-            Demand { parent: B256::ZERO, timestamp, number: None, gas_limit: None, beacon_root: None, forced: vec![] };
-        Build { demand, owner: Owner::Ask(1), pending: Some(pending) }
+        Build { demand: Demand { timestamp, ..Demand::default() }, owner: Owner::Ask(1), pending: Some(pending) }
     }
 
     fn id(number: u64) -> PayloadId {

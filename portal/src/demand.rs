@@ -1,17 +1,19 @@
 //! What a payload must be to answer the attributes it was asked for with, checked before the fallback spends time on it.
+//!
+//! The fallback's `newPayload` says whether a block is valid, not whether it is the one that was asked for. Whatever the attributes fix and L1's
+//! derivation computes by itself must be compared here: were it otherwise in the block, every node that derives would replace the block.
 
 use crate::{
-    peek::ForkchoiceUpdated,
-    rpc::{self, AnswerError},
-    version::Validation,
+    payload::{Payload, Withdrawal},
+    peek::{ForkchoiceUpdated, Number},
 };
-use alloy::primitives::{B256, U64};
-use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use alloy::primitives::{Address, B64, B256};
+
+/// First byte of a deposit transaction, which mints and needs no signature (OP Stack specification, Deposits).
+const DEPOSIT: &str = "0x7e";
 
 /// What op-node asked for, kept from `forkchoiceUpdated` until `getPayload`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
     /// The parent's hash.
     pub parent: B256,
@@ -23,8 +25,25 @@ pub struct Demand {
     pub gas_limit: Option<u64>,
     /// The parent beacon block root, if there was one.
     pub beacon_root: Option<B256>,
-    /// The transactions that must come first, as JSON strings.
+    /// Who gets the priority fees.
+    pub fee_recipient: Option<Address>,
+    /// The L1 randomness.
+    pub prev_randao: Option<B256>,
+    /// The withdrawals. An absent list counts as an empty one: which of the two a block has follows from the fork, and the fallback checks it.
+    pub withdrawals: Vec<Withdrawal>,
+    /// The fee parameters, from Holocene on. Before, the extra data says nothing and derivation doesn't set it.
+    pub fees: Option<FeeParameters>,
+    /// The transactions that must come first, as hexadecimal text.
     pub forced: Vec<Box<str>>,
+}
+
+/// Fee parameters as attributes name them (OP Stack specification, Holocene and Jovian execution engine).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeeParameters {
+    /// Denominator and elasticity, four bytes each. Zero stands for the chain's defaults, which the portal doesn't know.
+    pub eip1559: B64,
+    /// The least base fee in wei, from Jovian on.
+    pub min_base_fee: Option<u64>,
 }
 
 /// In what a payload differs from what was asked for.
@@ -45,136 +64,121 @@ pub enum Mismatch {
     /// Another beacon root.
     #[error("another parent beacon block root than the attributes'")]
     BeaconRoot,
+    /// The fees go to somebody else.
+    #[error("another fee recipient than the attributes'")]
+    FeeRecipient,
+    /// Other randomness.
+    #[error("another prevRandao than the attributes'")]
+    PrevRandao,
+    /// Other withdrawals.
+    #[error("other withdrawals than the attributes'")]
+    Withdrawals,
+    /// The extra data has another form than its fork's, or other parameters.
+    #[error("other EIP-1559 parameters or another minimum base fee in extraData than the attributes'")]
+    FeeParameters,
+    /// Not the parameters that zero stands for.
+    #[error("other EIP-1559 parameters in extraData than the fallback's, where the attributes leave them to the chain")]
+    DefaultFeeParameters,
     /// A forced transaction is missing, changed or not in front.
     #[error("forced transactions missing or changed")]
     ForcedTransactions,
+    /// A deposit that nobody made on L1.
+    #[error("a deposit transaction behind the forced ones")]
+    Deposit,
 }
 
-/// A payload that was got from a gateway.
-#[derive(Debug)]
-pub struct Payload<'a> {
-    /// Its block's hash.
-    pub block_hash: B256,
-    fields: PayloadFields<'a>,
-    envelope: Envelope<'a>,
+impl FeeParameters {
+    /// Whether the chain's defaults are asked for.
+    pub fn are_defaults(&self) -> bool {
+        self.eip1559.is_zero()
+    }
+
+    /// Whether extra data carries these parameters. Defaults aren't looked at here, only that there is room for them.
+    fn are_in(&self, extra_data: &[u8]) -> bool {
+        // Holocene: 0 and the parameters. Jovian: 1, the parameters and the minimum base fee.
+        let (version, tail) = match self.min_base_fee {
+            None => (0, Vec::new()),
+            Some(fee) => (1, fee.to_be_bytes().to_vec()),
+        };
+        let Some(carried) = eip1559_of(extra_data) else { return false };
+        extra_data[0] == version && extra_data[9..] == tail && (self.are_defaults() || carried == self.eip1559)
+    }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    execution_payload: &'a RawValue,
-    #[serde(default)]
-    parent_beacon_block_root: Option<B256>,
-    #[serde(borrow, default)]
-    execution_requests: Option<&'a RawValue>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PayloadFields<'a> {
-    parent_hash: B256,
-    block_hash: B256,
-    block_number: U64,
-    timestamp: U64,
-    gas_limit: U64,
-    #[serde(borrow)]
-    transactions: Vec<&'a RawValue>,
+/// The EIP-1559 parameters in extra data; `None` if it is too short.
+pub fn eip1559_of(extra_data: &[u8]) -> Option<B64> {
+    extra_data.get(1..9).map(B64::from_slice)
 }
 
 impl Demand {
     /// What a forkchoice update with attributes asks for; `None` if it has none.
     pub fn of(update: &ForkchoiceUpdated<'_>, number: Option<u64>) -> Option<Self> {
         let attributes = update.attributes.as_ref()?;
-        let forced = attributes.transactions.iter().flatten().map(|raw| Box::from(raw.get())).collect();
+        let forced = attributes.transactions.iter().flatten();
+        let min_base_fee = attributes.min_base_fee.map(Number::value);
         Some(Self {
             parent: update.head,
             timestamp: attributes.timestamp.to(),
             number,
             gas_limit: attributes.gas_limit.map(|limit| limit.to()),
             beacon_root: attributes.parent_beacon_block_root,
-            forced,
+            fee_recipient: attributes.suggested_fee_recipient,
+            prev_randao: attributes.prev_randao,
+            withdrawals: attributes.withdrawals.clone().unwrap_or_default(),
+            fees: attributes.eip1559_params.map(|eip1559| FeeParameters { eip1559, min_base_fee }),
+            forced: forced.map(|raw| Box::from(raw.get().trim_matches('"'))).collect(),
         })
     }
-}
 
-impl<'a> Payload<'a> {
-    /// Reads `getPayload`'s result.
-    pub fn read(result: &'a RawValue) -> Result<Self, AnswerError> {
-        let envelope: Envelope<'a> = serde_json::from_str(result.get()).map_err(|_| AnswerError::WrongShape)?;
-        let fields: PayloadFields<'a> =
-            serde_json::from_str(envelope.execution_payload.get()).map_err(|_| AnswerError::WrongShape)?;
-        Ok(Self { block_hash: fields.block_hash, fields, envelope })
+    /// Compares a payload with what was asked for. What zero EIP-1559 parameters stand for, only [`Self::check_defaults`] can tell.
+    pub fn check(&self, payload: &Payload<'_>) -> Result<(), Mismatch> {
+        let other = |differs: bool, mismatch| if differs { Err(mismatch) } else { Ok(()) };
+        other(payload.parent_hash != self.parent, Mismatch::Parent)?;
+        other(payload.timestamp != self.timestamp, Mismatch::Timestamp)?;
+        other(self.number.is_some_and(|number| number != payload.number), Mismatch::Number)?;
+        other(self.gas_limit.is_some_and(|limit| limit != payload.gas_limit), Mismatch::GasLimit)?;
+        other(self.beacon_root.is_some() && self.beacon_root != payload.beacon_root, Mismatch::BeaconRoot)?;
+        other(self.fee_recipient.is_some_and(|to| to != payload.fee_recipient), Mismatch::FeeRecipient)?;
+        other(self.prev_randao.is_some_and(|randao| randao != payload.prev_randao), Mismatch::PrevRandao)?;
+        other(self.withdrawals != payload.withdrawals, Mismatch::Withdrawals)?;
+        other(self.fees.is_some_and(|fees| !fees.are_in(&payload.extra_data)), Mismatch::FeeParameters)?;
+        let transactions = payload.transactions();
+        let enough = transactions.len() >= self.forced.len();
+        let same = transactions.zip(&self.forced).all(|(has, wants)| has.eq_ignore_ascii_case(wants));
+        other(!enough || !same, Mismatch::ForcedTransactions)?;
+        // Execution clients execute any deposit that is in a block; only derivation knows which ones there were.
+        let deposit = |text: &str| text.get(..4).is_some_and(|kind| kind.eq_ignore_ascii_case(DEPOSIT));
+        other(payload.transactions().skip(self.forced.len()).any(deposit), Mismatch::Deposit)
     }
 
-    /// Compares the payload with what was asked for.
-    pub fn check(&self, demand: &Demand) -> Result<(), Mismatch> {
-        let fields = &self.fields;
-        if fields.parent_hash != demand.parent {
-            return Err(Mismatch::Parent);
+    /// Where the chain's default EIP-1559 parameters are asked for: compares a payload's extra data with what the fallback is known to take as
+    /// defaults. `None`, before the fallback has given any such payload: nothing to compare with, and the payload passes.
+    pub fn check_defaults(&self, extra_data: &[u8], defaults: Option<B64>) -> Result<(), Mismatch> {
+        match defaults {
+            Some(_) if self.asks_for_defaults() && eip1559_of(extra_data) != defaults => {
+                Err(Mismatch::DefaultFeeParameters)
+            }
+            _ => Ok(()),
         }
-        if fields.timestamp.to::<u64>() != demand.timestamp {
-            return Err(Mismatch::Timestamp);
-        }
-        if demand.number.is_some_and(|number| number != fields.block_number.to::<u64>()) {
-            return Err(Mismatch::Number);
-        }
-        if demand.gas_limit.is_some_and(|limit| limit != fields.gas_limit.to::<u64>()) {
-            return Err(Mismatch::GasLimit);
-        }
-        if demand.beacon_root.is_some() && self.envelope.parent_beacon_block_root != demand.beacon_root {
-            return Err(Mismatch::BeaconRoot);
-        }
-        let enough = fields.transactions.len() >= demand.forced.len();
-        let mut pairs = fields.transactions.iter().zip(&demand.forced);
-        if !enough || !pairs.all(|(has, wants)| has.get().eq_ignore_ascii_case(wants)) {
-            return Err(Mismatch::ForcedTransactions);
-        }
-        Ok(())
     }
 
-    /// The `newPayload` request that has the fallback check it.
-    pub fn validation_request(&self, with: &Validation, id: u64) -> Bytes {
-        let root = self.envelope.parent_beacon_block_root.map(|root| format!("\"{root}\"")).unwrap_or_default();
-        let mut params = vec![self.envelope.execution_payload.get()];
-        if with.beacon_root {
-            // Blob hashes: L2 blocks carry no blobs.
-            params.extend(["[]", if root.is_empty() { "null" } else { &root }]);
-        }
-        if with.requests {
-            params.push(self.envelope.execution_requests.map_or("[]", RawValue::get));
-        }
-        rpc::request(id, with.new_payload, &params)
+    /// Whether the chain's default EIP-1559 parameters are asked for.
+    pub fn asks_for_defaults(&self) -> bool {
+        self.fees.is_some_and(|fees| fees.are_defaults())
     }
-}
-
-/// What became of a `newPayload` or of the head in a `forkchoiceUpdated`.
-#[derive(Debug, Deserialize)]
-pub struct PayloadStatus {
-    /// `VALID`, `INVALID`, `SYNCING`, `ACCEPTED`.
-    pub status: String,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{peek, version};
+    use crate::{
+        payload::tests::{envelope, payload},
+        peek,
+    };
+    use alloy::primitives::b64;
+    use serde_json::{Value, json};
 
-    fn envelope(payload: &serde_json::Value) -> Box<RawValue> {
-        let root = B256::repeat_byte(9);
-        let text = serde_json::json!({
-            "executionPayload": payload, "blockValue": "0x0", "shouldOverrideBuilder": false,
-            "parentBeaconBlockRoot": root, "executionRequests": ["0x01"],
-        });
-        RawValue::from_string(text.to_string()).expect("JSON")
-    }
-
-    fn payload() -> serde_json::Value {
-        serde_json::json!({
-            "parentHash": B256::repeat_byte(1), "blockHash": B256::repeat_byte(2), "blockNumber": "0x3", "timestamp": "0x10",
-            "gasLimit": "0x5", "transactions": ["0x7e01", "0x7E02", "0x02"], "extraData": "0x",
-        })
-    }
+    const PARAMS: B64 = b64!("0x000000fa00000006");
 
     fn demand() -> Demand {
         Demand {
@@ -183,20 +187,36 @@ mod tests {
             number: Some(3),
             gas_limit: Some(5),
             beacon_root: Some(B256::repeat_byte(9)),
-            forced: vec![r#""0x7e01""#.into(), r#""0x7e02""#.into()],
+            fee_recipient: Some(Address::repeat_byte(4)),
+            prev_randao: Some(B256::repeat_byte(5)),
+            withdrawals: vec![],
+            fees: Some(FeeParameters { eip1559: PARAMS, min_base_fee: None }),
+            forced: vec!["0x7e01".into(), "0x7e02".into()],
         }
     }
 
+    fn check_payload(demand: &Demand, payload: &Value) -> Result<(), Mismatch> {
+        demand.check(&Payload::read(&envelope(payload)).expect("a payload"))
+    }
+
     fn check(demand: &Demand) -> Result<(), Mismatch> {
-        let raw = envelope(&payload());
-        Payload::read(&raw).expect("a payload").check(demand)
+        check_payload(demand, &payload())
+    }
+
+    /// The payload with one field changed.
+    fn with(key: &str, value: Value) -> Value {
+        let mut payload = payload();
+        payload[key] = value;
+        payload
     }
 
     #[test]
     fn what_was_asked_for_passes() {
         assert_eq!(check(&demand()), Ok(()));
-        let loose = Demand { number: None, gas_limit: None, beacon_root: None, forced: vec![], ..demand() };
+        let forced = demand().forced;
+        let loose = Demand { parent: demand().parent, timestamp: 16, forced, ..Demand::default() };
         assert_eq!(check(&loose), Ok(()));
+        assert_eq!(check_payload(&demand(), &with("withdrawals", Value::Null)), Ok(()));
     }
 
     #[test]
@@ -207,35 +227,99 @@ mod tests {
         assert_eq!(check(&Demand { number: Some(4), ..demand() }), Err(Mismatch::Number));
         assert_eq!(check(&Demand { gas_limit: Some(6), ..demand() }), Err(Mismatch::GasLimit));
         assert_eq!(check(&Demand { beacon_root: Some(B256::ZERO), ..demand() }), Err(Mismatch::BeaconRoot));
-        for forced in [vec![r#""0x7e02""#.into()], vec![r#""0x7e01""#.into(); 4]] {
+        assert_eq!(check(&Demand { fee_recipient: Some(Address::ZERO), ..demand() }), Err(Mismatch::FeeRecipient));
+        assert_eq!(check(&Demand { prev_randao: Some(B256::ZERO), ..demand() }), Err(Mismatch::PrevRandao));
+        for forced in [vec!["0x7e02".into()], vec!["0x7e01".into(); 4]] {
             assert_eq!(check(&Demand { forced, ..demand() }), Err(Mismatch::ForcedTransactions));
         }
     }
 
     #[test]
-    fn the_fallback_is_asked_in_the_version_of_the_fork() {
-        let raw = envelope(&payload());
-        let payload_read = Payload::read(&raw).expect("a payload");
-        let params = |get_payload| {
-            let with = version::validation(get_payload).expect("a known version");
-            let request = payload_read.validation_request(with, 1);
-            serde_json::from_slice::<serde_json::Value>(&request).expect("JSON")["params"].clone()
-        };
-        let root = serde_json::json!(B256::repeat_byte(9));
-        assert_eq!(params(2), serde_json::json!([payload()]));
-        assert_eq!(params(3), serde_json::json!([payload(), [], root]));
-        assert_eq!(params(4), serde_json::json!([payload(), [], root, ["0x01"]]));
+    fn withdrawals_are_the_ones_that_were_asked_for() {
+        let withdrawal = |amount: &str| json!([{"index": "0x1", "validatorIndex": "0x2", "address": Address::ZERO, "amount": amount}]);
+        let asked = Demand { withdrawals: serde_json::from_value(withdrawal("0x3")).expect("withdrawals"), ..demand() };
+        assert_eq!(check_payload(&asked, &with("withdrawals", withdrawal("0x3"))), Ok(()));
+        assert_eq!(check_payload(&asked, &with("withdrawals", withdrawal("0x4"))), Err(Mismatch::Withdrawals));
+        assert_eq!(check(&asked), Err(Mismatch::Withdrawals));
+        assert_eq!(check_payload(&demand(), &with("withdrawals", withdrawal("0x3"))), Err(Mismatch::Withdrawals));
+    }
+
+    #[test]
+    fn deposits_come_from_l1_alone() {
+        for deposit in ["0x7e", "0x7e03", "0x7E03"] {
+            for behind in [json!(["0x7e01", "0x7e02", deposit]), json!(["0x7e01", "0x7e02", "0x02", deposit, "0x02"])] {
+                assert_eq!(check_payload(&demand(), &with("transactions", behind)), Err(Mismatch::Deposit));
+            }
+        }
+        // Other transactions may well have the byte elsewhere.
+        assert_eq!(check_payload(&demand(), &with("transactions", json!(["0x7e01", "0x7e02", "0x027e"]))), Ok(()));
+    }
+
+    #[test]
+    fn fee_parameters_are_the_attributes() {
+        let asked = |eip1559, min_base_fee| Demand { fees: Some(FeeParameters { eip1559, min_base_fee }), ..demand() };
+        let carried = |text: &str| with("extraData", json!(text));
+        let (holocene, jovian) = ("0x00000000fa00000006", "0x01000000fa000000060000000000000007");
+        let right = [(asked(PARAMS, None), holocene), (asked(PARAMS, Some(7)), jovian)];
+        for (demand, extra_data) in &right {
+            assert_eq!(check_payload(demand, &carried(extra_data)), Ok(()), "{extra_data}");
+        }
+        for min_base_fee in [None, Some(7)] {
+            for wrong in [
+                "0x",
+                "0x000000fa00000006",
+                "0x02000000fa00000006",
+                "0x00000000fa00000007",
+                "0x00000000fa0000000600",
+                "0x01000000fa000000060000000000000008",
+                "0x01000000fa00000006000000000000000700",
+                if min_base_fee.is_some() { holocene } else { jovian },
+            ] {
+                let found = check_payload(&asked(PARAMS, min_base_fee), &carried(wrong));
+                assert_eq!(found, Err(Mismatch::FeeParameters), "{wrong} {min_base_fee:?}");
+            }
+        }
+        // Defaults can be anything, but in the right place and beside the right minimum.
+        assert_eq!(check_payload(&asked(B64::ZERO, None), &carried(holocene)), Ok(()));
+        assert_eq!(check_payload(&asked(B64::ZERO, Some(7)), &carried(jovian)), Ok(()));
+        assert_eq!(check_payload(&asked(B64::ZERO, Some(8)), &carried(jovian)), Err(Mismatch::FeeParameters));
+        assert_eq!(check_payload(&asked(B64::ZERO, None), &carried("0x")), Err(Mismatch::FeeParameters));
+    }
+
+    #[test]
+    fn default_fee_parameters_are_the_fallbacks() {
+        let extra_data = [&[0][..], PARAMS.as_slice()].concat();
+        let asked = Demand { fees: Some(FeeParameters { eip1559: B64::ZERO, min_base_fee: None }), ..demand() };
+        assert_eq!(asked.check_defaults(&extra_data, Some(PARAMS)), Ok(()));
+        assert_eq!(asked.check_defaults(&extra_data, None), Ok(()));
+        let others = Some(B64::repeat_byte(1));
+        assert_eq!(asked.check_defaults(&extra_data, others), Err(Mismatch::DefaultFeeParameters));
+        // Parameters that are named have been compared already.
+        assert_eq!(demand().check_defaults(&extra_data, others), Ok(()));
     }
 
     #[test]
     fn a_demand_is_read_from_the_call() {
-        let hash = B256::repeat_byte(1);
-        let text = format!(
-            r#"{{"method":"engine_forkchoiceUpdatedV3","params":[{{"headBlockHash":"{hash}"}},{{"timestamp":"0x10","gasLimit":"0x5","parentBeaconBlockRoot":"{}","transactions":["0x7e01","0x7e02"]}}],"id":1}}"#,
-            B256::repeat_byte(9)
-        );
-        let call = peek::call(text.as_bytes()).expect("a call");
-        let peek::Method::ForkchoiceUpdated(update) = &call.method else { panic!("{call:?}") };
-        assert_eq!(Demand::of(update, Some(3)), Some(demand()));
+        let attributes = json!({
+            "timestamp": "0x10", "gasLimit": "0x5", "parentBeaconBlockRoot": B256::repeat_byte(9),
+            "transactions": ["0x7e01", "0x7e02"], "suggestedFeeRecipient": Address::repeat_byte(4),
+            "prevRandao": B256::repeat_byte(5), "withdrawals": [], "eip1559Params": PARAMS,
+        });
+        let read = |attributes: &Value| {
+            let state = json!({"headBlockHash": B256::repeat_byte(1)});
+            let call =
+                json!({"method": "engine_forkchoiceUpdatedV3", "params": [state, attributes], "id": 1}).to_string();
+            let call = peek::call(call.as_bytes()).expect("a call");
+            let peek::Method::ForkchoiceUpdated(update) = &call.method else { panic!("{call:?}") };
+            Demand::of(update, Some(3)).expect("attributes")
+        };
+        assert_eq!(read(&attributes), demand());
+        // op-node writes the minimum base fee as a plain number.
+        for fee in [json!(7), json!("0x7")] {
+            let mut jovian = attributes.clone();
+            jovian["minBaseFee"] = fee;
+            let fees = Some(FeeParameters { eip1559: PARAMS, min_base_fee: Some(7) });
+            assert_eq!(read(&jovian), Demand { fees, ..demand() });
+        }
     }
 }

@@ -8,6 +8,7 @@ pub mod demand;
 mod gateways;
 pub mod jwt;
 mod lane;
+pub mod payload;
 pub mod peek;
 mod portal;
 mod proxy;

@@ -2,8 +2,11 @@
 //!
 //! What can't be understood is [`Method::Other`]: the fallback gets it as it is and says what is wrong with it.
 
-use crate::version::{self, Name};
-use alloy::primitives::{B64, B256, U64};
+use crate::{
+    payload::Withdrawal,
+    version::{self, Name},
+};
+use alloy::primitives::{Address, B64, B256, U64};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -53,8 +56,8 @@ pub struct ForkchoiceUpdated<'a> {
     pub state: &'a RawValue,
     /// The head to set, and the parent of the block to build.
     pub head: B256,
-    /// The block to build, if one is wanted.
-    pub attributes: Option<Attributes<'a>>,
+    /// The block to build, if one is wanted. Boxed, because most calls have none.
+    pub attributes: Option<Box<Attributes<'a>>>,
 }
 
 /// What is asked of a block to build: `PayloadAttributesV1` to `V3` with the OP Stack's fields.
@@ -72,6 +75,21 @@ pub struct Attributes<'a> {
     /// Its gas limit.
     #[serde(default)]
     pub gas_limit: Option<U64>,
+    /// Who gets the priority fees.
+    #[serde(default)]
+    pub suggested_fee_recipient: Option<Address>,
+    /// The L1 randomness.
+    #[serde(default)]
+    pub prev_randao: Option<B256>,
+    /// The withdrawals, which on the OP Stack are an empty list from Canyon on.
+    #[serde(default)]
+    pub withdrawals: Option<Vec<Withdrawal>>,
+    /// EIP-1559 denominator and elasticity, from Holocene on.
+    #[serde(default)]
+    pub eip1559_params: Option<B64>,
+    /// The least base fee in wei, from Jovian on.
+    #[serde(default)]
+    pub min_base_fee: Option<Number>,
     /// The forced transactions, as they were written.
     #[serde(borrow, default)]
     pub transactions: Option<Vec<&'a RawValue>>,
@@ -179,12 +197,24 @@ fn method<'a>(name: &str, params: Option<&'a RawValue>) -> Option<Method<'a>> {
     })
 }
 
-/// A block number as clients write it.
-#[derive(Deserialize)]
+/// A number as clients write it: op-node writes most as hexadecimal quantities and some as JSON numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-enum Number {
+pub enum Number {
+    /// A JSON number.
     Plain(u64),
+    /// A hexadecimal quantity.
     Quantity(U64),
+}
+
+impl Number {
+    /// The number, however it was written.
+    pub fn value(self) -> u64 {
+        match self {
+            Self::Plain(number) => number,
+            Self::Quantity(number) => number.to(),
+        }
+    }
 }
 
 fn registry_query(name: &str, params: Option<&RawValue>) -> RegistryQuery {
@@ -193,8 +223,7 @@ fn registry_query(name: &str, params: Option<&RawValue>) -> RegistryQuery {
         "nextGateway" => RegistryQuery::Next,
         "gateways" => RegistryQuery::All,
         "gatewayAtBlock" => match params.and_then(|params| serde_json::from_str::<[Number; 1]>(params.get()).ok()) {
-            Some([Number::Plain(number)]) => RegistryQuery::AtBlock(number),
-            Some([Number::Quantity(number)]) => RegistryQuery::AtBlock(number.to()),
+            Some([number]) => RegistryQuery::AtBlock(number.value()),
             None => RegistryQuery::Unknown,
         },
         _ => RegistryQuery::Unknown,

@@ -3,9 +3,10 @@
 use crate::{
     builds::{Build, Builds},
     decision::{Decision, DecisionLog},
-    demand::{Demand, Payload, PayloadStatus},
+    demand::{self, Demand},
     gateways::{Gateways, Lanes},
     lane::{Building, NotBuilding},
+    payload::{OwnPayload, Payload, PayloadStatus},
     peek::{self, Body, Call, Method, PayloadId, RegistryQuery},
     registry,
     route::{self, Form, Kind, Owner, Route, Skip, View},
@@ -15,7 +16,7 @@ use crate::{
     upstream::{Upstream, UpstreamError},
     version,
 };
-use alloy::primitives::B256;
+use alloy::primitives::{B64, B256};
 use baton_protocol::GatewayId;
 use baton_schedule::Handle;
 use bytes::Bytes;
@@ -44,6 +45,8 @@ pub(crate) struct Proxy {
     builds: Mutex<Builds<Building>>,
     payload_budget: Duration,
     fallback_up: AtomicBool,
+    /// The chain's default EIP-1559 parameters, as the fallback last showed them.
+    default_fees: Mutex<Option<B64>>,
 }
 
 impl Proxy {
@@ -56,6 +59,7 @@ impl Proxy {
             builds: Mutex::default(),
             payload_budget,
             fallback_up: AtomicBool::new(false),
+            default_fees: Mutex::default(),
         }
     }
 
@@ -191,6 +195,13 @@ impl Proxy {
                 answer = fallback.as_mut(), if from_fallback.is_none() => from_fallback = Some(answer),
             }
         };
+        if let Some(Ok(answer)) = &from_fallback {
+            self.learn_defaults(&build.demand, answer);
+        }
+        let outcome = match &from_owner {
+            Some(payload) => self.against_defaults(&build.demand, payload, outcome),
+            None => outcome,
+        };
         let so_far = from_fallback.as_ref().map_or(FallbackOutcome::Pending, fallback_outcome);
         let (choice, answer) = match (select(&outcome, so_far), from_owner, from_fallback) {
             (Some(Choice::Gateway), Some(payload), _) => {
@@ -201,6 +212,9 @@ impl Proxy {
                     Some(answer) => answer,
                     None => fallback.await,
                 };
+                if let Ok(answer) = &answer {
+                    self.learn_defaults(&build.demand, answer);
+                }
                 let choice = select(&outcome, fallback_outcome(&answer)).unwrap_or(Choice::Nothing);
                 (choice, answer.map(|body| (body.clone(), block_hash(&body))))
             }
@@ -208,6 +222,25 @@ impl Proxy {
         let hash = answer.as_ref().ok().and_then(|(_, hash)| *hash);
         self.record(build, &outcome, choice, hash, started);
         answer.map_or_else(|error| unreachable_fallback(id, &error), |(body, _)| body)
+    }
+
+    /// Keeps what the fallback takes as the chain's default EIP-1559 parameters, if it was asked for them.
+    fn learn_defaults(&self, demand: &Demand, answer: &[u8]) {
+        let carried = || demand::eip1559_of(&own_payload(answer)?.extra_data);
+        if demand.asks_for_defaults()
+            && let Some(defaults) = carried()
+        {
+            *self.default_fees.lock().unwrap_or_else(PoisonError::into_inner) = Some(defaults);
+        }
+    }
+
+    /// Compares a valid payload of the owner with the chain's defaults, where the attributes leave the parameters to the chain.
+    fn against_defaults(&self, demand: &Demand, payload: &OwnerPayload, outcome: OwnerOutcome) -> OwnerOutcome {
+        let defaults = *self.default_fees.lock().unwrap_or_else(PoisonError::into_inner);
+        match demand.check_defaults(&payload.extra_data, defaults) {
+            Ok(()) => outcome,
+            Err(mismatch) => OwnerOutcome::Mismatch(mismatch),
+        }
     }
 
     /// Tries to get a valid payload from the owner until a deadline.
@@ -258,7 +291,7 @@ impl Proxy {
         let answer = answer.map_err(|error| OwnerOutcome::Unreachable(error.to_string()))?;
         let result = Answer::result_for(&answer, id).map_err(OwnerOutcome::BadAnswer)?;
         let payload = Payload::read(result).map_err(OwnerOutcome::BadAnswer)?;
-        payload.check(&build.demand).map_err(OwnerOutcome::Mismatch)?;
+        build.demand.check(&payload).map_err(OwnerOutcome::Mismatch)?;
 
         let id = rpc::next_id();
         let request = payload.validation_request(validation, id);
@@ -268,7 +301,8 @@ impl Proxy {
         let verdict = Answer::result_for(&verdict, id).map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?;
         match serde_json::from_str::<PayloadStatus>(verdict.get()) {
             Ok(verdict) if verdict.status == "VALID" => {
-                Ok(OwnerPayload { result: result.get().to_owned(), block_hash: payload.block_hash })
+                let Payload { block_hash, extra_data, .. } = payload;
+                Ok(OwnerPayload { result: result.get().to_owned(), block_hash, extra_data: extra_data.0 })
             }
             Ok(verdict) => Err(OwnerOutcome::Rejected(verdict.status)),
             Err(_) => Err(OwnerOutcome::Unchecked(AnswerError::WrongShape.to_string())),
@@ -339,6 +373,7 @@ struct OwnerPayload {
     /// `getPayload`'s result, as the gateway wrote it.
     result: String,
     block_hash: B256,
+    extra_data: Bytes,
 }
 
 fn unreachable_fallback(id: Option<&RawValue>, error: &UpstreamError) -> Bytes {
@@ -364,8 +399,13 @@ fn payload_id(answer: &[u8]) -> Option<PayloadId> {
     serde_json::from_str::<Update>(answer.result?.get()).ok()?.payload_id
 }
 
-/// The block's hash in an answer to `getPayload`.
-fn block_hash(answer: &[u8]) -> Option<B256> {
+/// The payload in the fallback's answer to `getPayload`.
+fn own_payload(answer: &[u8]) -> Option<OwnPayload> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
-    Some(Payload::read(answer.result?).ok()?.block_hash)
+    OwnPayload::read(answer.result?)
+}
+
+/// The block's hash in the fallback's answer to `getPayload`.
+fn block_hash(answer: &[u8]) -> Option<B256> {
+    own_payload(answer).map(|payload| payload.block_hash)
 }

@@ -7,4 +7,5 @@ mod node;
 mod program;
 mod recorded;
 mod stand;
+mod tampering;
 mod updates;

@@ -2,7 +2,8 @@
 
 use crate::stand::{OpNode, Stand};
 use baton_portal::{
-    demand::{Demand, Payload},
+    demand::Demand,
+    payload::Payload,
     peek::{self, Body, Method},
     rpc::Answer,
 };
@@ -60,9 +61,9 @@ fn every_recorded_payload_meets_its_demand() {
                 let payload = Payload::read(answer.result.expect("a result")).expect("a payload");
                 let demand = &demands[&id.to_string()];
                 assert!(!demand.forced.is_empty() && demand.gas_limit.is_some() && demand.beacon_root.is_some());
-                assert_eq!(payload.check(demand), Ok(()));
+                assert_eq!(demand.check(&payload), Ok(()));
                 let other = Demand { timestamp: demand.timestamp + 1, ..demand.clone() };
-                assert!(payload.check(&other).is_err());
+                assert!(other.check(&payload).is_err());
                 met += 1;
             }
             _ => {}

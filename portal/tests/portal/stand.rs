@@ -237,7 +237,12 @@ impl OpNode {
 
     /// Orders block `number` on a parent and gives its payload id.
     pub(crate) async fn order(&self, parent: B256, number: u64) -> String {
-        let params = json!([Self::forkchoice(parent), Self::attributes(number)]);
+        self.order_with(parent, &Self::attributes(number)).await
+    }
+
+    /// Orders a block with given attributes.
+    pub(crate) async fn order_with(&self, parent: B256, attributes: &Value) -> String {
+        let params = json!([Self::forkchoice(parent), attributes]);
         let answer = self.call("engine_forkchoiceUpdatedV3", params).await;
         answer["result"]["payloadId"].as_str().unwrap_or_else(|| panic!("no payload id in {answer}")).to_owned()
     }

@@ -1,0 +1,365 @@
+//! What `getPayload` returns, read from its text without taking the transactions apart.
+//!
+//! A gateway's payload goes to the fallback and to op-node as the text that the gateway wrote. The two needn't read one text alike: Go's JSON
+//! package takes keys in any case and the last of several, others take exact keys and the first, or refuse. So a payload is taken only if there
+//! is one way to read it: known keys, spelled exactly, each once, and hexadecimal values written as the Engine API writes them.
+
+use crate::{
+    rpc::{self, AnswerError},
+    version::Validation,
+};
+use alloy::primitives::{Address, B256, Bytes as Binary, U64};
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
+
+/// A payload that was got from a gateway.
+#[derive(Debug)]
+pub struct Payload<'a> {
+    /// The parent block's hash.
+    pub parent_hash: B256,
+    /// Its block's hash.
+    pub block_hash: B256,
+    /// Its block's number.
+    pub number: u64,
+    /// Unix seconds.
+    pub timestamp: u64,
+    /// The block's gas limit.
+    pub gas_limit: u64,
+    /// Who gets the priority fees.
+    pub fee_recipient: Address,
+    /// The L1 randomness that the block carries.
+    pub prev_randao: B256,
+    /// The header's extra data, which holds the EIP-1559 parameters from Holocene on.
+    pub extra_data: Binary,
+    /// Withdrawals; none before Canyon, where the field is absent.
+    pub withdrawals: Vec<Withdrawal>,
+    /// The parent beacon block root, if the envelope carries one.
+    pub beacon_root: Option<B256>,
+    transactions: Vec<Data<'a>>,
+    /// The `executionPayload` as it was written.
+    text: &'a RawValue,
+    requests: Option<&'a RawValue>,
+}
+
+/// A withdrawal (EIP-4895). The OP Stack has none, but the attributes could ask for them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Withdrawal {
+    index: U64,
+    validator_index: U64,
+    address: Address,
+    amount: U64,
+}
+
+/// The fallback's own payload, as far as it is looked at. The fallback is trusted: whatever else it says goes to op-node unread.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnPayload {
+    /// Its block's hash.
+    pub block_hash: B256,
+    /// The header's extra data.
+    #[serde(default)]
+    pub extra_data: Binary,
+}
+
+/// Bytes: `"0x"` and an even number of hexadecimal digits. Borrowed, which a JSON string with escapes can't be.
+#[derive(Clone, Copy, Debug)]
+struct Data<'a>(&'a str);
+
+/// A number: `"0x"` and digits without leading zeros.
+#[derive(Clone, Copy, Debug)]
+struct Quantity<'a>(&'a str);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    execution_payload: &'a RawValue,
+    #[serde(borrow, default)]
+    parent_beacon_block_root: Option<Data<'a>>,
+    #[serde(borrow, default)]
+    execution_requests: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "blockValue")]
+    _block_value: Option<Quantity<'a>>,
+    #[serde(borrow, default, rename = "blobsBundle")]
+    _blobs_bundle: Option<BlobsBundle<'a>>,
+    #[serde(default, rename = "shouldOverrideBuilder")]
+    _should_override_builder: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BlobsBundle<'a> {
+    #[serde(borrow, rename = "commitments")]
+    _commitments: Vec<Data<'a>>,
+    #[serde(borrow, rename = "proofs")]
+    _proofs: Vec<Data<'a>>,
+    #[serde(borrow, rename = "blobs")]
+    _blobs: Vec<Data<'a>>,
+}
+
+/// `ExecutionPayloadV1` to `V3` and the OP Stack's `withdrawalsRoot`. Fields with an underscore are there to be known, and read by the fallback;
+/// which of them a fork has, the fallback says too.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    parent_hash: Data<'a>,
+    #[serde(borrow)]
+    fee_recipient: Data<'a>,
+    #[serde(borrow)]
+    prev_randao: Data<'a>,
+    #[serde(borrow)]
+    block_number: Quantity<'a>,
+    #[serde(borrow)]
+    gas_limit: Quantity<'a>,
+    #[serde(borrow)]
+    timestamp: Quantity<'a>,
+    #[serde(borrow)]
+    extra_data: Data<'a>,
+    #[serde(borrow)]
+    block_hash: Data<'a>,
+    #[serde(borrow)]
+    transactions: Vec<Data<'a>>,
+    #[serde(default)]
+    withdrawals: Option<Vec<Withdrawal>>,
+    #[serde(borrow, default, rename = "stateRoot")]
+    _state_root: Option<Data<'a>>,
+    #[serde(borrow, default, rename = "receiptsRoot")]
+    _receipts_root: Option<Data<'a>>,
+    #[serde(borrow, default, rename = "logsBloom")]
+    _logs_bloom: Option<Data<'a>>,
+    #[serde(borrow, default, rename = "gasUsed")]
+    _gas_used: Option<Quantity<'a>>,
+    #[serde(borrow, default, rename = "baseFeePerGas")]
+    _base_fee_per_gas: Option<Quantity<'a>>,
+    #[serde(borrow, default, rename = "blobGasUsed")]
+    _blob_gas_used: Option<Quantity<'a>>,
+    #[serde(borrow, default, rename = "excessBlobGas")]
+    _excess_blob_gas: Option<Quantity<'a>>,
+    #[serde(borrow, default, rename = "withdrawalsRoot")]
+    _withdrawals_root: Option<Data<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&'de str>::deserialize(deserializer)?;
+        match text.strip_prefix("0x") {
+            Some(digits) if digits.len() % 2 == 0 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+                Ok(Self(text))
+            }
+            _ => Err(de::Error::custom("not 0x and whole hexadecimal bytes")),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Quantity<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&'de str>::deserialize(deserializer)?;
+        let digits = text.strip_prefix("0x").unwrap_or_default();
+        let shortest = digits == "0" || !digits.is_empty() && !digits.starts_with('0');
+        if shortest && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            Ok(Self(text))
+        } else {
+            Err(de::Error::custom("not 0x and hexadecimal digits without leading zeros"))
+        }
+    }
+}
+
+impl Data<'_> {
+    fn parse<T: std::str::FromStr>(self) -> Result<T, AnswerError> {
+        self.0.parse().map_err(|_| AnswerError::WrongShape)
+    }
+}
+
+impl Quantity<'_> {
+    fn number(self) -> Result<u64, AnswerError> {
+        u64::from_str_radix(&self.0[2..], 16).map_err(|_| AnswerError::WrongShape)
+    }
+}
+
+impl<'a> Payload<'a> {
+    /// Reads `getPayload`'s result. [`AnswerError::WrongShape`] also if it holds what two readers could read in two ways.
+    pub fn read(result: &'a RawValue) -> Result<Self, AnswerError> {
+        let shape = |_| AnswerError::WrongShape;
+        let envelope: Envelope<'a> = serde_json::from_str(result.get()).map_err(shape)?;
+        let fields: Fields<'a> = serde_json::from_str(envelope.execution_payload.get()).map_err(shape)?;
+        Ok(Self {
+            parent_hash: fields.parent_hash.parse()?,
+            block_hash: fields.block_hash.parse()?,
+            number: fields.block_number.number()?,
+            timestamp: fields.timestamp.number()?,
+            gas_limit: fields.gas_limit.number()?,
+            fee_recipient: fields.fee_recipient.parse()?,
+            prev_randao: fields.prev_randao.parse()?,
+            extra_data: fields.extra_data.parse()?,
+            withdrawals: fields.withdrawals.unwrap_or_default(),
+            beacon_root: envelope.parent_beacon_block_root.map(Data::parse).transpose()?,
+            transactions: fields.transactions,
+            text: envelope.execution_payload,
+            requests: envelope.execution_requests,
+        })
+    }
+
+    /// Its transactions, as hexadecimal text.
+    pub fn transactions(&self) -> impl ExactSizeIterator<Item = &'a str> {
+        self.transactions.iter().map(|data| data.0)
+    }
+
+    /// The `newPayload` request that has the fallback check it. Its first parameter is the `executionPayload` as it was written.
+    pub fn validation_request(&self, with: &Validation, id: u64) -> Bytes {
+        let root = self.beacon_root.map(|root| format!("\"{root}\"")).unwrap_or_default();
+        let mut params = vec![self.text.get()];
+        if with.beacon_root {
+            // Blob hashes: L2 blocks carry no blobs.
+            params.extend(["[]", if root.is_empty() { "null" } else { &root }]);
+        }
+        if with.requests {
+            params.push(self.requests.map_or("[]", RawValue::get));
+        }
+        rpc::request(id, with.new_payload, &params)
+    }
+}
+
+impl OwnPayload {
+    /// Reads `getPayload`'s result; `None` if it holds no payload.
+    pub fn read(result: &RawValue) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Envelope {
+            execution_payload: OwnPayload,
+        }
+        serde_json::from_str::<Envelope>(result.get()).ok().map(|envelope| envelope.execution_payload)
+    }
+}
+
+/// What became of a `newPayload` or of the head in a `forkchoiceUpdated`.
+#[derive(Debug, Deserialize)]
+pub struct PayloadStatus {
+    /// `VALID`, `INVALID`, `SYNCING`, `ACCEPTED`.
+    pub status: String,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::version;
+    use serde_json::{Value, json};
+
+    /// `getPayload`'s result around a payload.
+    pub(crate) fn envelope(payload: &Value) -> Box<RawValue> {
+        let root = B256::repeat_byte(9);
+        let text = json!({
+            "executionPayload": payload, "blockValue": "0x0", "shouldOverrideBuilder": false,
+            "blobsBundle": {"commitments": [], "proofs": [], "blobs": []},
+            "parentBeaconBlockRoot": root, "executionRequests": ["0x01"],
+        });
+        raw(text.to_string())
+    }
+
+    /// A payload with forced and other transactions.
+    pub(crate) fn payload() -> Value {
+        let hash = B256::repeat_byte(3);
+        json!({
+            "parentHash": B256::repeat_byte(1), "blockHash": B256::repeat_byte(2), "blockNumber": "0x3", "timestamp": "0x10",
+            "gasLimit": "0x5", "transactions": ["0x7e01", "0x7E02", "0x02"], "extraData": "0x00000000fa00000006",
+            "feeRecipient": Address::repeat_byte(4), "prevRandao": B256::repeat_byte(5), "withdrawals": [],
+            "stateRoot": hash, "receiptsRoot": hash, "logsBloom": "0x00", "gasUsed": "0x0", "baseFeePerGas": "0x7",
+            "blobGasUsed": "0x0", "excessBlobGas": "0x0", "withdrawalsRoot": hash,
+        })
+    }
+
+    fn raw(text: String) -> Box<RawValue> {
+        RawValue::from_string(text).expect("JSON")
+    }
+
+    #[test]
+    fn the_fallback_is_asked_in_the_version_of_the_fork() {
+        let raw = envelope(&payload());
+        let payload_read = Payload::read(&raw).expect("a payload");
+        let params = |get_payload| {
+            let with = version::validation(get_payload).expect("a known version");
+            let request = payload_read.validation_request(with, 1);
+            serde_json::from_slice::<Value>(&request).expect("JSON")["params"].clone()
+        };
+        let root = json!(B256::repeat_byte(9));
+        assert_eq!(params(2), json!([payload()]));
+        assert_eq!(params(3), json!([payload(), [], root]));
+        assert_eq!(params(4), json!([payload(), [], root, ["0x01"]]));
+    }
+
+    /// Puts a member in front of, and behind, all others of the object that `start` opens.
+    fn with_member(start: &str, end: &str, member: &str) -> [String; 2] {
+        let text = envelope(&payload()).get().to_owned();
+        assert!(text.contains(start) && text.contains(end), "{text}");
+        [text.replacen(start, &format!("{start}{member},"), 1), text.replacen(end, &format!(",{member}{end}"), 1)]
+    }
+
+    #[test]
+    fn only_one_reading_is_possible() {
+        let other = format!("\"{}\"", B256::repeat_byte(8));
+        // Keys that Go's JSON package takes for blockHash, two of them with U+212A for k and U+017F for s; and a plain repetition.
+        for key in [
+            "BlockHash",
+            "blockhash",
+            "BLOCKHASH",
+            "bloc\u{212a}Hash",
+            "blockHa\u{17f}h",
+            "block\\u0048ash",
+            "blockHash",
+            "unknown",
+        ] {
+            for text in with_member("\"executionPayload\":{", "},\"executionRequests\"", &format!("\"{key}\":{other}"))
+            {
+                assert_eq!(Payload::read(&raw(text)).err(), Some(AnswerError::WrongShape), "{key}");
+            }
+        }
+        let whole = payload().to_string();
+        for key in ["ExecutionPayload", "executionpayload", "execution\\u0050ayload", "executionPayload", "unknown"] {
+            let member = format!("\"{key}\":{whole}");
+            let text = envelope(&payload()).get().to_owned();
+            for text in
+                [text.replacen('{', &format!("{{{member},"), 1), format!("{},{member}}}", &text[..text.len() - 1])]
+            {
+                assert_eq!(Payload::read(&raw(text)).err(), Some(AnswerError::WrongShape), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_written_as_the_engine_api_writes_them() {
+        assert!(Payload::read(&envelope(&payload())).is_ok());
+        for (key, value) in [
+            ("blockNumber", "0x03"),
+            ("blockNumber", "3"),
+            ("gasUsed", "0x"),
+            ("baseFeePerGas", "7"),
+            ("stateRoot", "0303"),
+            ("extraData", "0x0"),
+            ("extraData", "0X00"),
+            ("parentHash", "0x01"),
+        ] {
+            let mut payload = payload();
+            payload[key] = json!(value);
+            assert!(Payload::read(&envelope(&payload)).is_err(), "{key} {value}");
+        }
+        for transaction in ["7e02", "0X7e02", "0x7e0", "", "0x7g"] {
+            let mut payload = payload();
+            payload["transactions"][2] = json!(transaction);
+            assert!(Payload::read(&envelope(&payload)).is_err(), "{transaction}");
+        }
+        let escaped = envelope(&payload()).get().replacen("\"0x02\"", "\"\\u0030x7e\"", 1);
+        assert!(Payload::read(&raw(escaped)).is_err());
+    }
+
+    #[test]
+    fn the_fallbacks_own_may_hold_anything_more() {
+        let mut own = payload();
+        own["blockAccessList"] = json!("0x");
+        let own = OwnPayload::read(&envelope(&own)).expect("a payload");
+        assert_eq!(own.block_hash, B256::repeat_byte(2));
+        assert_eq!(own.extra_data.len(), 9);
+        assert!(OwnPayload::read(&raw("{}".to_owned())).is_none());
+    }
+}
