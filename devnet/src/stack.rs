@@ -172,9 +172,11 @@ impl Stack {
         say("deploying the contracts and registering gateways A and B with script/");
         let genesis_link = Link::default().then(fallback.engine.head().hash());
         let parameters = parameters(&config, &clock, genesis_link, &accounts);
-        let scripts_folder = toolchain.root().join("deployments").join(format!("devnet-{}", std::process::id()));
-        std::fs::create_dir_all(&scripts_folder)?;
-        let scripts = Scripts { toolchain: &toolchain, rpc_url: &l1.url(), folder: scripts_folder.clone() };
+        // Below the project, where foundry.toml lets scripts read and write; gone with this value, whatever happens.
+        let deployments = toolchain.root().join("deployments");
+        std::fs::create_dir_all(&deployments)?;
+        let scripts_folder = tempfile::Builder::new().prefix("devnet-").tempdir_in(&deployments)?;
+        let scripts = Scripts { toolchain: &toolchain, rpc_url: &l1.url(), folder: scripts_folder.path().to_owned() };
         let gateways: [NewGateway; 2] = std::array::from_fn(|i| NewGateway {
             owner: accounts.owners[i].clone(),
             settler: accounts.settlers[i].address(),
@@ -191,9 +193,8 @@ impl Stack {
             }
             Ok(deployment)
         })
-        .await;
-        std::fs::remove_dir_all(&scripts_folder).wrap_err("the scripts' folder can't be removed")?;
-        let deployment = deployment?;
+        .await?;
+        drop(scripts_folder);
         let l1_start = l1.provider().get_block_number().await?;
         // From here on the schedule of the first L2 blocks is fixed. More blocks only come once everybody can act on them: a slot
         // without a block is nobody's fault, however long the start takes.

@@ -37,7 +37,8 @@ pub async fn tell(stack: &mut Stack, mut tell: impl FnMut(Scene<'_>)) -> Result<
     teller.take_turns(stack).await?;
     let unsettled = teller.drop_the_baton(stack).await?;
     let recreated = teller.pick_it_up(stack, unsettled).await?;
-    let payee = teller.get_paid(stack).await?;
+    let share = recreated.iter().map(|outcome| U256::from(outcome.bounty)).sum();
+    let payee = teller.get_paid(stack, share).await?;
     (teller.tell)(Scene::Headline("every wei, every block, every blob: the audit"));
     summary::audit(stack, recreated, payee).await
 }
@@ -154,11 +155,17 @@ impl Teller<'_> {
     }
 
     /// After the evidence horizon B's keeper collects, and B's owner pulls its credit. Returns where to and how much.
-    async fn get_paid(&mut self, stack: &mut Stack) -> Result<(Address, U256)> {
+    async fn get_paid(&mut self, stack: &mut Stack, share: U256) -> Result<(Address, U256)> {
         let owner = stack.gateways[1].owner.clone();
+        let mut paid = U256::ZERO;
         self.watch(stack, "the payment of B's share", async |_, observation| {
-            let paid = |event: &Event| matches!(event, Event::BountyPaid { to, .. } if *to == owner.address());
-            Ok(observation.events.iter().any(paid).then_some(()))
+            for event in &observation.events {
+                match event {
+                    Event::BountyPaid { to, amount, .. } if *to == owner.address() => paid += *amount,
+                    _ => {}
+                }
+            }
+            Ok((paid >= share).then_some(()))
         })
         .await?;
         let registry = IRegistry::new(stack.deployment.registry, stack.wallet(&owner));

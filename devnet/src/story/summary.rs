@@ -9,6 +9,7 @@ use alloy::{
     primitives::{Address, U256},
     providers::Provider,
 };
+use baton_batch::L2Block;
 use baton_bindings::{IInbox, Outcome, RunKind};
 use baton_protocol::Link;
 use eyre::{Result, ensure, eyre};
@@ -50,8 +51,10 @@ pub(super) async fn audit(
     let bounty: u128 = recreated.iter().map(|outcome| outcome.bounty).sum();
     let pulled = l1.get_balance(payee).await?;
     ensure!(pulled == credit, "B's owner pulled {pulled} wei of a credit of {credit}");
-    ensure!(pulled <= U256::from(bounty), "B's owner pulled {pulled} wei, its share is {bounty}");
-    ensure!(pulled > U256::ZERO, "B's owner got nothing");
+    ensure!(
+        pulled > U256::ZERO && pulled == U256::from(bounty),
+        "B's owner pulled {pulled} wei, its share is {bounty}"
+    );
     let charged = recreated.iter().filter(|outcome| outcome.kind == RunKind::Recreated);
     for outcome in charged {
         let due = U256::from(outcome.charged) * stack.parameters.block_price;
@@ -86,6 +89,9 @@ pub(super) async fn audit(
         let deposits = |transaction: &&op_alloy::consensus::OpTxEnvelope| !transaction.is_deposit();
         let transactions = consensus.body.transactions.iter().filter(deposits).map(|t| t.encoded_2718());
         ensure!(batch.parent_hash == block.parent_hash(), "block {number} in blobs has another parent");
+        let origin = *L2Block::from_rlp(&block.rlp())?.origin();
+        let same = (batch.origin, batch.origin_hash) == (origin.number, origin.hash);
+        ensure!(same, "block {number} in blobs has another L1 origin");
         let same = batch.transactions.iter().map(|bytes| bytes.to_vec()).eq(transactions);
         ensure!(same, "block {number} in blobs has other transactions");
         posted.insert(number);
