@@ -80,27 +80,36 @@ async fn other_fee_parameters_than_the_attributes() {
     assert_eq!(decision["choice"], "fallback");
 }
 
+/// Lets a node go on with what is held there, behind all that is on its way to the portal; there is no other sign of its arrival.
+async fn release_after_traffic(stand: &Stand) {
+    for _ in 0..20 {
+        stand.call("eth_chainId", json!([])).await;
+    }
+    stand.fallback.release();
+}
+
 #[tokio::test]
 async fn other_fee_parameters_than_the_chains_defaults() {
     let stand = Stand::start().await;
-    // The fallback shows the defaults in a block that it builds itself.
+    // The fallback shows the defaults in a block that it builds itself, here after the gateway has failed.
     stand.gateways[0].fail("engine_getPayload", Fault::Garbage);
+    stand.fallback.fail("engine_getPayload", Fault::Held);
     let id = stand.order_with(GENESIS, &holocene(1, DEFAULTS)).await;
-    stand.payload(&id).await;
+    tokio::join!(stand.payload(&id), async {
+        stand.gateways[0].wait_for("engine_getPayload", 1).await;
+        release_after_traffic(&stand).await;
+    });
     assert_eq!(stand.decision().await["outcome"], "bad_answer");
     // From then on they are known, even while the fallback has nothing to show.
-    stand.fallback.fail("engine_getPayload", Fault::Held);
+    stand.fallback.fail("engine_getPayload", Fault::Error);
     stand.gateways[0].recover();
     stand.payload(&id).await;
     assert_eq!(stand.decision().await["choice"], "gateway");
     stand.gateways[0].fail("engine_getPayload", tampered_fees());
-    let (_, ()) = tokio::join!(stand.payload(&id), async {
-        stand.fallback.wait_for("engine_newPayload", 2).await;
-        stand.fallback.release();
-    });
+    let answer = stand.payload(&id).await;
     let decision = stand.decision().await;
     assert_eq!(decision["outcome"], "mismatch", "{decision}");
-    assert_eq!(decision["choice"], "fallback");
+    assert_eq!(answer["error"]["code"], -38001, "{answer}");
 }
 
 #[tokio::test]
@@ -113,11 +122,7 @@ async fn other_fee_parameters_than_in_the_fallbacks_payload_of_the_same_block() 
     tokio::join!(stand.payload(&id), async {
         stand.fallback.wait_for("engine_newPayload", 1).await;
         stand.fallback.wait_for("engine_getPayload", 1).await;
-        // Behind the fallback's answer on its way; there is no other sign of its arrival.
-        for _ in 0..20 {
-            stand.call("eth_chainId", json!([])).await;
-        }
-        stand.fallback.release();
+        release_after_traffic(&stand).await;
     });
     let decision = stand.decision().await;
     assert_eq!(decision["outcome"], "mismatch", "{decision}");
@@ -154,4 +159,19 @@ async fn op_node_gets_the_very_text_that_the_fallback_checked() {
     let served = answer.result.execution_payload.get();
     assert!(served.starts_with("{\n\t \"gas\\u0055sed\" :\r\"0xA\" ,"), "{served}");
     assert_eq!(request.params[0].get(), served);
+}
+
+/// The fallback isn't under suspicion: what it adds is no reason to count its payload as none.
+#[tokio::test]
+async fn the_fallbacks_own_payload_may_hold_fields_unknown_here() {
+    let stand = Stand::start().await;
+    stand.gateways[0].fail("engine_getPayload", Fault::Garbage);
+    let odd = r#""executionPayload":{"blockAccessList":"0x","#;
+    stand.fallback.fail("engine_getPayload", Fault::Rewritten(r#""executionPayload":{"#, odd));
+    let answer = stand.block(GENESIS, 1).await;
+    assert_eq!(builder(&answer), "fallback");
+    assert_eq!(answer["result"]["executionPayload"]["blockAccessList"], "0x");
+    let decision = stand.decision().await;
+    assert_eq!(decision["choice"], "fallback", "{decision}");
+    assert_eq!(decision["blockHash"], answer["result"]["executionPayload"]["blockHash"]);
 }
