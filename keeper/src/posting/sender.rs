@@ -220,12 +220,6 @@ async fn obeys_time(l1: &L1, overrides: BlockOverrides, timestamp: u64) -> bool 
     call.await.is_ok_and(|answer| answer.as_ref() == U256::from(timestamp).to_be_bytes::<32>())
 }
 
-/// The gas limit of a settlement: more than it can use, since only what is used is paid. Per block a hash of calldata (EIP-7623's floor) and its
-/// link; per run a signature, the verdict over a window's slots, and a charge.
-pub const fn settle_gas_limit(blocks: usize, runs: usize) -> u64 {
-    400_000 + 3_000 * blocks as u64 + 500_000 * runs as u64
-}
-
 /// The gas limit of a collection.
 pub const fn collect_gas_limit(outcomes: usize) -> u64 {
     200_000 + 60_000 * outcomes as u64

@@ -6,8 +6,8 @@ use crate::{
     l1::{InboxState, L1},
     l1_blocks::L1Block,
     links::Claim,
-    posting::{DataError, Pending, Prepared, SendError, Sender, SlotStart, batch, prepare, settle_gas_limit},
-    settling::{Landing, Plan, Reason, SettlementRules, Situation, Turn, turn},
+    posting::{DataError, Pending, Prepared, SendError, Sender, SlotStart, batch, prepare},
+    settling::{Landing, Plan, Reason, SettlementRules, Situation, Turn, settle_gas_limit, turn},
     status::{BatchStatus, RunStatus},
 };
 use alloy::{
