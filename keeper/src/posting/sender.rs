@@ -228,7 +228,10 @@ pub const fn collect_gas_limit(outcomes: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scripted_node::{l1, l1_block, serve};
+    use crate::{
+        l1::scripted::{l1_block, l1_of},
+        scripted_node::serve,
+    };
     use alloy::{primitives::b256, sol_types::SolError};
     use baton_bindings::IInbox;
     use serde_json::{Value, json};
@@ -257,7 +260,7 @@ mod tests {
             _ => Err(json!({"code": -32601, "message": method})),
         })
         .await;
-        sender().simulate(&l1(vec![url]), &Bytes::new(), vec![HASH], 9, MOMENT).await
+        sender().simulate(&l1_of(vec![url]), &Bytes::new(), vec![HASH], 9, MOMENT).await
     }
 
     #[tokio::test]

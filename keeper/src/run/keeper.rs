@@ -220,7 +220,7 @@ impl Keeper {
             self.chain = AdoptedChain::default();
         }
         let floor = self.blocks_before(head.number, SLOTS_IN_VIEW);
-        if let Some(replaced @ 1..) = self.l2.follow(&mut self.chain, &self.archive, floor).await? {
+        if let Some(replaced @ 1..) = self.l2.follow(&mut self.chain, &self.archive, floor, head.number).await? {
             tracing::warn!(replaced, head = ?self.chain.head().map(|block| block.number), "L2 reorg");
         }
         Ok(())
