@@ -115,7 +115,7 @@ pub struct SettlingConfig {
     pub min_blocks: usize,
     /// Live slots that an own block may let pass before it must be sent.
     pub patience: u64,
-    /// Blocks of one settlement at most; the gas limit of a transaction (EIP-7825) allows some ten thousand.
+    /// Blocks of one settlement at most; the gas limit of a transaction (EIP-7825) allows some five thousand, fewer in many windows.
     pub max_blocks: usize,
     /// Blobs of one settlement at most.
     pub max_blobs: usize,

@@ -236,3 +236,31 @@ impl L1 {
         Ok(IInbox::new(self.inbox, self.node()).isCollected(slot).call().await?)
     }
 }
+
+/// L1s that answer by a script.
+#[cfg(test)]
+pub(crate) mod scripted {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// An L1 that asks such servers.
+    pub(crate) fn l1_of(urls: Vec<String>) -> L1 {
+        L1::new(
+            &L1Config { urls, poll_ms: None },
+            &ContractsConfig { registry: Address::repeat_byte(1), inbox: Address::repeat_byte(2), deployment_block: 0 },
+        )
+        .expect("URLs are good")
+    }
+
+    /// A block as `eth_getBlockByNumber` tells it, with nothing in it.
+    pub(crate) fn l1_block(number: u64, hash: B256, base_fee: u64) -> Value {
+        let zero = format!("0x{}", "00".repeat(32));
+        json!({
+            "number": format!("{number:#x}"), "hash": hash, "parentHash": zero, "timestamp": format!("{:#x}", number * 12),
+            "sha3Uncles": zero, "miner": format!("0x{}", "00".repeat(20)), "stateRoot": zero, "transactionsRoot": zero,
+            "receiptsRoot": zero, "logsBloom": format!("0x{}", "00".repeat(256)), "difficulty": "0x0", "gasLimit": "0x1c9c380",
+            "gasUsed": "0x0", "extraData": "0x", "mixHash": zero, "nonce": "0x0000000000000000",
+            "baseFeePerGas": format!("{base_fee:#x}"), "size": "0x200", "uncles": [], "transactions": [],
+        })
+    }
+}

@@ -12,7 +12,10 @@ use alloy::{
 };
 use baton_batch::{BlockError, L2Block};
 use serde::Deserialize;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 /// Blocks read at once at most; what is older isn't settled from here without help.
 const MAX_READ: usize = 50_000;
@@ -60,6 +63,34 @@ pub struct Head {
 pub struct L2 {
     client: ReqwestClient,
     head: Option<Head>,
+    /// Blocks that can't be posted and those on top of them, as far as they were walked, with the blocks that they can't be settled beyond.
+    unpostable: HashMap<B256, Stop>,
+}
+
+/// Where a chain ends for the keeper: below a block that can't be posted.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    /// The number of that block.
+    number: u64,
+    /// Its parent, the last one that can be settled.
+    parent: B256,
+}
+
+/// A header as far as it is looked at where the block is no use.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Header {
+    #[serde(with = "alloy::serde::quantity")]
+    number: u64,
+    hash: B256,
+    parent_hash: B256,
+}
+
+/// What a block is to the keeper.
+enum Fetched {
+    Block(BlockSummary),
+    Genesis,
+    Unpostable(Stop),
 }
 
 impl L2 {
@@ -71,11 +102,16 @@ impl L2 {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
         let url: reqwest::Url = url.parse().map_err(|_| L2Error::BadUrl)?;
         let transport = alloy::transports::http::Http::with_client(http, url);
-        Ok(Self { client: ClientBuilder::default().transport(transport, false), head: None })
+        Ok(Self {
+            client: ClientBuilder::default().transport(transport, false),
+            head: None,
+            unpostable: HashMap::new(),
+        })
     }
 
-    /// Follows the chain to the adopted head, archiving the blocks. `floor` is the lowest number that is wanted. The answer is `None` if the head is
-    /// the known one, else how many blocks were replaced.
+    /// Follows the chain to the adopted head, archiving the blocks. `floor` is the lowest number that is wanted, `settled` the last one that is
+    /// settled. The answer is `None` if the head is the known one, else how many blocks were replaced. Above an unsettled block that can't be posted
+    /// nothing is adopted: what lies below still is.
     ///
     /// # Errors
     /// The client's and the archive's.
@@ -84,6 +120,7 @@ impl L2 {
         chain: &mut AdoptedChain,
         archive: &Archive,
         floor: u64,
+        settled: u64,
     ) -> Result<Option<usize>, L2Error> {
         let head: Option<Head> = self.client.request("eth_getBlockByNumber", ("latest", false)).await?;
         let Some(head) = head else { return Ok(None) };
@@ -91,16 +128,29 @@ impl L2 {
         if chain.head().is_some_and(|known| known.hash == head.hash) {
             return Ok(None);
         }
+        self.unpostable.retain(|_, stop| stop.number > settled);
         let mut newest_first: Vec<BlockSummary> = Vec::new();
         let mut next = head.hash;
         loop {
-            let summary = match archive.block(next)? {
-                Some(rlp) => BlockSummary::from(&L2Block::from_rlp(&rlp)?),
-                None => match self.fetch(next, archive).await? {
-                    Some(summary) => summary,
-                    // The L2 genesis block has no L1 origin; nothing below it is wanted either.
-                    None => break,
-                },
+            let fetched = match (self.unpostable.get(&next), archive.block(next)?) {
+                (Some(stop), _) => Fetched::Unpostable(*stop),
+                (None, Some(rlp)) => Fetched::Block(BlockSummary::from(&L2Block::from_rlp(&rlp)?)),
+                (None, None) => self.fetch(next, archive).await?,
+            };
+            let summary = match fetched {
+                Fetched::Block(summary) => summary,
+                // The L2 genesis block has no L1 origin; nothing below it is wanted either.
+                Fetched::Genesis => break,
+                Fetched::Unpostable(stop) if stop.number <= settled => break,
+                Fetched::Unpostable(stop) => {
+                    self.unpostable.extend(newest_first.drain(..).map(|above| (above.hash, stop)));
+                    self.unpostable.insert(next, stop);
+                    if stop.number <= 1 || chain.head().is_some_and(|known| known.hash == stop.parent) {
+                        break;
+                    }
+                    next = stop.parent;
+                    continue;
+                }
             };
             newest_first.push(summary);
             if summary.number <= floor.max(1)
@@ -119,16 +169,28 @@ impl L2 {
         self.head
     }
 
-    async fn fetch(&self, hash: B256, archive: &Archive) -> Result<Option<BlockSummary>, L2Error> {
+    async fn fetch(&self, hash: B256, archive: &Archive) -> Result<Fetched, L2Error> {
         let rlp: Bytes = self.client.request("debug_getRawBlock", (hash,)).await?;
         let block = match L2Block::from_rlp(&rlp) {
-            Err(BlockError::NoTransactions { number: 0 }) => return Ok(None),
-            block => block?,
+            Err(BlockError::NoTransactions { number: 0 }) => return Ok(Fetched::Genesis),
+            // Not a whole block: the client's fault, not the block's.
+            Err(error @ (BlockError::Rlp { .. } | BlockError::TransactionsRoot { .. })) => return Err(error.into()),
+            Err(error) => {
+                let header: Header = self.client.request("eth_getBlockByHash", (hash, false)).await?;
+                if header.hash != hash {
+                    return Err(L2Error::OtherBlock { asked: hash, given: header.hash });
+                }
+                // Once per block: it is remembered.
+                tracing::error!(number = header.number, %hash, %error, "block can't be posted; nothing above it is signed or settled");
+                metrics::counter!("baton_keeper_unpostable_blocks_total").increment(1);
+                return Ok(Fetched::Unpostable(Stop { number: header.number, parent: header.parent_hash }));
+            }
+            Ok(block) => block,
         };
         if block.id().hash != hash {
             return Err(L2Error::OtherBlock { asked: hash, given: block.id().hash });
         }
         archive.put_block(block.id().number, hash, block.id().parent_hash, &rlp)?;
-        Ok(Some(BlockSummary::from(&block)))
+        Ok(Fetched::Block(BlockSummary::from(&block)))
     }
 }

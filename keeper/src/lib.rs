@@ -15,6 +15,8 @@ pub mod links;
 pub mod observation;
 pub mod posting;
 pub mod run;
+#[cfg(test)]
+mod scripted_node;
 pub mod settling;
 pub mod signer;
 pub mod signing;

@@ -4,8 +4,10 @@ mod batch;
 mod data;
 mod fees;
 mod sender;
+mod simulation;
 
 pub use batch::batch;
 pub use data::{DataError, Prepared, prepare};
 pub use fees::{Fees, MarketFees, TransactionKind};
-pub use sender::{Outcome, Pending, SendError, Sender, collect_gas_limit, settle_gas_limit};
+pub use sender::{Outcome, Pending, SendError, Sender, SlotStart, collect_gas_limit};
+pub use simulation::{Conditions, Revert};

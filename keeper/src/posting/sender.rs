@@ -2,7 +2,7 @@
 
 use crate::{
     l1::{L1, L1Error},
-    posting::{Fees, MarketFees, TransactionKind},
+    posting::{Conditions, Fees, MarketFees, Revert, TransactionKind},
 };
 use alloy::{
     eips::{BlockNumberOrTag, Encodable2718, eip7594::BlobTransactionSidecarVariant},
@@ -10,14 +10,12 @@ use alloy::{
     network::{
         EthereumWallet, NetworkTransactionBuilder, TransactionBuilder, TransactionBuilder4844, TransactionBuilderError,
     },
-    primitives::{Address, B256, Bytes, TxHash},
+    primitives::{Address, B256, Bytes, TxHash, U256},
     providers::Provider,
     rpc::types::{BlockOverrides, TransactionReceipt, TransactionRequest},
     signers::local::PrivateKeySigner,
-    sol_types::SolInterface,
     transports::TransportError,
 };
-use baton_bindings::IInbox;
 use futures::future::join_all;
 
 /// Why a transaction wasn't sent.
@@ -34,10 +32,19 @@ pub enum SendError {
     Refused(TransportError),
     /// The inbox would revert.
     #[error("the inbox would revert: {0}")]
-    WouldRevert(String),
+    WouldRevert(Box<Revert>),
     /// The transaction can't be built or signed.
     #[error("the transaction can't be built: {0}")]
     Build(String),
+}
+
+/// When a slot begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotStart {
+    /// The slot.
+    pub slot: u64,
+    /// Unix seconds.
+    pub timestamp: u64,
 }
 
 /// A transaction that was sent.
@@ -86,8 +93,7 @@ impl Sender {
         self.address
     }
 
-    /// Asks the inbox what a call would do in a slot that begins at `timestamp`, after block `parent`. A node that can't simulate that says nothing
-    /// against it.
+    /// Asks the inbox what a call would do in a slot, after L1 block `parent`. A node that can't simulate that says nothing against it.
     ///
     /// # Errors
     /// [`SendError::WouldRevert`].
@@ -97,30 +103,37 @@ impl Sender {
         data: &Bytes,
         blob_hashes: Vec<B256>,
         parent: u64,
-        timestamp: u64,
+        moment: SlotStart,
     ) -> Result<(), SendError> {
+        let blobs = !blob_hashes.is_empty();
         let mut request =
             TransactionRequest::default().with_from(self.address).with_to(l1.inbox()).with_input(data.clone());
-        if !blob_hashes.is_empty() {
+        if blobs {
             request.blob_versioned_hashes = Some(blob_hashes);
         }
-        let overrides = BlockOverrides {
-            number: Some(alloy::primitives::U256::from(parent + 1)),
-            time: Some(timestamp),
-            ..Default::default()
+        let overrides =
+            BlockOverrides { number: Some(U256::from(parent + 1)), time: Some(moment.timestamp), ..Default::default() };
+        let call = l1.node().call(request).block(BlockNumberOrTag::Latest.into());
+        let Err(error) = call.with_block_overrides(overrides.clone()).await else { return Ok(()) };
+        let Some(data) = error.as_error_resp().and_then(|payload| payload.as_revert_data()) else {
+            tracing::debug!(%error, "transaction can't be simulated by this node");
+            return Ok(());
         };
-        let call = l1.node().call(request).block(BlockNumberOrTag::Latest.into()).with_block_overrides(overrides);
-        let Err(error) = call.await else { return Ok(()) };
-        let revert = error.as_error_resp().and_then(|payload| payload.as_revert_data());
-        match revert {
-            Some(data) => Err(SendError::WouldRevert(
-                IInbox::IInboxErrors::abi_decode(&data).map_or_else(|_| data.to_string(), |error| format!("{error:?}")),
-            )),
-            None => {
-                tracing::debug!(%error, "settlement can't be simulated by this node");
-                Ok(())
-            }
+        let revert = Revert::decode(data);
+        let conditions = Conditions {
+            slot: moment.slot,
+            time_obeyed: revert.depends_on_time() && obeys_time(l1, overrides, moment.timestamp).await,
+            blobs,
+            doubted_is_canonical: match revert.doubted() {
+                Some(anchor) => l1.block(anchor.number.into()).await.is_ok_and(|block| block.hash == anchor.hash),
+                None => false,
+            },
+        };
+        if revert.counts(&conditions) {
+            return Err(SendError::WouldRevert(Box::new(revert)));
         }
+        tracing::debug!(%revert, ?conditions, "this node's simulation says nothing about the transaction");
+        Ok(())
     }
 
     /// Signs a call of the inbox and hands it to every L1 node. `replaces` is a transaction of ours that wasn't included: if its nonce is still free,
@@ -198,13 +211,71 @@ impl Sender {
     }
 }
 
-/// The gas limit of a settlement: more than it can use, since only what is used is paid. Per block a hash of calldata (EIP-7623's floor) and its
-/// link; per run a signature, the verdict over a window's slots, and a charge.
-pub const fn settle_gas_limit(blocks: usize, runs: usize) -> u64 {
-    400_000 + 3_000 * blocks as u64 + 500_000 * runs as u64
+/// Whether a node runs calls at the time that it is told. One that can't say doesn't.
+async fn obeys_time(l1: &L1, overrides: BlockOverrides, timestamp: u64) -> bool {
+    // Init code that returns its block's time: TIMESTAMP PUSH0 MSTORE PUSH1 32 PUSH0 RETURN.
+    const TIME: &[u8] = &[0x42, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3];
+    let probe = TransactionRequest::default().with_deploy_code(TIME.to_vec());
+    let call = l1.node().call(probe).block(BlockNumberOrTag::Latest.into()).with_block_overrides(overrides);
+    call.await.is_ok_and(|answer| answer.as_ref() == U256::from(timestamp).to_be_bytes::<32>())
 }
 
 /// The gas limit of a collection.
 pub const fn collect_gas_limit(outcomes: usize) -> u64 {
     200_000 + 60_000 * outcomes as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        l1::scripted::{l1_block, l1_of},
+        scripted_node::serve,
+    };
+    use alloy::{primitives::b256, sol_types::SolError};
+    use baton_bindings::IInbox;
+    use serde_json::{Value, json};
+
+    const HASH: B256 = b256!("0x00000000000000000000000000000000000000000000000000000000000000aa");
+    const MOMENT: SlotStart = SlotStart { slot: 40, timestamp: 480 };
+
+    fn sender() -> Sender {
+        Sender::new(PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).expect("a key"), 1)
+    }
+
+    fn reverts(data: Vec<u8>) -> Result<Value, Value> {
+        Err(json!({"code": 3, "message": "execution reverted", "data": Bytes::from(data)}))
+    }
+
+    /// A node that reverts calls of the inbox, runs others at time `now` if not at the one it is told, and has block 9.
+    async fn simulate(revert: Vec<u8>, now: Option<u64>) -> Result<(), SendError> {
+        let url = serve(move |method, params| match method {
+            "eth_call" if params[0]["to"].is_null() => {
+                let told = params[3]["time"].as_str().expect("an override").trim_start_matches("0x");
+                let told = u64::from_str_radix(told, 16).expect("hex");
+                Ok(json!(B256::from(U256::from(now.unwrap_or(told)))))
+            }
+            "eth_call" => reverts(revert.clone()),
+            "eth_getBlockByNumber" => Ok(l1_block(9, HASH, 7)),
+            _ => Err(json!({"code": -32601, "message": method})),
+        })
+        .await;
+        sender().simulate(&l1_of(vec![url]), &Bytes::new(), vec![HASH], 9, MOMENT).await
+    }
+
+    #[tokio::test]
+    async fn a_node_without_the_parents_hash_says_nothing() {
+        let view = |hash| IInbox::ViewNotCanonical { viewNumber: 9, viewHash: hash }.abi_encode();
+        assert!(simulate(view(HASH), None).await.is_ok());
+        assert!(matches!(simulate(view(B256::ZERO), None).await, Err(SendError::WouldRevert(_))));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_ignores_overrides_says_nothing_about_slots() {
+        let holder = IInbox::NotHolder { gateway: 1, holder: 2 }.abi_encode();
+        assert!(simulate(holder.clone(), Some(468)).await.is_ok());
+        assert!(matches!(simulate(holder, None).await, Err(SendError::WouldRevert(_))));
+        let moved = IInbox::HeadMoved { number: 1, link: HASH }.abi_encode();
+        assert!(matches!(simulate(moved, Some(468)).await, Err(SendError::WouldRevert(_))));
+    }
 }

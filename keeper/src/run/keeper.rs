@@ -12,7 +12,7 @@ use crate::{
     l2::{L2, L2Error},
     links::{Claim, SettledHead, claims},
     observation::Observation,
-    posting::{Outcome, Pending, SendError, Sender, TransactionKind, collect_gas_limit},
+    posting::{Outcome, Pending, SendError, Sender, SlotStart, TransactionKind, collect_gas_limit},
     run::{
         settlement::{CachedData, L1View, Settlement, SettlementEnd, gateways, now_millis},
         start::l1_poll,
@@ -220,7 +220,7 @@ impl Keeper {
             self.chain = AdoptedChain::default();
         }
         let floor = self.blocks_before(head.number, SLOTS_IN_VIEW);
-        if let Some(replaced @ 1..) = self.l2.follow(&mut self.chain, &self.archive, floor).await? {
+        if let Some(replaced @ 1..) = self.l2.follow(&mut self.chain, &self.archive, floor, head.number).await? {
             tracing::warn!(replaced, head = ?self.chain.head().map(|block| block.number), "L2 reorg");
         }
         Ok(())
@@ -471,8 +471,8 @@ impl Keeper {
         let outcomes = record.outcomes.len();
         let data = Bytes::from(IInbox::collectCall { record }.abi_encode());
         let Some(newest) = self.blocks.newest() else { return Ok(()) };
-        let timestamp = self.deployment.clock.slot_start(landing.slot);
-        match sender.simulate(&self.l1, &data, Vec::new(), newest.number, timestamp).await {
+        let moment = SlotStart { slot: landing.slot, timestamp: self.deployment.clock.slot_start(landing.slot) };
+        match sender.simulate(&self.l1, &data, Vec::new(), newest.number, moment).await {
             Err(SendError::WouldRevert(reason)) => {
                 tracing::warn!(slot = due, %reason, "bounties can't be collected; forgotten");
                 let _ = self.archive.forget_record(due);

@@ -6,8 +6,8 @@ use crate::{
     l1::{InboxState, L1},
     l1_blocks::L1Block,
     links::Claim,
-    posting::{DataError, Pending, Prepared, SendError, Sender, batch, prepare, settle_gas_limit},
-    settling::{Landing, Plan, Reason, SettlementRules, Situation, Turn, turn},
+    posting::{DataError, Pending, Prepared, SendError, Sender, SlotStart, batch, prepare},
+    settling::{Landing, Plan, Reason, SettlementRules, Situation, Turn, settle_gas_limit, turn},
     status::{BatchStatus, RunStatus},
 };
 use alloy::{
@@ -107,8 +107,8 @@ impl Settlement {
         let data = Bytes::from(call.abi_encode());
         let hashes: Vec<B256> = cached.sidecar.versioned_hashes().collect();
         let blobs = hashes.len();
-        let timestamp = self.clock.slot_start(landing.slot);
-        self.sender.simulate(&self.l1, &data, hashes, view.newest.number, timestamp).await?;
+        let moment = SlotStart { slot: landing.slot, timestamp: self.clock.slot_start(landing.slot) };
+        self.sender.simulate(&self.l1, &data, hashes, view.newest.number, moment).await?;
         let gas = settle_gas_limit(self.plan.blocks(), self.plan.runs.len());
         let sidecar = Some(cached.sidecar.clone());
         let pending = self.sender.send(&self.l1, data, sidecar, gas, landing.slot, self.replaces.as_ref()).await?;

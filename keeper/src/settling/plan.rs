@@ -2,7 +2,7 @@
 
 use crate::{
     links::{Claim, SettledHead},
-    settling::Situation,
+    settling::{Situation, gas::Room},
 };
 use baton_bindings::RunKind;
 use baton_protocol::{GatewayId, NOBODY, SignedSoftBlock, Window};
@@ -52,7 +52,7 @@ impl Plan {
 }
 
 /// Cuts the claims into runs, from the first on, as far as they may be settled in the slot where a
-/// transaction lands and no further than `limit` blocks.
+/// transaction lands and no further than `limit` blocks, or than a transaction's gas allows (EIP-7825).
 ///
 /// Stops before the first block that isn't allowed yet `[T4]`, that the keeper's journal isn't committed to although it is its own, or
 /// that another owns and nobody proves. Blocks that the owner signed aren't declared vacant where `limit` cuts a run short, unless
@@ -65,8 +65,8 @@ pub fn plan(situation: &Situation<'_>, limit: usize, evidence: &impl Evidence) -
         |claim: &Claim| clock.owner_slot(claim.block.number).saturating_add(situation.rules.evidence_horizon) < slot;
     let mut runs: Vec<PlannedRun> = Vec::new();
     let mut rest = claims;
-    let mut room = limit;
-    while room > 0 {
+    let mut room = Room::new(limit);
+    while room.for_run() > 0 {
         let Some(first) = rest.first() else { break };
         let owner_slot = clock.owner_slot(first.block.number);
         if owner_slot > slot {
@@ -74,12 +74,13 @@ pub fn plan(situation: &Situation<'_>, limit: usize, evidence: &impl Evidence) -
         }
         let Ok(window) = schedule.window_at(owner_slot) else {
             // Forgotten epochs lie beyond the horizon; their blocks need no owner.
-            let old = leading(rest, stale).min(room);
+            let old = leading(rest, stale).min(room.for_run());
             if old == 0 {
                 break;
             }
             runs.push(PlannedRun { kind: RunKind::Stale, owner: NOBODY, blocks: old, proof: None });
-            (rest, room) = (&rest[old..], room - old);
+            room.take_run(old);
+            rest = &rest[old..];
             continue;
         };
         let group = leading(rest, |claim| {
@@ -91,9 +92,11 @@ pub fn plan(situation: &Situation<'_>, limit: usize, evidence: &impl Evidence) -
         } else {
             cut_others(&rest[..group], &window, room, stale, evidence)
         };
-        let taken: usize = cut.iter().map(|run| run.blocks).sum();
+        for run in &cut {
+            room.take_run(run.blocks);
+            rest = &rest[run.blocks..];
+        }
         runs.append(&mut cut);
-        (rest, room) = (&rest[taken..], room - taken);
         if !whole {
             break;
         }
@@ -106,8 +109,8 @@ fn leading(claims: &[Claim], belongs: impl Fn(&Claim) -> bool) -> usize {
 }
 
 /// `[I6]`: the keeper's own blocks, however late. The second value says whether the group was taken whole.
-fn cut_own(group: &[Claim], me: GatewayId, room: usize, evidence: &impl Evidence) -> (Vec<PlannedRun>, bool) {
-    let blocks = leading(&group[..group.len().min(room)], |claim| evidence.committed(claim));
+fn cut_own(group: &[Claim], me: GatewayId, room: Room, evidence: &impl Evidence) -> (Vec<PlannedRun>, bool) {
+    let blocks = leading(&group[..group.len().min(room.for_run())], |claim| evidence.committed(claim));
     let run = (blocks > 0).then_some(PlannedRun { kind: RunKind::Own, owner: me, blocks, proof: None });
     (run.into_iter().collect(), blocks == group.len())
 }
@@ -117,23 +120,22 @@ fn cut_own(group: &[Claim], me: GatewayId, room: usize, evidence: &impl Evidence
 fn cut_others(
     group: &[Claim],
     window: &Window,
-    room: usize,
+    mut room: Room,
     stale: impl Fn(&Claim) -> bool,
     evidence: &impl Evidence,
 ) -> (Vec<PlannedRun>, bool) {
     let owner = window.gateway;
     let mut runs = Vec::new();
     let mut rest = group;
-    let mut room = room;
-    let mut take = |rest: &mut &[Claim], room: &mut usize, kind, blocks: usize, proof| {
+    let mut take = |rest: &mut &[Claim], room: &mut Room, kind, blocks: usize, proof| {
         if blocks > 0 {
             runs.push(PlannedRun { kind, owner, blocks, proof });
             *rest = &rest[blocks..];
-            *room -= blocks;
+            room.take_run(blocks);
         }
     };
 
-    let old = leading(rest, stale).min(room);
+    let old = leading(rest, stale).min(room.for_run());
     take(&mut rest, &mut room, RunKind::Stale, old, None);
 
     let last_signed = |claims: &[Claim], by: &dyn Fn(&Claim) -> Option<SignedSoftBlock>| {
@@ -145,7 +147,7 @@ fn cut_others(
     // Nobody's blocks can't be re-created.
     let bound = if owner == NOBODY { 0 } else { last_signed(rest, &owner_signed).map_or(0, |(blocks, _)| blocks) };
     if bound > 0 {
-        let fitting = &rest[..bound.min(room)];
+        let fitting = &rest[..bound.min(room.for_run())];
         let Some((blocks, proof)) = last_signed(fitting, &owner_signed) else {
             // One signature over more than fits would stop everybody. The operator's word for the same blocks is no false record, only no bounty.
             if let Some((blocks, proof)) = last_signed(fitting, &operator_signed) {
@@ -158,10 +160,10 @@ fn cut_others(
             return (runs, false);
         }
     }
-    if let Some((blocks, proof)) = last_signed(&rest[..rest.len().min(room)], &operator_signed) {
+    if let Some((blocks, proof)) = last_signed(&rest[..rest.len().min(room.for_run())], &operator_signed) {
         take(&mut rest, &mut room, RunKind::Vacant, blocks, Some(proof));
     }
-    let deposits = leading(&rest[..rest.len().min(room)], |claim| claim.block.deposits_only);
+    let deposits = leading(&rest[..rest.len().min(room.for_run())], |claim| claim.block.deposits_only);
     take(&mut rest, &mut room, RunKind::Vacant, deposits, None);
     let whole = rest.is_empty();
     (runs, whole)
@@ -173,7 +175,7 @@ mod tests {
     use crate::{
         anchor::Anchor,
         links::{BlockSummary, Commitment, SettledHead, claims},
-        settling::{Landing, SettlementRules},
+        settling::{Landing, MAX_TRANSACTION_GAS, SettlementRules, settle_gas_limit},
     };
     use alloy::primitives::{B256, Signature};
     use baton_protocol::{EpochSchedule, Kind, Link, Schedule, SlotClock, SoftBlock};
@@ -366,6 +368,58 @@ mod tests {
         assert_eq!(plan_as(A, 12, 4, 100, &Known::default()), [(RunKind::Own, A, 4, None)]);
         let known = Known { operator: numbers([3, 8]), ..Known::default() };
         assert_eq!(plan_as(B, 16, 4, 100, &known), [(RunKind::Vacant, A, 2, Some(3))]);
+    }
+
+    /// A backlog of `epochs` epochs whose slots change hands between A and C every `turn` slots, `per_slot` blocks each, settled by B.
+    fn backlog(epochs: u64, turn: u64, per_slot: u64, known: &Known) -> (usize, Plan) {
+        const C: GatewayId = 3;
+        let clock = SlotClock { slot_length: 2 * per_slot, ..CLOCK };
+        let mut schedule = Schedule::default();
+        for epoch in 0..=epochs {
+            let owner = |slot: u64| if slot / turn % 2 == 0 { A } else { C };
+            let slots = std::array::from_fn(|slot| {
+                (if epoch == epochs { B } else { owner(u64::try_from(slot).expect("small")) }, Kind::Fallback)
+            });
+            schedule.insert(EpochSchedule { epoch, slots });
+        }
+        let head = SettledHead { number: 1, link: Link::default(), slot: 3 };
+        let hash = |number: u64| B256::from(alloy::primitives::U256::from(number));
+        let blocks = (2..(epochs * 32 - 2) * per_slot).map(|number| {
+            let origin = Anchor { number: 1, hash: B256::ZERO };
+            let block =
+                BlockSummary { number, hash: hash(number), parent_hash: hash(number - 1), origin, deposits_only: true };
+            (number, block)
+        });
+        let claims = claims(&head, &blocks.collect(), |_, _| Commitment::Free);
+        let situation = Situation {
+            me: B,
+            clock: &clock,
+            schedule: &schedule,
+            rules: SettlementRules { min_chances: 3, silence: 100, evidence_horizon: 100_000 },
+            head,
+            landing: Landing { slot: epochs * 32 + 1, overdue: false },
+            ended: &BTreeMap::new(),
+            eligible: &[A, B, C],
+            live_slots: &BTreeSet::new(),
+            claims: &claims,
+        };
+        (claims.len(), plan(&situation, usize::MAX, known))
+    }
+
+    #[test]
+    fn a_plan_never_needs_more_gas_than_a_transaction_may_have() {
+        let signed = Known { owner: numbers((2..100_000).filter(|number| number % 5 != 0)), ..Known::default() };
+        // Hundreds of windows; windows of many blocks; both.
+        for (epochs, turn, per_slot) in [(100, 4, 1), (10, 32, 60), (60, 8, 6)] {
+            for known in [&Known::default(), &signed] {
+                let (all, plan) = backlog(epochs, turn, per_slot, known);
+                let gas = settle_gas_limit(plan.blocks(), plan.runs.len());
+                assert!(gas <= MAX_TRANSACTION_GAS, "{gas} for {} runs", plan.runs.len());
+                assert!(plan.blocks() < all, "the backlog is too short to say anything");
+                // And hardly less than that: it has to end some day.
+                assert!(gas + 1_000_000 > MAX_TRANSACTION_GAS, "{gas} for {} blocks", plan.blocks());
+            }
+        }
     }
 
     #[test]

@@ -16,6 +16,12 @@ pub(crate) fn block(number: u64, timestamp: u64, parent: B256, origin: Anchor, s
     input[..4].copy_from_slice(&[0x44, 0x0a, 0x5e, 0x20]);
     input[28..36].copy_from_slice(&origin.number.to_be_bytes());
     input[100..132].copy_from_slice(origin.hash.as_slice());
+    let raw = raw_block(number, timestamp, parent, input, salt);
+    (L2Block::from_rlp(&raw).expect("a block that can be posted"), raw)
+}
+
+/// RLP of a block of one deposit with some input.
+pub(crate) fn raw_block(number: u64, timestamp: u64, parent: B256, input: Vec<u8>, salt: u8) -> Bytes {
     let deposit = TxDeposit {
         source_hash: B256::repeat_byte(salt),
         from: address!("0xDeaDDEaDDeAdDeAdDEAdDEaddeAddEAdDEAd0001"),
@@ -42,6 +48,5 @@ pub(crate) fn block(number: u64, timestamp: u64, parent: B256, origin: Anchor, s
     let body = BlockBody { transactions, ommers: vec![], withdrawals: Some(Default::default()) };
     let mut raw = Vec::new();
     Block::new(header, body).encode(&mut raw);
-    let raw = Bytes::from(raw);
-    (L2Block::from_rlp(&raw).expect("a block that can be posted"), raw)
+    Bytes::from(raw)
 }
