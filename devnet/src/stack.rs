@@ -19,7 +19,7 @@ use alloy::{
 };
 use baton_devnet_engine::{Engine, Fork, GenesisConfig, JwtSecret, ServeConfig, ServerHandle, devnet_genesis, serve};
 use baton_protocol::{Link, SLOTS_PER_EPOCH, SlotClock};
-use eyre::{Context, Result, ensure};
+use eyre::{Context, Result, bail, ensure};
 use std::{
     path::PathBuf,
     sync::Arc,
@@ -32,8 +32,8 @@ use tokio_util::sync::CancellationToken;
 const L2_CHAIN_ID: u64 = 90_210;
 /// Gas limit of L2 blocks.
 const GAS_LIMIT: u64 = 30_000_000;
-/// How long deployment and start-up may take before the L2 chain begins, seconds.
-const START_UP: u64 = 10;
+/// How long deployment and start-up may take before the L2 chain begins, seconds: at first, and when that wasn't enough.
+const START_UPS: [u64; 3] = [12, 30, 60];
 
 /// What a devnet is like.
 #[derive(Clone, Copy, Debug)]
@@ -128,8 +128,30 @@ pub struct Stack {
 
 impl Stack {
     /// Starts everything. `say` is told what happens meanwhile.
+    ///
+    /// The L2 chain's beginning is part of the deployment, so it is chosen before anything runs. A machine that needs longer to start gets
+    /// another devnet with a later beginning: nobody should owe blocks from before it was there.
     pub async fn start(config: StackConfig, mut say: impl FnMut(&str)) -> Result<Self> {
         let toolchain = Toolchain::find()?;
+        say("compiling the contracts");
+        toolchain.compile_contracts().await?;
+        for start_up in START_UPS {
+            let stack = Self::begin(config, &toolchain, start_up, &mut say).await?;
+            if SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() <= stack.clock.l2_genesis_time {
+                return Ok(stack);
+            }
+            say("that took too long: once more, with more time");
+            stack.stop().await?;
+        }
+        bail!("this machine doesn't start a devnet in {} s", START_UPS[START_UPS.len() - 1])
+    }
+
+    async fn begin(
+        config: StackConfig,
+        toolchain: &Toolchain,
+        start_up: u64,
+        say: &mut impl FnMut(&str),
+    ) -> Result<Self> {
         let (keeper_program, portal_program) = (toolchain.built("keeper")?, toolchain.built("portal")?);
         let shutdown = CancellationToken::new();
         let folder = tempfile::Builder::new().prefix("baton-devnet-").tempdir()?;
@@ -138,7 +160,7 @@ impl Stack {
 
         // Epoch 0 lies two epochs back: what registers there is scheduled from epoch 2 on, which is when the L2 chain begins.
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let l2_genesis_time = now + START_UP;
+        let l2_genesis_time = now + start_up;
         let delay = 2;
         let l1_genesis_time = l2_genesis_time - (2 * SLOTS_PER_EPOCH - delay) * config.slot_length;
         let ticks = TickerConfig { genesis_time: l1_genesis_time, slot_length: config.slot_length };
@@ -152,7 +174,7 @@ impl Stack {
         clock.validate()?;
 
         say("starting anvil and three L2 execution engines");
-        let l1 = L1Node::start(&toolchain, l1_genesis_time).await?;
+        let l1 = L1Node::start(toolchain, l1_genesis_time).await?;
         let accounts = Accounts::new(&l1)?;
         let genesis =
             devnet_genesis(L2_CHAIN_ID, Fork::Isthmus, l2_genesis_time, [accounts.user.address()], ether("1000"));
@@ -176,7 +198,7 @@ impl Stack {
         let deployments = toolchain.root().join("deployments");
         std::fs::create_dir_all(&deployments)?;
         let scripts_folder = tempfile::Builder::new().prefix("devnet-").tempdir_in(&deployments)?;
-        let scripts = Scripts { toolchain: &toolchain, rpc_url: &l1.url(), folder: scripts_folder.path().to_owned() };
+        let scripts = Scripts { toolchain, rpc_url: &l1.url(), folder: scripts_folder.path().to_owned() };
         let gateways: [NewGateway; 2] = std::array::from_fn(|i| NewGateway {
             owner: accounts.owners[i].clone(),
             settler: accounts.settlers[i].address(),

@@ -36,6 +36,16 @@ impl Toolchain {
         }
     }
 
+    /// Compiles contracts and scripts, which is quick where it was done before.
+    pub async fn compile_contracts(&self) -> Result<()> {
+        let mut forge = tokio::process::Command::new(self.program("forge")?);
+        let output = forge.arg("build").current_dir(&self.root).kill_on_drop(true).output().await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        bail!("forge build failed:\n{}", String::from_utf8_lossy(&output.stderr))
+    }
+
     /// A program of this workspace, built beside the one that runs now (or, for tests, one folder above).
     pub fn built(&self, name: &str) -> Result<PathBuf> {
         let this = std::env::current_exe()?;
