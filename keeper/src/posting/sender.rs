@@ -192,10 +192,11 @@ impl Sender {
     /// # Errors
     /// The L1's.
     pub async fn outcome(&self, l1: &L1, pending: &Pending) -> Result<Outcome, SendError> {
+        // The nonce first: the other way round an inclusion in between would look like another transaction's.
+        let used = l1.node().get_transaction_count(self.address).latest().await?;
         if let Some(receipt) = l1.node().get_transaction_receipt(pending.hash).await? {
             return Ok(Outcome::Included(Box::new(receipt)));
         }
-        let used = l1.node().get_transaction_count(self.address).latest().await?;
         Ok(if used > pending.nonce { Outcome::Replaced } else { Outcome::Waiting })
     }
 
@@ -235,6 +236,7 @@ mod tests {
     use alloy::{primitives::b256, sol_types::SolError};
     use baton_bindings::IInbox;
     use serde_json::{Value, json};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const HASH: B256 = b256!("0x00000000000000000000000000000000000000000000000000000000000000aa");
     const MOMENT: SlotStart = SlotStart { slot: 40, timestamp: 480 };
@@ -268,6 +270,24 @@ mod tests {
         let view = |hash| IInbox::ViewNotCanonical { viewNumber: 9, viewHash: hash }.abi_encode();
         assert!(simulate(view(HASH), None).await.is_ok());
         assert!(matches!(simulate(view(B256::ZERO), None).await, Err(SendError::WouldRevert(_))));
+    }
+
+    #[tokio::test]
+    async fn an_inclusion_between_two_questions_is_no_replacement() {
+        let asked = AtomicUsize::new(0);
+        let url = serve(move |method, _| {
+            // Included right after the first question; a receipt that is there is more than this test needs.
+            let included = asked.fetch_add(1, Ordering::Relaxed) > 0;
+            match method {
+                "eth_getTransactionCount" => Ok(json!(if included { "0x6" } else { "0x5" })),
+                _ => Ok(Value::Null),
+            }
+        })
+        .await;
+        let fees = Fees { max: 1, tip: 1, max_blob: 0 };
+        let pending = Pending { hash: HASH, nonce: 5, fees, kind: TransactionKind::Plain, slot: 40 };
+        let outcome = sender().outcome(&l1_of(vec![url]), &pending).await.expect("answered");
+        assert_eq!(outcome, Outcome::Waiting);
     }
 
     #[tokio::test]
