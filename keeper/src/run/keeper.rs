@@ -54,7 +54,6 @@ pub(super) struct Keeper {
     pub(super) me: GatewayId,
     pub(super) deployment: Deployment,
     policy: SettlingPolicy,
-    resubmit_slots: u64,
     l1_poll: Duration,
     l2_poll: Duration,
     grace: Duration,
@@ -113,7 +112,6 @@ impl Keeper {
             me: config.gateway,
             deployment,
             policy,
-            resubmit_slots: config.settling.resubmit_slots,
             l1_poll: l1_poll(config, &deployment.clock),
             l2_poll: Duration::from_millis(config.l2.poll_ms),
             grace: config.grace(),
@@ -328,7 +326,11 @@ impl Keeper {
             live_slots: &live_slots,
             claims: &self.claims,
         };
-        if self.pending.as_ref().is_some_and(|pending| !may_replace(&situation, pending.slot, self.resubmit_slots)) {
+        if self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| !may_replace(&situation, pending.slot, self.policy.resubmit_slots))
+        {
             return Ok(());
         }
         // What failed once fails again until something has changed.
