@@ -41,6 +41,13 @@ pub enum SendError {
     Build(String),
 }
 
+impl SendError {
+    /// Whether the same transaction at the same L1 block would fail the same way.
+    pub const fn is_deterministic(&self) -> bool {
+        matches!(self, Self::WouldRevert(_) | Self::Build(_))
+    }
+}
+
 /// When a slot begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotStart {

@@ -84,6 +84,7 @@ pub(super) struct Keeper {
     pub(super) put_off: BTreeMap<u64, u64>,
     pub(super) collecting: Option<u64>,
     dropped_at: Option<B256>,
+    retry_at: Instant,
     looked_at_l1: Option<Instant>,
     forgot: Instant,
 }
@@ -141,6 +142,7 @@ impl Keeper {
             put_off: BTreeMap::new(),
             collecting: None,
             dropped_at: None,
+            retry_at: Instant::now(),
             looked_at_l1: None,
             forgot: Instant::now(),
         })
@@ -333,10 +335,11 @@ impl Keeper {
         {
             return Ok(());
         }
-        // What failed once fails again until something has changed.
-        if self.dropped_at.is_some_and(|at| self.view.is_some_and(|view| view.newest.hash == at)) {
+        if Instant::now() < self.retry_at {
             return Ok(());
         }
+        // What failed once fails again until something has changed.
+        let Some(view) = self.view.filter(|view| self.dropped_at != Some(view.newest.hash)) else { return Ok(()) };
         let mut policy = self.policy;
         if let Some((_, fits)) = self.fits.filter(|(link, _)| *link == head.link) {
             policy.max_blocks = policy.max_blocks.min(fits);
@@ -356,6 +359,7 @@ impl Keeper {
                     kzg,
                     plan,
                     reason,
+                    decided_at: view.newest.hash,
                     claims: self.claims.clone(),
                     replaces: self.pending.clone(),
                     cached: self.cached.take(),
@@ -412,10 +416,14 @@ impl Keeper {
                 self.pending = Some(pending);
             }
             SettlementEnd::Fits(blocks) => self.fits = self.view.map(|view| (view.inbox.head.link, blocks)),
-            SettlementEnd::Dropped(reason) => {
+            SettlementEnd::Dropped { reason, fails_at } => {
                 tracing::warn!(%reason, "settlement dropped");
                 metrics::counter!("baton_keeper_settlements_total", "result" => "dropped").increment(1);
-                self.dropped_at = self.view.map(|view| view.newest.hash);
+                match fails_at {
+                    Some(block) => self.dropped_at = Some(block),
+                    // A node that fails isn't asked in a hurry, but within the slot.
+                    None => self.retry_at = Instant::now() + self.l1_poll,
+                }
             }
         }
     }
