@@ -227,7 +227,7 @@ impl World {
             schedule: &self.schedule,
             rules: self.rules,
             head: self.head,
-            landing: Landing { slot, overdue: false },
+            landing: Landing { slot, due: false, overdue: false },
             ended: &BTreeMap::new(),
             eligible: &[1, 2, 3],
             live_slots: &self.live,

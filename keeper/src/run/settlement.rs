@@ -7,7 +7,7 @@ use crate::{
     l1_blocks::L1Block,
     links::Claim,
     posting::{DataError, Pending, Prepared, SendError, Sender, SlotStart, batch, prepare},
-    settling::{Landing, Plan, Reason, SettlementRules, Situation, Turn, settle_gas_limit, turn},
+    settling::{Landing, Plan, Reason, SettlementRules, Situation, Turn, landing_turn, settle_gas_limit},
     status::{BatchStatus, RunStatus},
 };
 use alloy::{
@@ -179,8 +179,7 @@ impl Settlement {
             live_slots: &BTreeSet::new(),
             claims: &[],
         };
-        let mine = |slot| matches!(turn(&situation, slot), Ok(by) if by != Turn::NotMine);
-        if !mine(landing.slot) || landing.overdue && !mine(landing.slot + 1) {
+        if !matches!(landing_turn(&situation), Ok(by) if by != Turn::NotMine) {
             return Err(SettlementError::MovedOn("the slot is another's"));
         }
         Ok(landing)

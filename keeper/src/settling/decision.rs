@@ -1,6 +1,6 @@
 //! Whether to settle now.
 
-use crate::settling::{Evidence, Plan, Situation, Turn, plan, turn};
+use crate::settling::{Evidence, Plan, Situation, Turn, landing_turn, plan};
 use baton_protocol::{Kind, ScheduleError, Window};
 
 /// How eager a keeper is. The limits keep it honest: see [`SettlingPolicy::validate`].
@@ -110,12 +110,8 @@ pub fn decide(
     if situation.head.slot >= slot && situation.head.slot != 0 {
         return Ok(Decision::Wait);
     }
-    let by = turn(situation, slot)?;
+    let by = landing_turn(situation)?;
     if by == Turn::NotMine {
-        return Ok(Decision::Wait);
-    }
-    // A transaction that misses an overdue block lands a slot later: that must be the keeper's, too.
-    if situation.landing.overdue && turn(situation, slot + 1)? == Turn::NotMine {
         return Ok(Decision::Wait);
     }
     let plan = plan(situation, policy.max_blocks, evidence);
@@ -192,6 +188,7 @@ mod tests {
 
     struct Case {
         slot: u64,
+        due: bool,
         overdue: bool,
         head: u64,
         head_slot: u64,
@@ -231,7 +228,7 @@ mod tests {
             schedule: &schedule,
             rules: SettlementRules { min_chances: 3, silence: 100, evidence_horizon: 1000 },
             head,
-            landing: Landing { slot: case.slot, overdue: case.overdue },
+            landing: Landing { slot: case.slot, due: case.due, overdue: case.overdue },
             ended: &BTreeMap::new(),
             eligible: &[1, 2],
             live_slots: &case.live.clone().collect::<BTreeSet<_>>(),
@@ -239,8 +236,16 @@ mod tests {
         })
     }
 
-    const CASE: Case =
-        Case { slot: 18, overdue: false, head: 31, head_slot: 17, live: 0..18, policy: POLICY, kind: Kind::Fallback };
+    const CASE: Case = Case {
+        slot: 18,
+        due: false,
+        overdue: false,
+        head: 31,
+        head_slot: 17,
+        live: 0..18,
+        policy: POLICY,
+        kind: Kind::Fallback,
+    };
 
     #[test]
     fn a_backlog_is_settled_at_once() {
@@ -284,9 +289,16 @@ mod tests {
 
     #[test]
     fn an_overdue_block_may_push_it_into_anothers_slot() {
-        let last = |overdue| Case { slot: 31, overdue, head: 57, head_slot: 30, live: 0..31, ..CASE };
-        assert_eq!(reason(last(true)), None);
-        assert_eq!(reason(last(false)), Some(Reason::WindowEnds));
+        let last = |due, overdue| Case { slot: 31, due, overdue, head: 57, head_slot: 30, live: 0..31, ..CASE };
+        assert_eq!(reason(last(true, true)), None);
+        assert_eq!(reason(last(false, false)), Some(Reason::WindowEnds));
+        // Already when it is due: its proposer may be done.
+        assert_eq!(reason(last(true, false)), None);
+        // Slots before that are followed by one's own.
+        assert_eq!(reason(Case { slot: 30, head: 55, head_slot: 29, ..last(true, true) }), Some(Reason::WindowEnds));
+        // One's own proposer takes it until its block is late.
+        let proven = |overdue| Case { kind: Kind::Proven, ..last(true, overdue) };
+        assert_eq!((reason(proven(false)), reason(proven(true))), (Some(Reason::WindowEnds), None));
     }
 
     #[test]
