@@ -1,7 +1,11 @@
 //! Bounties of own settlements: which to collect now, rule `[I13]`.
 
-use alloy::primitives::U256;
-use baton_bindings::{IInbox, Outcome};
+use crate::posting::Revert;
+use alloy::primitives::{B256, U256};
+use baton_bindings::{
+    IInbox::{self, IInboxErrors},
+    Outcome,
+};
 
 /// The record that a `Settled` event tells.
 pub fn record(event: &IInbox::Settled) -> IInbox::Record {
@@ -28,9 +32,90 @@ pub fn due(slots: impl IntoIterator<Item = u64>, slot: u64, evidence_horizon: u6
     slots.into_iter().filter(|settled| settled.saturating_add(evidence_horizon) < slot).min()
 }
 
+/// Whether a revert says that a record will never bring anything: the L1 dropped it, or it was collected. Anything else may pass.
+pub const fn is_gone(revert: &Revert) -> bool {
+    matches!(revert, Revert::Inbox(IInboxErrors::UnknownRecord(_) | IInboxErrors::NothingToCollect(_)))
+}
+
+/// When to read own records from the chain: at the start, after a transaction of ours was replaced by one of ours, and after an L1 reorg, which may
+/// have dropped a record or moved it to another slot. What a reorg drops may come back later: so again once that is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordsReading {
+    read: bool,
+    again_from: Option<u64>,
+    failed_at: Option<B256>,
+}
+
+impl RecordsReading {
+    /// Slots after which what a reorg dropped doesn't come back.
+    const SETTLES: u64 = 64;
+
+    /// A transaction was replaced.
+    pub const fn replaced(&mut self) {
+        self.read = false;
+    }
+
+    /// The L1 reorged, in some slot.
+    pub const fn reorged(&mut self, slot: u64) {
+        self.read = false;
+        self.again_from = Some(slot.saturating_add(Self::SETTLES));
+    }
+
+    /// Whether to read now. After a failure only once the L1 has another newest block.
+    pub fn is_due(&self, slot: u64, newest: B256) -> bool {
+        let due = !self.read || self.again_from.is_some_and(|from| slot >= from);
+        due && self.failed_at != Some(newest)
+    }
+
+    /// They were read.
+    pub fn done(&mut self, slot: u64) {
+        (self.read, self.failed_at) = (true, None);
+        self.again_from = self.again_from.filter(|from| slot < *from);
+    }
+
+    /// They couldn't be read.
+    pub const fn failed(&mut self, newest: B256) {
+        self.failed_at = Some(newest);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy::primitives::Bytes;
+
+    #[test]
+    fn only_a_record_that_is_gone_is_forgotten() {
+        for (error, gone) in [
+            (IInboxErrors::UnknownRecord(IInbox::UnknownRecord { slot: 1 }), true),
+            (IInboxErrors::NothingToCollect(IInbox::NothingToCollect { slot: 1 }), true),
+            (IInboxErrors::NotCollectableBefore(IInbox::NotCollectableBefore { slot: U256::ONE }), false),
+            (IInboxErrors::NotPlainAccount(IInbox::NotPlainAccount { caller: Default::default() }), false),
+        ] {
+            assert_eq!(is_gone(&Revert::Inbox(error.clone())), gone, "{error:?}");
+        }
+        assert!(!is_gone(&Revert::Other(Bytes::new())));
+    }
+
+    #[test]
+    fn records_are_read_again_after_replacements_and_reorgs() {
+        let (one, two) = (B256::repeat_byte(1), B256::repeat_byte(2));
+        let mut reading = RecordsReading::default();
+        assert!(reading.is_due(5, one));
+        reading.failed(one);
+        assert!(!reading.is_due(5, one) && reading.is_due(6, two));
+        reading.done(6);
+        assert!(!reading.is_due(7, two) && !reading.is_due(1_000, two));
+        reading.replaced();
+        assert!(reading.is_due(7, two));
+        reading.done(7);
+        reading.reorged(8);
+        assert!(reading.is_due(8, two));
+        reading.done(8);
+        assert!(!reading.is_due(71, two) && reading.is_due(72, two));
+        reading.done(72);
+        assert!(!reading.is_due(1_000, two));
+    }
 
     #[test]
     fn a_record_is_due_once_the_horizon_has_passed() {

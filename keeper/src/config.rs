@@ -121,7 +121,7 @@ pub struct SettlingConfig {
     pub max_blobs: usize,
     /// Brotli quality, 0 to 11.
     pub brotli_quality: u8,
-    /// L1 slots without inclusion after which a transaction is replaced at twice its fees.
+    /// Live L1 slots that may pass a transaction by before it is replaced at twice its fees.
     pub resubmit_slots: u64,
     /// Load KZG tables that halve the time of each blob's proofs for a few seconds more at the start.
     pub kzg_precompute: bool,
@@ -155,7 +155,7 @@ impl Default for SettlingConfig {
             max_blocks: 5_000,
             max_blobs: MAX_BLOBS_PER_TRANSACTION,
             brotli_quality: EncoderConfig::default().quality,
-            resubmit_slots: 2,
+            resubmit_slots: 1,
             kzg_precompute: true,
         }
     }

@@ -25,6 +25,11 @@ use std::{
 /// How far back a reorg is followed, and how many blocks are read at the start: more than any window has slots.
 const BACKFILL: u64 = 96;
 
+/// Slots that the inbox's ring of records holds (`RECORD_RING`): no slot has more than one block, so that older blocks tell of no record.
+const RECORD_RING: u64 = 16_384;
+/// Blocks whose logs are asked for at once; nodes and providers refuse long ranges.
+const LOG_RANGE: u64 = 5_000;
+
 /// Why the L1 couldn't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum L1Error {
@@ -166,14 +171,15 @@ impl L1 {
         })
     }
 
-    /// Follows the chain to its newest block. The answer says whether there is a new one.
+    /// Follows the chain to its newest block. The answer is `None` if that is the known one, else how many known ones aren't canonical
+    /// any more.
     ///
     /// # Errors
     /// The L1's.
-    pub async fn follow(&self, blocks: &mut L1Blocks) -> Result<bool, L1Error> {
+    pub async fn follow(&self, blocks: &mut L1Blocks) -> Result<Option<usize>, L1Error> {
         let newest = self.block(BlockNumberOrTag::Latest.into()).await?;
         if blocks.newest().is_some_and(|known| known.hash == newest.hash) {
-            return Ok(false);
+            return Ok(None);
         }
         let mut newest_first = vec![newest];
         while let Some(oldest) = newest_first.last()
@@ -184,8 +190,7 @@ impl L1 {
             let parent = self.block(oldest.parent_hash.into()).await?;
             newest_first.push(parent);
         }
-        blocks.adopt(&newest_first);
-        Ok(true)
+        Ok(Some(blocks.adopt(&newest_first)))
     }
 
     /// An L1 block.
@@ -214,18 +219,27 @@ impl L1 {
         Ok(InboxState { head, batcher })
     }
 
-    /// A gateway's settlements in a range of blocks, from the events.
+    /// A gateway's settlements up to block `newest`, from the events: those whose records the ring may still hold, `[I12]`.
     ///
     /// # Errors
     /// The L1's.
-    pub async fn settlements_of(&self, gateway: GatewayId) -> Result<Vec<IInbox::Settled>, L1Error> {
-        let filter = Filter::new()
-            .address(self.inbox)
-            .event_signature(IInbox::Settled::SIGNATURE_HASH)
-            .topic2(alloy::primitives::U256::from(gateway))
-            .from_block(self.deployment_block);
-        let logs = self.node().get_logs(&filter).await?;
-        Ok(logs.iter().filter_map(|log| IInbox::Settled::decode_log(&log.inner).ok()).map(|log| log.data).collect())
+    pub async fn settlements_of(&self, gateway: GatewayId, newest: u64) -> Result<Vec<IInbox::Settled>, L1Error> {
+        let mut events = Vec::new();
+        let mut from = self.deployment_block.max((newest + 1).saturating_sub(RECORD_RING));
+        while from <= newest {
+            let to = newest.min(from + LOG_RANGE - 1);
+            let filter = Filter::new()
+                .address(self.inbox)
+                .event_signature(IInbox::Settled::SIGNATURE_HASH)
+                .topic2(alloy::primitives::U256::from(gateway))
+                .from_block(from)
+                .to_block(to);
+            let logs = self.node().get_logs(&filter).await?;
+            events
+                .extend(logs.iter().filter_map(|log| IInbox::Settled::decode_log(&log.inner).ok()).map(|log| log.data));
+            from = to + 1;
+        }
+        Ok(events)
     }
 
     /// Whether a record's bounties were collected.
@@ -262,5 +276,42 @@ pub(crate) mod scripted {
             "gasUsed": "0x0", "extraData": "0x", "mixHash": zero, "nonce": "0x0000000000000000",
             "baseFeePerGas": format!("{base_fee:#x}"), "size": "0x200", "uncles": [], "transactions": [],
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scripted_node::serve;
+    use serde_json::json;
+    use std::sync::{Arc, Mutex};
+
+    async fn ranges(newest: u64) -> Vec<(u64, u64)> {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = asked.clone();
+        let url = serve(move |_, params| {
+            let block = |key: &str| {
+                let text = params[0][key].as_str().unwrap_or_default().trim_start_matches("0x");
+                u64::from_str_radix(text, 16).map_err(|_| json!({"code": -32602, "message": "no such range"}))
+            };
+            let range = (block("fromBlock")?, block("toBlock")?);
+            seen.lock().expect("lock").push(range);
+            Ok(json!([]))
+        })
+        .await;
+        let events = scripted::l1_of(vec![url]).settlements_of(1, newest).await.expect("answered");
+        assert!(events.is_empty());
+        let asked = asked.lock().expect("lock").clone();
+        asked
+    }
+
+    #[tokio::test]
+    async fn logs_are_asked_for_in_short_ranges_and_as_far_back_as_records_reach() {
+        assert_eq!(ranges(0).await, [(0, 0)]);
+        assert_eq!(ranges(5_000).await, [(0, 4_999), (5_000, 5_000)]);
+        let asked = ranges(1_000_000).await;
+        assert_eq!((asked[0].0, asked[asked.len() - 1].1), (1_000_001 - RECORD_RING, 1_000_000));
+        assert!(asked.iter().all(|(from, to)| to - from < LOG_RANGE));
+        assert!(asked.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0));
     }
 }

@@ -34,17 +34,20 @@ impl L1Blocks {
     }
 
     /// Takes a new head with its ancestors, newest first, as far back as [`Self::connects`] said no. All above it, and whatever it replaces, goes.
-    pub fn adopt(&mut self, newest_first: &[L1Block]) {
-        let Some(oldest) = newest_first.last() else { return };
-        self.blocks.split_off(&oldest.number);
+    /// The answer is how many blocks went: a reorg, or a gap too long to be followed, if it isn't 0.
+    pub fn adopt(&mut self, newest_first: &[L1Block]) -> usize {
+        let Some(oldest) = newest_first.last() else { return 0 };
+        let mut replaced = self.blocks.split_off(&oldest.number).len();
         // What doesn't connect is of another chain, all of it.
         if !self.connects(oldest) {
+            replaced += self.blocks.len();
             self.blocks.clear();
         }
         self.blocks.extend(newest_first.iter().map(|block| (block.number, *block)));
         while self.blocks.len() > REMEMBERED {
             self.blocks.pop_first();
         }
+        replaced
     }
 
     /// Whether a block's parent is known as canonical.
@@ -105,7 +108,9 @@ mod tests {
     fn a_reorg_replaces_what_it_forks_off() {
         let mut blocks = chain();
         assert!(blocks.connects(&block(7, 1, 0)) && !blocks.connects(&block(8, 1, 1)));
-        blocks.adopt(&[block(8, 1, 1), block(7, 1, 0)]);
+        assert_eq!(blocks.adopt(&[block(8, 1, 1), block(7, 1, 0)]), 1);
+        assert_eq!(blocks.adopt(&[block(9, 1, 1)]), 0);
+        blocks.adopt(&[block(8, 1, 1)]);
         assert_eq!(
             (canonical(&blocks, 6, 0), canonical(&blocks, 7, 0), canonical(&blocks, 7, 1)),
             (Some(true), Some(false), Some(true))

@@ -227,7 +227,7 @@ impl World {
             schedule: &self.schedule,
             rules: self.rules,
             head: self.head,
-            landing: Landing { slot, overdue: false },
+            landing: Landing { slot, due: false, overdue: false },
             ended: &BTreeMap::new(),
             eligible: &[1, 2, 3],
             live_slots: &self.live,
@@ -239,10 +239,14 @@ impl World {
         let policy = SettlingPolicy {
             min_blocks: self.script.policy_min_blocks,
             patience: 1,
+            resubmit_slots: 1,
             max_blocks: usize::try_from(self.script.cap_in_slots * self.script.blocks_per_slot).expect("small"),
         };
         let decision = self.with_situation(gateway, slot, |situation| {
-            let busy = self.pending.get(&gateway).is_some_and(|sent| !may_replace(situation, sent.slot, 2));
+            let busy = self
+                .pending
+                .get(&gateway)
+                .is_some_and(|sent| !may_replace(situation, sent.slot, policy.resubmit_slots));
             if busy { Ok(Decision::Wait) } else { decide(situation, &policy, &Known(self)) }
         });
         let Ok(Decision::Settle { plan, .. }) = decision else { return };

@@ -31,6 +31,17 @@ pub struct Fees {
     pub max_blob: u128,
 }
 
+impl Fees {
+    /// Twice as much of everything.
+    pub const fn doubled(&self) -> Self {
+        Self {
+            max: self.max.saturating_mul(2),
+            tip: self.tip.saturating_mul(2),
+            max_blob: self.max_blob.saturating_mul(2),
+        }
+    }
+}
+
 impl MarketFees {
     /// A first offer: base fees may double until it is included, which takes six full blocks in a row.
     pub const fn offer(&self, kind: TransactionKind) -> Fees {
@@ -90,6 +101,8 @@ mod tests {
             prop_assert!(blob.max >= 2 * max && blob.tip >= 2 * early_tip && blob.max_blob >= 2 * max_blob);
             let plain = market.replace(TransactionKind::Plain, &earlier);
             prop_assert!(plain.max * 10 >= 11 * max && plain.tip * 10 >= 11 * early_tip);
+            let doubled = earlier.doubled();
+            prop_assert!((doubled.max, doubled.tip, doubled.max_blob) == (2 * max, 2 * early_tip, 2 * max_blob));
             prop_assert!(blob.max >= blob.tip && plain.max >= plain.tip);
         }
     }

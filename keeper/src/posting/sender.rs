@@ -2,7 +2,7 @@
 
 use crate::{
     l1::{L1, L1Error},
-    posting::{Conditions, Fees, MarketFees, Revert, TransactionKind},
+    posting::{Answer, Conditions, Fees, MarketFees, Revert, TransactionKind},
 };
 use alloy::{
     eips::{BlockNumberOrTag, Encodable2718, eip7594::BlobTransactionSidecarVariant},
@@ -17,6 +17,9 @@ use alloy::{
     transports::TransportError,
 };
 use futures::future::join_all;
+
+/// How often an offer is doubled at most before a transaction is given up.
+const MAX_RAISES: u32 = 5;
 
 /// Why a transaction wasn't sent.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,13 @@ pub enum SendError {
     /// The transaction can't be built or signed.
     #[error("the transaction can't be built: {0}")]
     Build(String),
+}
+
+impl SendError {
+    /// Whether the same transaction at the same L1 block would fail the same way.
+    pub const fn is_deterministic(&self) -> bool {
+        matches!(self, Self::WouldRevert(_) | Self::Build(_))
+    }
 }
 
 /// When a slot begins.
@@ -153,7 +163,7 @@ impl Sender {
         let kind = if sidecar.is_some() { TransactionKind::Blob } else { TransactionKind::Plain };
         let nonce = l1.node().get_transaction_count(self.address).latest().await?;
         let market = self.market(l1).await?;
-        let fees = match replaces {
+        let mut fees = match replaces {
             Some(earlier) if earlier.nonce == nonce => market.replace(kind, &earlier.fees),
             _ => market.offer(kind),
         };
@@ -163,28 +173,57 @@ impl Sender {
             .with_input(data)
             .with_nonce(nonce)
             .with_chain_id(self.chain_id)
-            .with_gas_limit(gas_limit)
-            .with_max_fee_per_gas(fees.max)
-            .with_max_priority_fee_per_gas(fees.tip);
+            .with_gas_limit(gas_limit);
         if let Some(sidecar) = sidecar {
             request.set_blob_sidecar(sidecar);
-            request.set_max_fee_per_blob_gas(fees.max_blob);
+        }
+        let mut raises = 0;
+        loop {
+            let pending = self.broadcast(l1, request.clone(), Pending { hash: TxHash::ZERO, nonce, fees, kind, slot });
+            match pending.await? {
+                Ok(pending) => return Ok(pending),
+                // One of ours that isn't remembered has this nonce, or nodes ask for more than they say.
+                Err(error) if raises < MAX_RAISES && Answer::from_error(&error) == Answer::Underpriced => {
+                    tracing::warn!(nonce, %error, "offer raised");
+                    raises += 1;
+                    fees = fees.doubled();
+                }
+                Err(error) => return Err(SendError::Refused(error)),
+            }
+        }
+    }
+
+    /// Signs and hands to every node. What a node may have counts as sent; the inner error is of a node that hasn't.
+    async fn broadcast(
+        &self,
+        l1: &L1,
+        mut request: TransactionRequest,
+        mut pending: Pending,
+    ) -> Result<Result<Pending, TransportError>, SendError> {
+        request.set_max_fee_per_gas(pending.fees.max);
+        request.set_max_priority_fee_per_gas(pending.fees.tip);
+        if pending.kind == TransactionKind::Blob {
+            request.set_max_fee_per_blob_gas(pending.fees.max_blob);
         }
         let signed = NetworkTransactionBuilder::<Ethereum>::build(request, &self.wallet)
             .await
             .map_err(|error: TransactionBuilderError<Ethereum>| SendError::Build(error.to_string()))?;
-        let pending = Pending { hash: *signed.tx_hash(), nonce, fees, kind, slot };
+        pending.hash = *signed.tx_hash();
         let raw = signed.encoded_2718();
         let answers = join_all(l1.nodes().iter().map(|node| node.send_raw_transaction(&raw))).await;
-        let mut refusal = None;
-        for answer in answers {
-            match answer {
-                Ok(_) => return Ok(pending),
-                Err(error) => refusal = Some(error),
+        let errors = answers.into_iter().map(|answer| match answer {
+            Ok(_) => (Answer::Taken, None),
+            Err(error) => (Answer::from_error(&error), Some(error)),
+        });
+        match errors.min_by_key(|(answer, _)| *answer) {
+            Some((Answer::Underpriced | Answer::Refused, Some(error))) => Ok(Err(error)),
+            Some((Answer::Unsure, Some(error))) => {
+                tracing::warn!(tx = %pending.hash, %error, "no L1 node said that it took the transaction; it may have");
+                Ok(Ok(pending))
             }
+            // There is at least one node.
+            _ => Ok(Ok(pending)),
         }
-        // There is at least one node.
-        refusal.map_or(Ok(pending), |error| Err(SendError::Refused(error)))
     }
 
     /// Looks what became of a transaction.
@@ -192,10 +231,11 @@ impl Sender {
     /// # Errors
     /// The L1's.
     pub async fn outcome(&self, l1: &L1, pending: &Pending) -> Result<Outcome, SendError> {
+        // The nonce first: the other way round an inclusion in between would look like another transaction's.
+        let used = l1.node().get_transaction_count(self.address).latest().await?;
         if let Some(receipt) = l1.node().get_transaction_receipt(pending.hash).await? {
             return Ok(Outcome::Included(Box::new(receipt)));
         }
-        let used = l1.node().get_transaction_count(self.address).latest().await?;
         Ok(if used > pending.nonce { Outcome::Replaced } else { Outcome::Waiting })
     }
 
@@ -235,6 +275,10 @@ mod tests {
     use alloy::{primitives::b256, sol_types::SolError};
     use baton_bindings::IInbox;
     use serde_json::{Value, json};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     const HASH: B256 = b256!("0x00000000000000000000000000000000000000000000000000000000000000aa");
     const MOMENT: SlotStart = SlotStart { slot: 40, timestamp: 480 };
@@ -268,6 +312,77 @@ mod tests {
         let view = |hash| IInbox::ViewNotCanonical { viewNumber: 9, viewHash: hash }.abi_encode();
         assert!(simulate(view(HASH), None).await.is_ok());
         assert!(matches!(simulate(view(B256::ZERO), None).await, Err(SendError::WouldRevert(_))));
+    }
+
+    #[tokio::test]
+    async fn an_inclusion_between_two_questions_is_no_replacement() {
+        let asked = AtomicUsize::new(0);
+        let url = serve(move |method, _| {
+            // Included right after the first question; a receipt that is there is more than this test needs.
+            let included = asked.fetch_add(1, Ordering::Relaxed) > 0;
+            match method {
+                "eth_getTransactionCount" => Ok(json!(if included { "0x6" } else { "0x5" })),
+                _ => Ok(Value::Null),
+            }
+        })
+        .await;
+        let fees = Fees { max: 1, tip: 1, max_blob: 0 };
+        let pending = Pending { hash: HASH, nonce: 5, fees, kind: TransactionKind::Plain, slot: 40 };
+        let outcome = sender().outcome(&l1_of(vec![url]), &pending).await.expect("answered");
+        assert_eq!(outcome, Outcome::Waiting);
+    }
+
+    /// A node whose base fee is 100 and tip 10, and which answers the transactions it gets by their count.
+    async fn node_that_answers(
+        answer: impl Fn(usize) -> Result<Value, Value> + Send + Sync + 'static,
+    ) -> (String, Arc<AtomicUsize>) {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = sent.clone();
+        let url = serve(move |method, _| match method {
+            "eth_getTransactionCount" => Ok(json!("0x5")),
+            "eth_getBlockByNumber" => Ok(l1_block(9, HASH, 100)),
+            "eth_maxPriorityFeePerGas" => Ok(json!("0xa")),
+            "eth_blobBaseFee" => Ok(json!("0x1")),
+            _ => answer(count.fetch_add(1, Ordering::Relaxed)),
+        })
+        .await;
+        (url, sent)
+    }
+
+    fn refuses(message: &str) -> Result<Value, Value> {
+        Err(json!({"code": -32000, "message": message}))
+    }
+
+    async fn send(urls: Vec<String>) -> Result<Pending, SendError> {
+        sender().send(&l1_of(urls), Bytes::new(), None, 100_000, 40, None).await
+    }
+
+    #[tokio::test]
+    async fn what_a_node_may_have_is_pending() {
+        for answer in ["already known", "request timed out"] {
+            let (url, sent) = node_that_answers(move |_| refuses(answer)).await;
+            let pending = send(vec![url]).await.expect("pending");
+            assert_eq!((pending.nonce, pending.fees.max, sent.load(Ordering::Relaxed)), (5, 210, 1), "{answer}");
+        }
+        let (url, _) = node_that_answers(|_| refuses("insufficient funds")).await;
+        assert!(matches!(send(vec![url.clone()]).await, Err(SendError::Refused(_))));
+        let (other, _) = node_that_answers(|_| Ok(json!(HASH))).await;
+        assert!(send(vec![url, other]).await.is_ok(), "one node is enough");
+        // Nobody listens there: it can't have it.
+        let (alive, _) = node_that_answers(|_| refuses("insufficient funds")).await;
+        assert!(matches!(send(vec![alive, "http://127.0.0.1:1".to_owned()]).await, Err(SendError::Refused(_))));
+    }
+
+    #[tokio::test]
+    async fn an_offer_that_is_too_low_is_doubled_until_it_is_taken() {
+        let too_low = |count| if count < 3 { refuses("replacement transaction underpriced") } else { Ok(json!(HASH)) };
+        let (url, sent) = node_that_answers(too_low).await;
+        let pending = send(vec![url]).await.expect("taken");
+        assert_eq!(pending.fees, Fees { max: 8 * 210, tip: 80, max_blob: 0 });
+        assert_eq!(sent.load(Ordering::Relaxed), 4);
+        let (url, sent) = node_that_answers(|_| refuses("transaction underpriced")).await;
+        assert!(matches!(send(vec![url]).await, Err(SendError::Refused(_))));
+        assert_eq!(sent.load(Ordering::Relaxed), 6);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::{
     adopted::AdoptedChain,
     archive::{Archive, ArchivedSoftBlock},
-    collecting,
+    collecting::RecordsReading,
     config::{ConfigError, KeeperConfig},
     feed::{FeedFollowers, FeedItem, FeedServer, FollowerContext},
     journal::Journal,
@@ -12,7 +12,7 @@ use crate::{
     l2::{L2, L2Error},
     links::{Claim, SettledHead, claims},
     observation::Observation,
-    posting::{Outcome, Pending, SendError, Sender, SlotStart, TransactionKind, collect_gas_limit},
+    posting::{Outcome, Pending, SendError, Sender, TransactionKind},
     run::{
         settlement::{CachedData, L1View, Settlement, SettlementEnd, gateways, now_millis},
         start::l1_poll,
@@ -22,17 +22,13 @@ use crate::{
     signing::{Role, due},
     status::{BlockRef, SettledStatus, StatusBoard},
 };
-use alloy::{
-    primitives::{B256, Bytes},
-    rpc::types::TransactionReceipt,
-    sol_types::{SolCall, SolEvent, SolValue},
-};
+use alloy::{primitives::B256, rpc::types::TransactionReceipt, sol_types::SolEvent};
 use baton_batch::{BatchEncoder, Kzg};
 use baton_bindings::IInbox;
 use baton_protocol::{GatewayId, Link, SoftBlock};
 use baton_schedule::{Handle, Snapshot};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -55,17 +51,16 @@ const OLDER_AT_ONCE: usize = 16;
 
 pub(super) struct Keeper {
     role: Role,
-    me: GatewayId,
-    deployment: Deployment,
+    pub(super) me: GatewayId,
+    pub(super) deployment: Deployment,
     policy: SettlingPolicy,
-    resubmit_slots: u64,
     l1_poll: Duration,
     l2_poll: Duration,
     grace: Duration,
-    l1: Arc<L1>,
+    pub(super) l1: Arc<L1>,
     l2: L2,
     journal: Journal,
-    archive: Arc<Archive>,
+    pub(super) archive: Arc<Archive>,
     signer: Arc<dyn DigestSigner>,
     sender: Option<Arc<Sender>>,
     kzg: Option<Kzg>,
@@ -76,17 +71,20 @@ pub(super) struct Keeper {
     schedule: Handle,
     board: Arc<StatusBoard>,
 
-    blocks: L1Blocks,
+    pub(super) blocks: L1Blocks,
     view: Option<L1View>,
     chain: AdoptedChain,
     claims: Vec<Claim>,
     settlement: Option<JoinHandle<(SettlementEnd, Option<CachedData>)>>,
-    pending: Option<Pending>,
+    pub(super) pending: Option<Pending>,
     cached: Option<CachedData>,
     fits: Option<(Link, usize)>,
     refused: BTreeSet<Link>,
-    records_read: bool,
+    pub(super) records: RecordsReading,
+    pub(super) put_off: BTreeMap<u64, u64>,
+    pub(super) collecting: Option<u64>,
     dropped_at: Option<B256>,
+    retry_at: Instant,
     looked_at_l1: Option<Instant>,
     forgot: Instant,
 }
@@ -115,7 +113,6 @@ impl Keeper {
             me: config.gateway,
             deployment,
             policy,
-            resubmit_slots: config.settling.resubmit_slots,
             l1_poll: l1_poll(config, &deployment.clock),
             l2_poll: Duration::from_millis(config.l2.poll_ms),
             grace: config.grace(),
@@ -141,8 +138,11 @@ impl Keeper {
             cached: None,
             fits: None,
             refused: BTreeSet::new(),
-            records_read: false,
+            records: RecordsReading::default(),
+            put_off: BTreeMap::new(),
+            collecting: None,
             dropped_at: None,
+            retry_at: Instant::now(),
             looked_at_l1: None,
             forgot: Instant::now(),
         })
@@ -204,9 +204,14 @@ impl Keeper {
             return Ok(());
         }
         self.looked_at_l1 = Some(Instant::now());
-        let is_new = self.l1.follow(&mut self.blocks).await?;
+        let replaced = self.l1.follow(&mut self.blocks).await?;
         let Some(newest) = self.blocks.newest().copied() else { return Ok(()) };
-        if is_new || self.view.is_none_or(|view| view.newest.hash != newest.hash) {
+        if let Some(replaced @ 1..) = replaced {
+            let slot = self.deployment.clock.slot_at(newest.timestamp);
+            tracing::warn!(replaced, head = newest.number, "L1 reorg");
+            self.records.reorged(slot);
+        }
+        if replaced.is_some() || self.view.is_none_or(|view| view.newest.hash != newest.hash) {
             let inbox = self.l1.inbox_at(newest.hash).await?;
             self.context.settled.store(inbox.head.number, Ordering::Relaxed);
             self.view = Some(L1View { newest, inbox });
@@ -323,13 +328,18 @@ impl Keeper {
             live_slots: &live_slots,
             claims: &self.claims,
         };
-        if self.pending.as_ref().is_some_and(|pending| !may_replace(&situation, pending.slot, self.resubmit_slots)) {
+        if self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| !may_replace(&situation, pending.slot, self.policy.resubmit_slots))
+        {
+            return Ok(());
+        }
+        if Instant::now() < self.retry_at {
             return Ok(());
         }
         // What failed once fails again until something has changed.
-        if self.dropped_at.is_some_and(|at| self.view.is_some_and(|view| view.newest.hash == at)) {
-            return Ok(());
-        }
+        let Some(view) = self.view.filter(|view| self.dropped_at != Some(view.newest.hash)) else { return Ok(()) };
         let mut policy = self.policy;
         if let Some((_, fits)) = self.fits.filter(|(link, _)| *link == head.link) {
             policy.max_blocks = policy.max_blocks.min(fits);
@@ -349,6 +359,7 @@ impl Keeper {
                     kzg,
                     plan,
                     reason,
+                    decided_at: view.newest.hash,
                     claims: self.claims.clone(),
                     replaces: self.pending.clone(),
                     cached: self.cached.take(),
@@ -381,10 +392,15 @@ impl Keeper {
         let Some(pending) = &self.pending else { return Ok(true) };
         match sender.outcome(&self.l1, pending).await? {
             Outcome::Waiting => return Ok(true),
-            Outcome::Replaced => self.finish(pending.clone(), "replaced"),
+            Outcome::Replaced => {
+                // By one of ours that was sent before, or by another process: what it settled is told by the chain alone.
+                self.records.replaced();
+                self.finish(pending.clone(), "replaced");
+            }
             Outcome::Included(receipt) => {
                 let pending = pending.clone();
                 self.take_receipt(&receipt, &pending);
+                self.put_off_reverted(&receipt, pending.slot);
                 self.finish(pending, if receipt.status() { "included" } else { "reverted" });
             }
         }
@@ -400,10 +416,14 @@ impl Keeper {
                 self.pending = Some(pending);
             }
             SettlementEnd::Fits(blocks) => self.fits = self.view.map(|view| (view.inbox.head.link, blocks)),
-            SettlementEnd::Dropped(reason) => {
+            SettlementEnd::Dropped { reason, fails_at } => {
                 tracing::warn!(%reason, "settlement dropped");
                 metrics::counter!("baton_keeper_settlements_total", "result" => "dropped").increment(1);
-                self.dropped_at = self.view.map(|view| view.newest.hash);
+                match fails_at {
+                    Some(block) => self.dropped_at = Some(block),
+                    // A node that fails isn't asked in a hurry, but within the slot.
+                    None => self.retry_at = Instant::now() + self.l1_poll,
+                }
             }
         }
     }
@@ -438,57 +458,8 @@ impl Keeper {
         }
     }
 
-    fn keep_record(&self, event: &IInbox::Settled) {
-        let bounty = collecting::bounty(&event.outcomes);
-        if bounty > 0 {
-            let encoded = collecting::record(event).abi_encode();
-            let kept = self.archive.put_record(event.slot, &encoded, bounty);
-            self.note("archive", kept.map_err(|error| error.to_string()));
-        }
-    }
-
-    /// Collects the oldest bounty that is due.
-    async fn collect(&mut self, sender: &Sender, landing: &Landing) -> Result<(), SendError> {
-        if !self.records_read {
-            // An archive that was lost, or settlements of another process.
-            for event in self.l1.settlements_of(self.me).await? {
-                if collecting::bounty(&event.outcomes) > 0 && !self.l1.is_collected(event.slot).await? {
-                    self.keep_record(&event);
-                }
-            }
-            self.records_read = true;
-        }
-        let records = self.archive.records().unwrap_or_default();
-        let slots = records.iter().map(|(slot, ..)| *slot);
-        let horizon = self.deployment.rules.evidence_horizon;
-        let Some(due) = collecting::due(slots, landing.slot, horizon) else { return Ok(()) };
-        let Some((_, encoded, bounty)) = records.into_iter().find(|(slot, ..)| *slot == due) else { return Ok(()) };
-        let Ok(record) = IInbox::Record::abi_decode(&encoded) else {
-            tracing::error!(slot = due, "a record in the archive can't be read; forgotten");
-            let _ = self.archive.forget_record(due);
-            return Ok(());
-        };
-        let outcomes = record.outcomes.len();
-        let data = Bytes::from(IInbox::collectCall { record }.abi_encode());
-        let Some(newest) = self.blocks.newest() else { return Ok(()) };
-        let moment = SlotStart { slot: landing.slot, timestamp: self.deployment.clock.slot_start(landing.slot) };
-        match sender.simulate(&self.l1, &data, Vec::new(), newest.number, moment).await {
-            Err(SendError::WouldRevert(reason)) => {
-                tracing::warn!(slot = due, %reason, "bounties can't be collected; forgotten");
-                let _ = self.archive.forget_record(due);
-                return Ok(());
-            }
-            simulated => simulated?,
-        }
-        let gas = collect_gas_limit(outcomes);
-        let pending = sender.send(&self.l1, data, None, gas, landing.slot, None).await?;
-        tracing::info!(tx = %pending.hash, slot = due, wei = bounty, "collecting bounties");
-        self.pending = Some(pending);
-        Ok(())
-    }
-
     /// Shows a failure, or that it is over.
-    fn note(&self, what: &'static str, result: Result<(), String>) {
+    pub(super) fn note(&self, what: &'static str, result: Result<(), String>) {
         match result {
             Ok(()) => {
                 if self.board.get().errors.contains_key(what) {

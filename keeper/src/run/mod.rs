@@ -1,5 +1,6 @@
 //! A keeper as a whole: start, loop, shutdown.
 
+mod collection;
 mod keeper;
 mod settlement;
 mod start;

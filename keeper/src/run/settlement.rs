@@ -7,7 +7,7 @@ use crate::{
     l1_blocks::L1Block,
     links::Claim,
     posting::{DataError, Pending, Prepared, SendError, Sender, SlotStart, batch, prepare},
-    settling::{Landing, Plan, Reason, SettlementRules, Situation, Turn, settle_gas_limit, turn},
+    settling::{Landing, Plan, Reason, SettlementRules, Situation, Turn, landing_turn, settle_gas_limit},
     status::{BatchStatus, RunStatus},
 };
 use alloy::{
@@ -45,6 +45,7 @@ pub(super) struct Settlement {
     pub(super) kzg: Kzg,
     pub(super) plan: Plan,
     pub(super) reason: Reason,
+    pub(super) decided_at: B256,
     pub(super) claims: Vec<Claim>,
     pub(super) replaces: Option<Pending>,
     pub(super) cached: Option<CachedData>,
@@ -70,7 +71,12 @@ pub(super) enum SettlementEnd {
     /// Only so many blocks fit: decide again.
     Fits(usize),
     /// Not sent: the world moved on, or something failed.
-    Dropped(String),
+    Dropped {
+        /// Why.
+        reason: String,
+        /// The L1 block at which it would fail again, if it would.
+        fails_at: Option<B256>,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -85,14 +91,29 @@ enum SettlementError {
     MovedOn(&'static str),
 }
 
+impl SettlementError {
+    /// Whether the same attempt at the same L1 block would fail the same way. What nodes answer, or how the world moves, may be other the next time.
+    const fn is_deterministic(&self) -> bool {
+        match self {
+            Self::Data(DataError::Archive(_)) | Self::Task(_) | Self::MovedOn(_) => false,
+            Self::Data(_) => true,
+            Self::Send(error) => error.is_deterministic(),
+        }
+    }
+}
+
 impl Settlement {
     /// Prepares and sends it. The data comes back for another attempt with the same blocks.
     pub(super) async fn execute(mut self) -> (SettlementEnd, Option<CachedData>) {
-        let end = self.attempt().await.unwrap_or_else(|error| SettlementEnd::Dropped(error.to_string()));
+        let mut at = self.decided_at;
+        let end = self.attempt(&mut at).await.unwrap_or_else(|error| SettlementEnd::Dropped {
+            reason: error.to_string(),
+            fails_at: error.is_deterministic().then_some(at),
+        });
         (end, self.cached)
     }
 
-    async fn attempt(&mut self) -> Result<SettlementEnd, SettlementError> {
+    async fn attempt(&mut self, at: &mut B256) -> Result<SettlementEnd, SettlementError> {
         let cached = match self.data().await? {
             Ok(cached) => cached,
             Err(fits) => return Ok(SettlementEnd::Fits(fits)),
@@ -100,6 +121,7 @@ impl Settlement {
         self.cached = Some(cached.clone());
         // Making the data may have taken a slot or more: look again. The view has to be the very newest block where the batcher rotates, `[R2]`.
         let newest = self.l1.block(BlockNumberOrTag::Latest.into()).await.map_err(SendError::from)?;
+        *at = newest.hash;
         let view = L1View { newest, inbox: self.l1.inbox_at(newest.hash).await.map_err(SendError::from)? };
         let landing = self.check(&view)?;
         let named = Anchor { number: view.newest.number, hash: view.newest.hash };
@@ -157,8 +179,7 @@ impl Settlement {
             live_slots: &BTreeSet::new(),
             claims: &[],
         };
-        let mine = |slot| matches!(turn(&situation, slot), Ok(by) if by != Turn::NotMine);
-        if !mine(landing.slot) || landing.overdue && !mine(landing.slot + 1) {
+        if !matches!(landing_turn(&situation), Ok(by) if by != Turn::NotMine) {
             return Err(SettlementError::MovedOn("the slot is another's"));
         }
         Ok(landing)
@@ -207,4 +228,29 @@ pub(super) fn gateways(snapshot: &baton_schedule::Snapshot) -> (BTreeMap<Gateway
 pub(super) fn now_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::posting::Revert;
+    use alloy::transports::TransportErrorKind;
+
+    #[test]
+    fn only_what_would_fail_again_at_the_same_block_is_held_back() {
+        let revert = || SendError::WouldRevert(Box::new(Revert::Other(Bytes::new())));
+        let missing = || DataError::MissingBlock { number: 1, hash: B256::ZERO };
+        let lost = TransportErrorKind::backend_gone;
+        for (error, deterministic) in [
+            (SettlementError::from(revert()), true),
+            (missing().into(), true),
+            (SendError::Build(String::new()).into(), true),
+            (SendError::Rpc(lost()).into(), false),
+            (SendError::L1(lost().into()).into(), false),
+            (SendError::Refused(lost()).into(), false),
+            (SettlementError::MovedOn("the head has moved"), false),
+        ] {
+            assert_eq!(error.is_deterministic(), deterministic, "{error}");
+        }
+    }
 }

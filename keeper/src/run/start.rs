@@ -130,6 +130,7 @@ pub async fn run(
         min_blocks: config.settling.min_blocks,
         patience: config.settling.patience,
         max_blocks: config.settling.max_blocks,
+        resubmit_slots: config.settling.resubmit_slots,
     };
     policy.validate(deployment.rules.min_chances)?;
 

@@ -1,6 +1,6 @@
 //! Whether to settle now.
 
-use crate::settling::{Evidence, Plan, Situation, Turn, plan, turn};
+use crate::settling::{Evidence, Plan, Situation, Turn, landing_turn, plan};
 use baton_protocol::{Kind, ScheduleError, Window};
 
 /// How eager a keeper is. The limits keep it honest: see [`SettlingPolicy::validate`].
@@ -13,6 +13,8 @@ pub struct SettlingPolicy {
     pub patience: u64,
     /// Blocks of one settlement at most.
     pub max_blocks: usize,
+    /// Live slots that may pass a transaction by before it is replaced: those are lost chances as well.
+    pub resubmit_slots: u64,
 }
 
 /// A policy that could cost an honest gateway its collateral, or that settles nothing.
@@ -29,16 +31,34 @@ pub enum PolicyError {
         /// The deployment's.
         min_chances: u64,
     },
+    /// A transaction that is passed by couldn't be replaced in time.
+    #[error(
+        "`settling.resubmit_slots` is {resubmit_slots}, but blocks must be settled within {min_chances} live slots, and with \
+         `settling.patience` {patience} the replacement would come too late; set it to at most {}",
+        min_chances.saturating_sub(patience + 1)
+    )]
+    Resubmit {
+        /// As configured.
+        resubmit_slots: u64,
+        /// As configured.
+        patience: u64,
+        /// The deployment's.
+        min_chances: u64,
+    },
     /// Nothing could ever be settled.
     #[error("`settling.max_blocks` is 0; set it to at least the blocks of a few slots, or leave it out")]
     NoBlocks,
 }
 
 impl SettlingPolicy {
-    /// Checks that at least two chances are left once the patience is used up.
+    /// Checks that two chances are left once the patience is used up: for the transaction, and for its replacement.
     pub const fn validate(&self, min_chances: u64) -> Result<(), PolicyError> {
         if self.patience.saturating_add(2) > min_chances {
             return Err(PolicyError::Patience { patience: self.patience, min_chances });
+        }
+        let Self { patience, resubmit_slots, .. } = *self;
+        if patience.saturating_add(1).saturating_add(resubmit_slots) > min_chances {
+            return Err(PolicyError::Resubmit { resubmit_slots, patience, min_chances });
         }
         if self.max_blocks == 0 {
             return Err(PolicyError::NoBlocks);
@@ -90,12 +110,8 @@ pub fn decide(
     if situation.head.slot >= slot && situation.head.slot != 0 {
         return Ok(Decision::Wait);
     }
-    let by = turn(situation, slot)?;
+    let by = landing_turn(situation)?;
     if by == Turn::NotMine {
-        return Ok(Decision::Wait);
-    }
-    // A transaction that misses an overdue block lands a slot later: that must be the keeper's, too.
-    if situation.landing.overdue && turn(situation, slot + 1)? == Turn::NotMine {
         return Ok(Decision::Wait);
     }
     let plan = plan(situation, policy.max_blocks, evidence);
@@ -112,15 +128,16 @@ pub fn decide(
 
 /// Whether a transaction that was sent for slot `sent` and isn't included yet may be replaced by a new one.
 ///
-/// After `patience` slots, since it may be underpriced; and for the last slot of a proven window, in which the gateway's own proposer builds and
+/// After `resubmit_slots` live slots that it could have been included in, since it may be underpriced (a missed slot is nobody's chance); and for the last slot of a proven window, in which the gateway's own proposer builds and
 /// everything is liable, `[V2]`: what was sent before lacks the last blocks.
-pub fn may_replace(situation: &Situation<'_>, sent: u64, patience: u64) -> bool {
+pub fn may_replace(situation: &Situation<'_>, sent: u64, resubmit_slots: u64) -> bool {
     let slot = situation.landing.slot;
     let last_of_proven = situation
         .schedule
         .window_at(slot)
         .is_ok_and(|window| window.kind == Kind::Proven && window.gateway == situation.me && slot + 1 == window.end);
-    slot > sent.saturating_add(patience) || last_of_proven && slot > sent
+    let passed_by = situation.live_slots.range(sent.min(slot)..slot).count() as u64;
+    slot > sent && (passed_by >= resubmit_slots || last_of_proven)
 }
 
 fn urgency(situation: &Situation<'_>, policy: &SettlingPolicy, window: &Window, plan: &Plan) -> Option<Reason> {
@@ -153,7 +170,7 @@ mod tests {
     /// Two blocks a slot: blocks 2n and 2n + 1 have owner slot n + 2.
     const CLOCK: SlotClock =
         SlotClock { l1_genesis_time: 0, slot_length: 2, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
-    const POLICY: SettlingPolicy = SettlingPolicy { min_blocks: 12, patience: 1, max_blocks: 100 };
+    const POLICY: SettlingPolicy = SettlingPolicy { min_blocks: 12, patience: 1, max_blocks: 100, resubmit_slots: 1 };
 
     struct OwnOnly;
 
@@ -171,6 +188,7 @@ mod tests {
 
     struct Case {
         slot: u64,
+        due: bool,
         overdue: bool,
         head: u64,
         head_slot: u64,
@@ -210,7 +228,7 @@ mod tests {
             schedule: &schedule,
             rules: SettlementRules { min_chances: 3, silence: 100, evidence_horizon: 1000 },
             head,
-            landing: Landing { slot: case.slot, overdue: case.overdue },
+            landing: Landing { slot: case.slot, due: case.due, overdue: case.overdue },
             ended: &BTreeMap::new(),
             eligible: &[1, 2],
             live_slots: &case.live.clone().collect::<BTreeSet<_>>(),
@@ -218,8 +236,16 @@ mod tests {
         })
     }
 
-    const CASE: Case =
-        Case { slot: 18, overdue: false, head: 31, head_slot: 17, live: 0..18, policy: POLICY, kind: Kind::Fallback };
+    const CASE: Case = Case {
+        slot: 18,
+        due: false,
+        overdue: false,
+        head: 31,
+        head_slot: 17,
+        live: 0..18,
+        policy: POLICY,
+        kind: Kind::Fallback,
+    };
 
     #[test]
     fn a_backlog_is_settled_at_once() {
@@ -263,17 +289,29 @@ mod tests {
 
     #[test]
     fn an_overdue_block_may_push_it_into_anothers_slot() {
-        let last = |overdue| Case { slot: 31, overdue, head: 57, head_slot: 30, live: 0..31, ..CASE };
-        assert_eq!(reason(last(true)), None);
-        assert_eq!(reason(last(false)), Some(Reason::WindowEnds));
+        let last = |due, overdue| Case { slot: 31, due, overdue, head: 57, head_slot: 30, live: 0..31, ..CASE };
+        assert_eq!(reason(last(true, true)), None);
+        assert_eq!(reason(last(false, false)), Some(Reason::WindowEnds));
+        // Already when it is due: its proposer may be done.
+        assert_eq!(reason(last(true, false)), None);
+        // Slots before that are followed by one's own.
+        assert_eq!(reason(Case { slot: 30, head: 55, head_slot: 29, ..last(true, true) }), Some(Reason::WindowEnds));
+        // One's own proposer takes it until its block is late.
+        let proven = |overdue| Case { kind: Kind::Proven, ..last(true, overdue) };
+        assert_eq!((reason(proven(false)), reason(proven(true))), (Some(Reason::WindowEnds), None));
     }
 
     #[test]
     fn a_pending_transaction_is_replaced_after_its_time_and_for_a_proven_windows_last_slot() {
         let may = |slot, kind, sent| {
-            with_situation(&Case { slot, kind, ..CASE }, |situation| may_replace(situation, sent, 2))
+            with_situation(&Case { slot, kind, live: 0..20, ..CASE }, |situation| may_replace(situation, sent, 1))
         };
-        assert!(!may(20, Kind::Fallback, 18) && may(21, Kind::Fallback, 18));
+        assert!(!may(18, Kind::Fallback, 18) && may(19, Kind::Fallback, 18));
+        // Slots from 20 on were missed: nothing passed it by.
+        assert!(!may(23, Kind::Fallback, 20));
+        let twice =
+            |slot| with_situation(&Case { slot, live: 0..slot, ..CASE }, |situation| may_replace(situation, 18, 2));
+        assert!(!twice(19) && twice(20));
         assert!(!may(31, Kind::Fallback, 30) && may(31, Kind::Proven, 30) && !may(31, Kind::Proven, 31));
     }
 
@@ -284,6 +322,14 @@ mod tests {
             SettlingPolicy { patience: 2, ..POLICY }.validate(3),
             Err(PolicyError::Patience { patience: 2, min_chances: 3 })
         );
+        // Sent for the second chance, passed by in it, replaced for the third; twice passed by is too late.
+        let slow = SettlingPolicy { resubmit_slots: 2, ..POLICY };
+        let refusal = slow.validate(3).expect_err("refused");
+        assert_eq!(refusal, PolicyError::Resubmit { resubmit_slots: 2, patience: 1, min_chances: 3 });
+        assert!(
+            refusal.to_string().contains("`settling.resubmit_slots`") && refusal.to_string().ends_with("at most 1")
+        );
+        assert_eq!(slow.validate(4), Ok(()));
         assert_eq!(SettlingPolicy { max_blocks: 0, ..POLICY }.validate(3), Err(PolicyError::NoBlocks));
     }
 }

@@ -10,4 +10,4 @@ pub use decision::{Decision, PolicyError, Reason, SettlingPolicy, decide, may_re
 pub use gas::{MAX_TRANSACTION_GAS, settle_gas_limit};
 pub use plan::{Evidence, Plan, PlannedRun, plan};
 pub use situation::{SettlementRules, Situation};
-pub use turn::{Landing, Turn, turn};
+pub use turn::{Landing, Turn, landing_turn, turn};

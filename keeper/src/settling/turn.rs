@@ -1,13 +1,15 @@
 //! Whose turn it is to settle in the slot of the next L1 block, rules `[I2]` and `[S5]`.
 
 use crate::settling::Situation;
-use baton_protocol::{GatewayId, NOBODY, ScheduleError, SlotClock, Window};
+use baton_protocol::{GatewayId, Kind, NOBODY, ScheduleError, SlotClock, Window};
 
 /// In which slot a transaction sent now is included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Landing {
     /// The earliest slot.
     pub slot: u64,
+    /// `slot` has begun without its block, whose proposer may have chosen its transactions already.
+    pub due: bool,
     /// The block of `slot` is overdue: more likely the slot is missed, and the transaction lands in the next one.
     pub overdue: bool,
 }
@@ -20,10 +22,10 @@ impl Landing {
         let now = clock.slot_at(now_millis / 1000);
         let newest = clock.slot_at(newest_block_timestamp);
         if newest >= now {
-            return Self { slot: newest + 1, overdue: false };
+            return Self { slot: newest + 1, due: false, overdue: false };
         }
         let into_slot = now_millis.saturating_sub(clock.slot_start(now) * 1000);
-        Self { slot: now, overdue: into_slot * 3 > clock.slot_length * 1000 }
+        Self { slot: now, due: true, overdue: into_slot * 3 > clock.slot_length * 1000 }
     }
 }
 
@@ -65,11 +67,25 @@ pub fn turn(situation: &Situation<'_>, slot: u64) -> Result<Turn, ScheduleError>
     })
 }
 
+/// Decides by what right a transaction sent now may settle, wherever it lands: one that may miss its slot's block needs the next slot, too.
+///
+/// In the last slot of a proven window the gateway's own proposer builds, and takes what comes until its block is out.
+pub fn landing_turn(situation: &Situation<'_>) -> Result<Turn, ScheduleError> {
+    let Landing { slot, due, overdue } = situation.landing;
+    let by = turn(situation, slot)?;
+    let own_proposer = matches!(by, Turn::Holder(window) if window.kind == Kind::Proven && slot + 1 == window.end);
+    let may_miss = overdue || due && !own_proposer;
+    if may_miss && by != Turn::NotMine && turn(situation, slot + 1)? == Turn::NotMine {
+        return Ok(Turn::NotMine);
+    }
+    Ok(by)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{links::SettledHead, settling::SettlementRules};
-    use baton_protocol::{EpochSchedule, Kind, Link, Schedule};
+    use baton_protocol::{EpochSchedule, Link, Schedule};
     use std::collections::{BTreeMap, BTreeSet};
 
     const CLOCK: SlotClock =
@@ -97,7 +113,7 @@ mod tests {
             schedule: &schedule(),
             rules: RULES,
             head,
-            landing: Landing { slot, overdue: false },
+            landing: Landing { slot, due: false, overdue: false },
             ended: &ended,
             eligible: &[1, 2],
             live_slots: &BTreeSet::new(),
@@ -108,19 +124,19 @@ mod tests {
 
     #[test]
     fn the_next_block_after_one_of_this_slot_is_the_next_slots() {
-        assert_eq!(Landing::at(&CLOCK, 125_000, 120), Landing { slot: 11, overdue: false });
+        assert_eq!(Landing::at(&CLOCK, 125_000, 120), Landing { slot: 11, due: false, overdue: false });
     }
 
     #[test]
     fn a_block_that_is_awaited_is_this_slots_until_it_is_overdue() {
-        assert_eq!(Landing::at(&CLOCK, 123_000, 108), Landing { slot: 10, overdue: false });
-        assert_eq!(Landing::at(&CLOCK, 125_000, 108), Landing { slot: 10, overdue: true });
-        assert_eq!(Landing::at(&CLOCK, 133_000, 108), Landing { slot: 11, overdue: false });
+        assert_eq!(Landing::at(&CLOCK, 123_000, 108), Landing { slot: 10, due: true, overdue: false });
+        assert_eq!(Landing::at(&CLOCK, 125_000, 108), Landing { slot: 10, due: true, overdue: true });
+        assert_eq!(Landing::at(&CLOCK, 133_000, 108), Landing { slot: 11, due: true, overdue: false });
     }
 
     #[test]
     fn an_l1_clock_ahead_of_ours_counts() {
-        assert_eq!(Landing::at(&CLOCK, 119_000, 120), Landing { slot: 11, overdue: false });
+        assert_eq!(Landing::at(&CLOCK, 119_000, 120), Landing { slot: 11, due: false, overdue: false });
     }
 
     #[test]
