@@ -12,7 +12,7 @@ contract Register is Broadcaster {
     /// @notice Registers.
     /// @return id The gateway's id.
     function run() external returns (uint16 id) {
-        IRegistry registry = IRegistry(_address("BATON_REGISTRY", "the registry's address"));
+        IRegistry registry = _registry();
         Registration memory registration = Registration({
             owner: _address("BATON_OWNER", "who decides about keys, money and exit"),
             settler: _address("BATON_SETTLER", "the account that sends settlements"),
@@ -27,20 +27,5 @@ contract Register is Broadcaster {
         id = registry.register{value: value}(registration);
         vm.stopBroadcast();
         console.log("gateway", id, "registered; eligible:", registry.isEligible(id));
-    }
-
-    function _address(string memory name, string memory meaning) private view returns (address) {
-        _require(name, meaning);
-        return vm.envAddress(name);
-    }
-
-    function _uint(string memory name, string memory meaning) private view returns (uint256) {
-        _require(name, meaning);
-        return vm.envUint(name);
-    }
-
-    function _string(string memory name, string memory meaning) private view returns (string memory) {
-        _require(name, meaning);
-        return vm.envString(name);
     }
 }
