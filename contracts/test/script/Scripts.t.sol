@@ -25,6 +25,10 @@ interface IDeploy {
     function run() external returns (Contracts memory);
 }
 
+interface IConfigurationReader {
+    function readConfiguration(string memory path) external view;
+}
+
 interface IScript {
     function run() external;
 }
@@ -74,11 +78,27 @@ contract ScriptsTest is Test {
         IScript(vm.deployCode(string.concat(script, ".s.sol:", script))).run();
     }
 
+    /// A configuration that lacks a field, or has a number that doesn't fit, is refused with the field's name.
+    function refusesConfigurations() private {
+        string memory path = "deployments/refused.json";
+        IConfigurationReader reader = IConfigurationReader(vm.deployCode("Deploy.s.sol:Deploy"));
+        vm.writeFile(path, '{"l1GenesisTime": 1}');
+        vm.expectRevert(abi.encodeWithSignature("MissingField(string,string)", path, "slotLength"));
+        reader.readConfiguration(path);
+        vm.writeFile(path, '{"l1GenesisTime": "18446744073709551616"}');
+        vm.expectRevert(
+            abi.encodeWithSignature("NumberTooLarge(string,uint256)", "l1GenesisTime", uint256(type(uint64).max) + 1)
+        );
+        reader.readConfiguration(path);
+        vm.removeFile(path);
+    }
+
     function operate(IRegistry registry) private {
         Vm.Wallet memory owner = vm.createWallet("owner");
         deal(owner.addr, 10 ether);
         vm.setEnv("PRIVATE_KEY", vm.toString(bytes32(owner.privateKey)));
         // What is missing is named.
+        refusesConfigurations();
         IScript deposit = IScript(vm.deployCode("Deposit.s.sol:Deposit"));
         vm.expectRevert(
             abi.encodeWithSignature("MissingEnvironment(string,string)", "BATON_REGISTRY", "the registry's address")
@@ -102,6 +122,11 @@ contract ScriptsTest is Test {
         assertTrue(registry.isEligible(1));
         assertEq(registry.tranches(1).penalty, 1.192 ether + 5);
         run("Status");
+        vm.setEnv("BATON_GATEWAY", "65536");
+        IScript exit = IScript(vm.deployCode("Exit.s.sol:Exit"));
+        vm.expectRevert(abi.encodeWithSignature("NoSuchId(uint256)", 65536));
+        exit.run();
+        vm.setEnv("BATON_GATEWAY", "1");
         run("Exit");
         uint256 free = registry.gateway(1).withdrawableSlot;
         assertGt(free, 0);
