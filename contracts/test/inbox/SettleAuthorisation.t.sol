@@ -195,6 +195,29 @@ contract SettleAuthorisationTest is RunningState {
         settleReverts(b, vacantFor(b), abi.encodeWithSelector(IInbox.NotHolder.selector, b.id, a.id));
     }
 
+    /// [I2] The same place in the next epoch is another's, where three take turns.
+    function test_WhatIsRememberedEndsWithTheEpoch() public {
+        register("third", AMPLE, REFUND);
+        mineTo(start + 2 * EPOCH);
+        while (registry.gatewayAt(slot) != a.id) {
+            mineTo(slot + TURN);
+        }
+        // All that is due, so that no backlog is left to be counted, with which a holder isn't remembered.
+        Batch memory batch = batchOf(a);
+        while (inbox.ownerSlot(tipOf(batch) + 1) <= slot) {
+            uint256 s = inbox.ownerSlot(tipOf(batch) + 1);
+            uint256 end = registry.windowAt(s).end;
+            uint256 blocks = blocksBefore(batch, end < slot + 1 ? end : slot + 1);
+            if (registry.gatewayAt(s) == a.id) add(batch, RunKind.Own, blocks);
+            else addSigned(batch, RunKind.Vacant, blocks, fallbackSecret);
+        }
+        settle(a, batch);
+        mineAt(slot + EPOCH);
+        uint16 next = registry.gatewayAt(slot);
+        assertNotEq(next, a.id);
+        settleReverts(a, own(), abi.encodeWithSelector(IInbox.NotHolder.selector, a.id, next));
+    }
+
     /// The holder settled; then nobody may use its memory for another gateway with the same settler.
     function test_TheMemoryIsOneGateways() public {
         Party memory twin = register("twin", AMPLE, REFUND);
