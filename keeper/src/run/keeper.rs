@@ -440,6 +440,7 @@ impl Keeper {
             });
         }
         self.pending = None;
+        self.collecting = None;
     }
 
     fn take_receipt(&self, receipt: &TransactionReceipt, pending: &Pending) {

@@ -376,7 +376,7 @@ mod tests {
         let clock = SlotClock { slot_length: 2 * per_slot, ..CLOCK };
         let mut schedule = Schedule::default();
         for epoch in 0..=epochs {
-            let owner = |slot: u64| if slot / turn % 2 == 0 { A } else { C };
+            let owner = |slot: u64| if (slot / turn).is_multiple_of(2) { A } else { C };
             let slots = std::array::from_fn(|slot| {
                 (if epoch == epochs { B } else { owner(u64::try_from(slot).expect("small")) }, Kind::Fallback)
             });
