@@ -301,8 +301,7 @@ mod tests {
         .await;
         let events = scripted::l1_of(vec![url]).settlements_of(1, newest).await.expect("answered");
         assert!(events.is_empty());
-        let asked = asked.lock().expect("lock").clone();
-        asked
+        asked.lock().expect("lock").clone()
     }
 
     #[tokio::test]
