@@ -361,4 +361,29 @@ mod tests {
         archive.forget_record(4).expect("forgotten");
         assert_eq!(archive.records().expect("read"), [(9, Bytes::from(vec![1, 2]), u128::MAX)]);
     }
+
+    #[test]
+    #[ignore = "a measurement: how long a long archive takes to open"]
+    fn reopening_a_hundred_thousand_blocks() {
+        let (dir, archive) = open();
+        let mut connection = archive.lock();
+        let transaction = connection.transaction().expect("begun");
+        for number in 0..100_000u64 {
+            let hash = alloy::primitives::keccak256(number.to_be_bytes());
+            transaction
+                .execute(
+                    "INSERT INTO blocks (hash, number, parent, rlp) VALUES (?1, ?2, ?3, ?4)",
+                    params![hash.0, integer(number).expect("small"), hash.0, vec![7u8; 2_000]],
+                )
+                .expect("put");
+        }
+        transaction.commit().expect("committed");
+        drop(connection);
+        drop(archive);
+        let start = std::time::Instant::now();
+        let archive = Archive::open(&dir.path().join("archive.sqlite")).expect("opened");
+        assert!(archive.block(alloy::primitives::keccak256(99_999u64.to_be_bytes())).expect("read").is_some());
+        println!("opened and read in {:?}", start.elapsed());
+        assert_eq!(archive.block_count().expect("counted"), 100_000);
+    }
 }

@@ -166,6 +166,18 @@ mod tests {
         assert!(matches!(source.load(), Err(SignerError::Keystore { .. })));
     }
 
+    #[cfg(feature = "ethers-signers")]
+    #[tokio::test]
+    async fn ethers_and_alloy_sign_alike() {
+        let key = PrivateKeySigner::random();
+        let wallet = ethers_signers::LocalWallet::from_bytes(key.to_bytes().as_slice()).expect("a key");
+        let (ethers, digest) = (ethers::EthersSigner(wallet), B256::repeat_byte(9));
+        assert_eq!(DigestSigner::address(&ethers), key.address());
+        let signature = ethers.sign(digest).await.expect("signed");
+        assert_eq!(signature, DigestSigner::sign(&key, digest).await.expect("signed"));
+        assert_eq!(Domain::verify(digest, &signature, key.address()), Ok(()));
+    }
+
     #[test]
     fn errors_hold_nothing_of_the_file() {
         let dir = tempfile::tempdir().expect("temporary directory");

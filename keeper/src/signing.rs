@@ -86,6 +86,7 @@ mod tests {
         signed: Vec<u64>,
         owner_signed: Vec<u64>,
         canonical_up_to: u64,
+        gone: Option<u64>,
         reverted: Option<u64>,
     }
 
@@ -100,7 +101,7 @@ mod tests {
             self.owner_signed.contains(&claim.block.number)
         }
         fn canonical(&self, anchor: &Anchor) -> bool {
-            anchor.number <= self.canonical_up_to
+            anchor.number <= self.canonical_up_to && self.gone != Some(anchor.number)
         }
         fn adopted(&self, number: u64) -> Option<B256> {
             (self.reverted != Some(number)).then(|| B256::with_last_byte(u8::try_from(number).expect("small")))
@@ -118,6 +119,7 @@ mod tests {
             signed: vec![],
             owner_signed: vec![],
             canonical_up_to: 100,
+            gone: None,
             reverted: None,
         }
     }
@@ -154,6 +156,7 @@ mod tests {
     fn nothing_is_signed_above_an_own_block_that_cannot_be() {
         assert_eq!(numbers(Role::Gateway, 0, &View { canonical_up_to: 2, ..view() }), [1, 2]);
         assert_eq!(numbers(Role::Gateway, 0, &View { reverted: Some(2), ..view() }), [1]);
+        assert_eq!(numbers(Role::Gateway, 0, &View { gone: Some(2), ..view() }), [1]);
         assert_eq!(numbers(Role::Gateway, 0, &View { signed: vec![1, 2, 3], canonical_up_to: 2, ..view() }), [0; 0]);
     }
 

@@ -359,7 +359,7 @@ impl Keeper {
                     kzg,
                     plan,
                     reason,
-                    decided_at: view.newest.hash,
+                    decided_at: view.newest,
                     claims: self.claims.clone(),
                     replaces: self.pending.clone(),
                     cached: self.cached.take(),

@@ -45,7 +45,8 @@ pub(super) struct Settlement {
     pub(super) kzg: Kzg,
     pub(super) plan: Plan,
     pub(super) reason: Reason,
-    pub(super) decided_at: B256,
+    /// The newest L1 block when it was decided.
+    pub(super) decided_at: L1Block,
     pub(super) claims: Vec<Claim>,
     pub(super) replaces: Option<Pending>,
     pub(super) cached: Option<CachedData>,
@@ -105,7 +106,7 @@ impl SettlementError {
 impl Settlement {
     /// Prepares and sends it. The data comes back for another attempt with the same blocks.
     pub(super) async fn execute(mut self) -> (SettlementEnd, Option<CachedData>) {
-        let mut at = self.decided_at;
+        let mut at = self.decided_at.hash;
         let end = self.attempt(&mut at).await.unwrap_or_else(|error| SettlementEnd::Dropped {
             reason: error.to_string(),
             fails_at: error.is_deterministic().then_some(at),
@@ -124,6 +125,11 @@ impl Settlement {
         *at = newest.hash;
         let view = L1View { newest, inbox: self.l1.inbox_at(newest.hash).await.map_err(SendError::from)? };
         let landing = self.check(&view)?;
+        // On another branch of the L1 the blocks' origins may be gone, and a record of blocks that can't be derived is a fault.
+        let decided_at = self.l1.block(self.decided_at.number.into()).await.map_err(SendError::from)?;
+        if decided_at.hash != self.decided_at.hash {
+            return Err(SettlementError::MovedOn("the L1 was reorged"));
+        }
         let named = Anchor { number: view.newest.number, hash: view.newest.hash };
         let call = IInbox::settleCall { batch: batch(self.me, &self.plan, &self.claims, &named) };
         let data = Bytes::from(call.abi_encode());

@@ -352,6 +352,9 @@ mod tests {
     fn a_limit_never_turns_signed_blocks_into_vacant_ones() {
         let known = Known { owner: numbers(2..=11), operator: numbers(2..=13), ..Known::default() };
         assert_eq!(plan_as(B, 16, 4, 100, &known), [(RunKind::Recreated, A, 4, Some(5))]);
+        // What the owner's later signature binds isn't vacant, even where the operator signed it, too, and there is room.
+        let known = Known { owner: numbers([3, 11]), operator: numbers(2..=13), ..Known::default() };
+        assert_eq!(plan_as(B, 16, 4, 100, &known), [(RunKind::Recreated, A, 2, Some(3))]);
         // Only the last one is signed: what fits can't be proven to be A's, and must not be said to be vacant without anybody's signature.
         let known = Known { owner: numbers([11]), ..Known::default() };
         assert_eq!(plan_as(B, 16, 4, 100, &known), []);
