@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Items of a subscription that wait to be read. A feed that sends faster loses its subscription, not our memory; what was missed is caught up by range.
+const MAX_WAITING: usize = 32;
 /// How often, and how long apart, an item is tried whose epoch isn't known yet.
 const RETRIES: u32 = 10;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -147,6 +149,7 @@ async fn connect(url: &str) -> Result<WsClient, ClientError> {
         .connection_timeout(REQUEST_TIMEOUT)
         .request_timeout(REQUEST_TIMEOUT)
         .max_response_size(MAX_MESSAGE_BYTES)
+        .max_buffer_capacity_per_subscription(MAX_WAITING)
         .build(url)
         .await
 }

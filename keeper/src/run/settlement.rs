@@ -125,11 +125,7 @@ impl Settlement {
         *at = newest.hash;
         let view = L1View { newest, inbox: self.l1.inbox_at(newest.hash).await.map_err(SendError::from)? };
         let landing = self.check(&view)?;
-        // On another branch of the L1 the blocks' origins may be gone, and a record of blocks that can't be derived is a fault.
-        let decided_at = self.l1.block(self.decided_at.number.into()).await.map_err(SendError::from)?;
-        if decided_at.hash != self.decided_at.hash {
-            return Err(SettlementError::MovedOn("the L1 was reorged"));
-        }
+        same_branch(&self.l1, &self.decided_at).await?;
         let named = Anchor { number: view.newest.number, hash: view.newest.hash };
         let call = IInbox::settleCall { batch: batch(self.me, &self.plan, &self.claims, &named) };
         let data = Bytes::from(call.abi_encode());
@@ -214,6 +210,13 @@ impl Settlement {
     }
 }
 
+/// Refuses to go on from an L1 block that isn't canonical any more: on another branch the blocks' origins may be gone, and a record of blocks
+/// that can't be derived is a fault.
+async fn same_branch(l1: &L1, decided_at: &L1Block) -> Result<(), SettlementError> {
+    let now = l1.block(decided_at.number.into()).await.map_err(SendError::from)?;
+    if now.hash == decided_at.hash { Ok(()) } else { Err(SettlementError::MovedOn("the L1 was reorged")) }
+}
+
 const fn kind_name(kind: RunKind) -> &'static str {
     match kind {
         RunKind::Own => "own",
@@ -239,7 +242,11 @@ pub(super) fn now_millis() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::posting::Revert;
+    use crate::{
+        l1::scripted::{l1_block, l1_of},
+        posting::Revert,
+        scripted_node::serve,
+    };
     use alloy::transports::TransportErrorKind;
 
     #[test]
@@ -258,5 +265,15 @@ mod tests {
         ] {
             assert_eq!(error.is_deterministic(), deterministic, "{error}");
         }
+    }
+    #[tokio::test]
+    async fn nothing_is_sent_over_an_l1_reorg() {
+        let canonical = B256::repeat_byte(1);
+        let url = serve(move |_, _| Ok(l1_block(9, canonical, 7))).await;
+        let l1 = l1_of(vec![url]);
+        let decided_at = l1.block(9.into()).await.expect("answered");
+        assert!(same_branch(&l1, &decided_at).await.is_ok());
+        let reorged = L1Block { hash: B256::repeat_byte(2), ..decided_at };
+        assert!(matches!(same_branch(&l1, &reorged).await, Err(SettlementError::MovedOn(_))));
     }
 }
