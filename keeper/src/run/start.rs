@@ -178,7 +178,7 @@ pub async fn run(
         journal,
         archive,
         Arc::new(sequencer),
-        settler.map(|key| Sender::new(key, deployment.domain.chain_id)),
+        settler.map(|key| Sender::new(key, deployment.domain.chain_id, config.contracts.inbox)),
         kzg,
         feed,
         followers,
@@ -239,6 +239,7 @@ fn first_status(config: &KeeperConfig, sequencer: Address, settler: Option<Addre
         peers: BTreeMap::new(),
         last_batch: None,
         settlements: 0,
+        lookahead: None,
         errors: BTreeMap::new(),
     }
 }
