@@ -89,6 +89,12 @@ pub struct Deployment {
     pub publication: Option<PublicationRules>,
 }
 
+/// What publications depend on; `None` on a chain without proposers to prove, `[F3]`.
+pub fn publication_rules(registry: &IRegistry::RegistryParameters) -> Option<PublicationRules> {
+    (!registry.firstVerifier.is_zero())
+        .then_some(PublicationRules { settlement_delay: registry.settlementDelay, margin: registry.margin })
+}
+
 /// The inbox at one L1 block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InboxState {
@@ -154,7 +160,7 @@ impl L1 {
     /// The L1's, and contracts that don't belong together.
     pub async fn deployment(&self) -> Result<Deployment, L1Error> {
         let node = self.node();
-        let registry = IRegistry::new(self.registry, node).parameters().call().await?;
+        let registry = self.registry_parameters().await?;
         if registry.inbox != self.inbox {
             return Err(L1Error::WrongRegistry { belongs: registry.inbox });
         }
@@ -175,11 +181,16 @@ impl L1 {
                 silence: inbox.silence,
                 evidence_horizon: inbox.evidenceHorizon,
             },
-            publication: (!registry.firstVerifier.is_zero()).then_some(PublicationRules {
-                settlement_delay: registry.settlementDelay,
-                margin: registry.margin,
-            }),
+            publication: publication_rules(&registry),
         })
+    }
+
+    /// What the registry was deployed with.
+    ///
+    /// # Errors
+    /// The L1's.
+    pub async fn registry_parameters(&self) -> Result<IRegistry::RegistryParameters, L1Error> {
+        Ok(self.registry().parameters().call().await?)
     }
 
     /// Follows the chain to its newest block. The answer is `None` if that is the known one, else how many known ones aren't canonical

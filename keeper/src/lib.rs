@@ -17,6 +17,7 @@ pub mod links;
 pub mod lookahead;
 pub mod observation;
 pub mod posting;
+pub mod registry_revert;
 pub mod run;
 #[cfg(test)]
 mod scripted_node;

@@ -5,10 +5,11 @@ use crate::{
     l1::{L1, L1Error},
     l1_blocks::L1Block,
     lookahead::{
-        Backoff, Decision, PendingDecision, PrepareError, Prepared, PublicationRules, RegistryRevert, Situation,
+        Backoff, Decision, PendingDecision, PrepareError, Prepared, PublicationRules, Situation,
         decide, decide_pending, decision::rank, prepare,
     },
     posting::{Estimate, Outcome, Pending, SendError, Sender},
+    registry_revert::RegistryRevert,
     settling::Landing,
     status::{LookaheadRecord, Publisher, StatusBoard},
 };

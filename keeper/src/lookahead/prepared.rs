@@ -5,13 +5,9 @@ use crate::{
     l1::L1,
     l1_blocks::L1Block,
 };
-use alloy::{
-    primitives::Bytes,
-    sol_types::{SolCall, SolInterface},
-};
-use baton_bindings::IRegistry::{self, IRegistryErrors};
+use alloy::{primitives::Bytes, sol_types::SolCall};
+use baton_bindings::IRegistry;
 use baton_protocol::{SlotClock, beacon::StateError};
-use std::fmt;
 
 /// A publication's calldata and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,38 +44,6 @@ pub enum PrepareError {
         /// The epoch to publish.
         epoch: u64,
     },
-}
-
-/// What the registry says against a call.
-#[derive(Clone, Debug)]
-pub enum RegistryRevert {
-    /// An error of the registry or its verifiers.
-    Registry(Box<IRegistryErrors>),
-    /// Anything else, as it came.
-    Other(Bytes),
-}
-
-impl RegistryRevert {
-    /// From a revert's data.
-    pub fn decode(data: Bytes) -> Self {
-        IRegistryErrors::abi_decode(&data).map_or(Self::Other(data), |error| Self::Registry(Box::new(error)))
-    }
-
-    /// Whether it only says that there is nothing left to publish: somebody was faster, or the deadline has passed.
-    pub fn is_settled(&self) -> bool {
-        let Self::Registry(error) = self else { return false };
-        matches!(**error, IRegistryErrors::AlreadyPublished(_) | IRegistryErrors::PublicationClosed(_))
-    }
-}
-
-impl fmt::Display for RegistryRevert {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Registry(error) => write!(formatter, "{error:?}"),
-            Self::Other(data) if data.is_empty() => write!(formatter, "without a reason"),
-            Self::Other(data) => write!(formatter, "{data}"),
-        }
-    }
 }
 
 /// Proves an epoch's proposers from the newest block that can be proven. `newest` is the newest L1 block.

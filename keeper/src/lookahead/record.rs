@@ -1,6 +1,9 @@
 //! How an epoch came by its lookahead, from L1.
 
-use crate::l1::{L1, L1Error};
+use crate::{
+    l1::{L1, L1Error},
+    l1_blocks::L1Block,
+};
 use alloy::{
     consensus::Transaction,
     primitives::{Address, TxHash},
@@ -31,14 +34,13 @@ pub struct Publication {
 /// The L1's.
 pub async fn publication_of(
     l1: &L1,
-    l1_genesis_time: u64,
-    slot_length: u64,
+    clock: &SlotClock,
+    newest: &L1Block,
     epoch: u64,
 ) -> Result<Option<Publication>, L1Error> {
-    let newest = l1.block(alloy::eips::BlockNumberOrTag::Latest.into()).await?;
-    let slot = newest.timestamp.saturating_sub(l1_genesis_time) / slot_length.max(1);
     // It lies in the epoch before, and no slot has more than one block.
-    let slots = slot.saturating_sub(SlotClock::epoch_start(epoch.saturating_sub(1)));
+    let begin = SlotClock::epoch_start(epoch.saturating_sub(1));
+    let slots = clock.slot_at(newest.timestamp).saturating_sub(begin);
     let Some(log) = l1.publication_log(epoch, newest.number.saturating_sub(slots), newest.number).await? else {
         return Ok(None);
     };
