@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Broadcaster} from "./Broadcaster.sol";
-import {Deployed, Deployment, DeploymentConfiguration} from "./Deployment.sol";
+import {Deployed, Deployment, DeploymentConfiguration, FirstFork} from "./Deployment.sol";
 import {InboxConfiguration} from "baton/inbox/IInbox.sol";
 import {IRegistry, RegistryParameters} from "baton/registry/IRegistry.sol";
 import {IBatcherRotation} from "baton/rollup/IBatcherRotation.sol";
@@ -18,6 +18,10 @@ import {console} from "forge-std/console.sol";
 contract Deploy is Deployment, Broadcaster {
     /// @notice The configuration lacks a field.
     error MissingField(string path, string field);
+    /// @notice The field `firstFork` is `none`, `fulu` or `gloas`.
+    error UnknownFork(string name);
+    /// @notice The field holds four bytes.
+    error NotFourBytes(string field, uint256 length);
     /// @notice The number doesn't fit its field.
     error NumberTooLarge(string field, uint256 value);
 
@@ -46,6 +50,8 @@ contract Deploy is Deployment, Broadcaster {
             l1GenesisTime: _uint64(path, json, "l1GenesisTime"),
             slotLength: _uint64(path, json, "slotLength"),
             l2BlockTime: _uint64(path, json, "l2BlockTime"),
+            settlementDelay: _uint64(path, json, "settlementDelay"),
+            margin: _uint64(path, json, "margin"),
             turn: _uint64(path, json, "turn"),
             minChances: _uint64(path, json, "minChances"),
             evidenceHorizon: _uint64(path, json, "evidenceHorizon"),
@@ -57,12 +63,15 @@ contract Deploy is Deployment, Broadcaster {
             blockPrice: _uint(path, json, "blockPrice"),
             operator: _address(path, json, "operator"),
             fallbackKey: _address(path, json, "fallbackKey"),
-            inbox: address(0)
+            inbox: address(0),
+            genesisForkVersion: _bytes4(path, json, "genesisForkVersion"),
+            timelock: _address(path, json, "timelock"),
+            firstForkSlot: _uint64(path, json, "firstForkSlot"),
+            firstVerifier: address(0)
         });
         configuration.inbox = InboxConfiguration({
             l2GenesisTime: _uint64(path, json, "l2GenesisTime"),
             genesisLink: vm.parseJsonBytes32(json, _key(path, json, "genesisLink")),
-            settlementDelay: _uint64(path, json, "settlementDelay"),
             silence: _uint64(path, json, "silence"),
             shareBps: _uint(path, json, "shareBps"),
             batcher: _address(path, json, "batcher"),
@@ -71,7 +80,7 @@ contract Deploy is Deployment, Broadcaster {
         });
         configuration.systemConfig = _address(path, json, "systemConfig");
         configuration.unsafeBlockSigner = _address(path, json, "unsafeBlockSigner");
-        configuration.timelock = _address(path, json, "timelock");
+        configuration.firstFork = _fork(path, json);
     }
 
     function _write(string memory out, DeploymentConfiguration memory configuration, Deployed memory deployed) private {
@@ -81,7 +90,9 @@ contract Deploy is Deployment, Broadcaster {
         vm.serializeAddress(object, "registry", address(deployed.registry));
         vm.serializeAddress(object, "inbox", address(deployed.inbox));
         vm.serializeAddress(object, "rotation", address(deployed.rotation));
-        vm.serializeAddress(object, "timelock", configuration.timelock);
+        vm.serializeAddress(object, "timelock", configuration.registry.timelock);
+        vm.serializeAddress(object, "verifier", deployed.verifier);
+        vm.serializeAddress(object, "delegationSignatures", address(deployed.registry.delegationSignatures()));
         string memory json = vm.serializeAddress(object, "systemConfig", address(deployed.systemConfig));
         vm.writeJson(json, out);
         console.log("written to", out);
@@ -93,6 +104,7 @@ contract Deploy is Deployment, Broadcaster {
         console.log("inbox        ", address(deployed.inbox));
         console.log("rotation     ", address(deployed.rotation));
         console.log("systemConfig ", address(deployed.systemConfig));
+        console.log("verifier     ", deployed.verifier);
         console.log("slots of %s s, L2 blocks of %s s, turns of %s slots", p.slotLength, p.l2BlockTime, p.turn);
         console.log("block price        %s wei, poster's share %s bps", p.blockPrice, configuration.inbox.shareBps);
         console.log("penalty threshold  %s wei, of which a large fault takes %s", p.penaltyThreshold, p.largeFault);
@@ -108,6 +120,24 @@ contract Deploy is Deployment, Broadcaster {
         require(value <= type(uint64).max, NumberTooLarge(field, value));
         // forge-lint: disable-next-line(unsafe-typecast)
         return uint64(value);
+    }
+
+    /// The fork of the beacon chain whose states `firstForkSlot` begins; `none` for a chain without proposers to prove.
+    function _fork(string memory path, string memory json) private view returns (FirstFork) {
+        string memory name = vm.parseJsonString(json, _key(path, json, "firstFork"));
+        bytes32 hash = keccak256(bytes(name));
+        if (hash == keccak256("fulu")) return FirstFork.Fulu;
+        if (hash == keccak256("gloas")) return FirstFork.Gloas;
+        require(hash == keccak256("none"), UnknownFork(name));
+        return FirstFork.None;
+    }
+
+    function _bytes4(string memory path, string memory json, string memory field) private view returns (bytes4) {
+        bytes memory value = vm.parseJsonBytes(json, _key(path, json, field));
+        require(value.length == 4, NotFourBytes(field, value.length));
+        // The length was checked.
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return bytes4(value);
     }
 
     /// Wei amounts are strings in the file, because JSON numbers lose digits.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {FuluVerifier} from "baton/beacon/FuluVerifier.sol";
+import {GloasVerifier} from "baton/beacon/GloasVerifier.sol";
 import {DevnetSystemConfig} from "baton/devnet/DevnetSystemConfig.sol";
 import {InboxConfiguration} from "baton/inbox/IInbox.sol";
 import {Inbox} from "baton/inbox/Inbox.sol";
@@ -11,7 +13,15 @@ import {IBatcherRotation} from "baton/rollup/IBatcherRotation.sol";
 import {ISystemConfig} from "baton/rollup/ISystemConfig.sol";
 import {CommonBase} from "forge-std/Base.sol";
 
-/// @notice What a deployment is made of. `registry.inbox`, `inbox.registry` and `inbox.rotation` are filled in.
+/// @notice The fork of the beacon chain that a deployment begins with.
+enum FirstFork {
+    /// A chain without proposers to prove.
+    None,
+    Fulu,
+    Gloas
+}
+
+/// @notice What a deployment is made of. `registry.inbox`, `registry.firstVerifier`, `inbox.registry` and `inbox.rotation` are filled in.
 struct DeploymentConfiguration {
     /// Parameters of the registry.
     RegistryParameters registry;
@@ -21,8 +31,8 @@ struct DeploymentConfiguration {
     address systemConfig;
     /// Who signs gossiped blocks, for a SystemConfig deployed here.
     address unsafeBlockSigner;
-    /// Who governs all of the SystemConfig but the batcher.
-    address timelock;
+    /// Whose states are verified from `registry.firstForkSlot` on.
+    FirstFork firstFork;
 }
 
 /// @notice The contracts of a deployment.
@@ -31,6 +41,8 @@ struct Deployed {
     Inbox inbox;
     BatcherRotation rotation;
     ISystemConfig systemConfig;
+    /// The verifier of the first fork; zero if there is none.
+    address verifier;
 }
 
 /// @title Deployment
@@ -44,6 +56,10 @@ abstract contract Deployment is CommonBase {
         internal
         returns (Deployed memory deployed)
     {
+        // First, because the nonces of what follows are counted.
+        if (configuration.firstFork == FirstFork.Fulu) deployed.verifier = address(new FuluVerifier());
+        else if (configuration.firstFork == FirstFork.Gloas) deployed.verifier = address(new GloasVerifier());
+        configuration.registry.firstVerifier = deployed.verifier;
         bool ownSystemConfig = configuration.systemConfig == address(0);
         uint256 nonce = vm.getNonce(deployer) + (ownSystemConfig ? 1 : 0);
         address inbox = vm.computeCreateAddress(deployer, nonce + 2);
@@ -53,7 +69,7 @@ abstract contract Deployment is CommonBase {
         }
         configuration.registry.inbox = inbox;
         deployed.registry = new Registry(configuration.registry);
-        deployed.rotation = new BatcherRotation(deployed.systemConfig, inbox, configuration.timelock);
+        deployed.rotation = new BatcherRotation(deployed.systemConfig, inbox, configuration.registry.timelock);
         configuration.inbox.registry = IRegistry(deployed.registry);
         configuration.inbox.rotation = IBatcherRotation(deployed.rotation);
         deployed.inbox = new Inbox(configuration.inbox);

@@ -10,7 +10,13 @@ use foundry_compilers::{
 use std::path::{Path, PathBuf};
 
 /// The contracts' faces to the outside: file below `contracts/src`, which is also the interface's name.
-const INTERFACES: [&str; 3] = ["inbox/IInbox", "registry/IRegistry", "rollup/IBatcherRotation"];
+const INTERFACES: [&str; 5] = [
+    "beacon/IBeaconStateVerifier",
+    "delegation/IDelegationSignatures",
+    "inbox/IInbox",
+    "registry/IRegistry",
+    "rollup/IBatcherRotation",
+];
 
 /// Compiles and returns every interface's ABI.
 pub(crate) fn interfaces(root: &Path) -> Result<Vec<Artefact>> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {BeaconRoots} from "../beacon/BeaconRoots.sol";
 import {Kind} from "../lookahead/ILookahead.sol";
 import {BlockClock} from "../time/BlockClock.sol";
 import {Holding} from "../types/Holding.sol";
@@ -8,8 +9,6 @@ import {Holding} from "../types/Holding.sol";
 /// @title Harbour
 /// @notice The live-slot verdict, rules [V1] to [V4]: for which blocks of a window its owner had chances enough.
 abstract contract Harbour is BlockClock {
-    /// @notice EIP-4788's contract: the parent beacon block's root by the timestamp of an L1 block, for 8,191 slots.
-    address internal constant BEACON_ROOTS = 0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02;
     /// @notice Windows told apart by the slot they begin with; as many as there are records, more than any horizon needs.
     uint256 internal constant BACKLOG_RING = 16_384;
 
@@ -76,15 +75,8 @@ abstract contract Harbour is BlockClock {
         return settled >= live * _blocksPerSlot();
     }
 
-    /// @dev Whether a slot had an L1 block, rule [V1]. No code, a failed call and a zero root all mean that it hadn't.
+    /// @dev Whether a slot had an L1 block, rule [V1].
     function _isLive(uint256 slot) private view returns (bool live) {
-        uint256 slotTimestamp = _slotTimestamp(slot);
-        // In assembly, because a high-level call to an address without code would revert.
-        assembly ("memory-safe") {
-            mstore(0x00, slotTimestamp)
-            let answered := staticcall(gas(), BEACON_ROOTS, 0x00, 0x20, 0x00, 0x20)
-            let root := mload(0x00)
-            live := and(and(answered, eq(returndatasize(), 0x20)), iszero(iszero(root)))
-        }
+        return BeaconRoots.rootAt(_slotTimestamp(slot)) != 0;
     }
 }

@@ -96,8 +96,6 @@ struct InboxConfiguration {
     uint64 l2GenesisTime;
     /// Link of the L2 genesis block, rule [L1].
     bytes32 genesisLink;
-    /// Slots from a block's own slot to its owner's, rule [T3].
-    uint64 settlementDelay;
     /// Slots without a settlement after which any eligible gateway may settle, rule [I2].
     uint64 silence;
     /// The poster's share of a charge, in basis points, at most 5,000.

@@ -41,7 +41,9 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
     constructor(InboxConfiguration memory configuration)
         SlotClock(configuration.registry.parameters().l1GenesisTime, configuration.registry.parameters().slotLength)
         BlockClock(
-            configuration.l2GenesisTime, configuration.registry.parameters().l2BlockTime, configuration.settlementDelay
+            configuration.l2GenesisTime,
+            configuration.registry.parameters().l2BlockTime,
+            configuration.registry.parameters().settlementDelay
         )
         Harbour(configuration.registry.parameters().minChances)
     {

@@ -180,7 +180,7 @@ abstract contract Collateral is IGateways, ICollateral, Gateways, EligibleSet {
             emit BecameEligible(id, _currentEpoch() + EPOCHS_TO_FORCE);
         } else if (!eligible && placePlusOne != 0) {
             _accounts[id] = account.withPlace(0);
-            _leave(placePlusOne - 1);
+            _leave(id, placePlusOne - 1);
             emit BecameIneligible(id, _currentEpoch() + EPOCHS_TO_FORCE);
         }
     }

@@ -8,7 +8,17 @@ import {EpochHistory} from "../types/EpochHistory.sol";
 /// @notice Who takes turns in fallback epochs, rules [C2] and [S3]: a dense list whose every place, and whose length, remembers what
 /// it was in each epoch. Joining appends, leaving moves the last member into the gap: neither loops. A change made in epoch X
 /// counts from X + 2, rule [T6], and until then shows only in the newest values.
+///
+/// Beside it, because a publication asks for gateways by id and only for the next epoch, a word for every 112 ids: whether each is
+/// eligible now (112 bits), whether it was before the epoch of the last change among them (112), that epoch (32).
 abstract contract EligibleSet is SlotClock {
+    /// @dev Ids of a word of {_eligibleIds}.
+    uint256 internal constant IDS_PER_WORD = 112;
+    uint256 private constant _NOW_MASK = (1 << IDS_PER_WORD) - 1;
+    uint256 private constant _CHANGED_SHIFT = 2 * IDS_PER_WORD;
+
+    /// @dev The words, by id / 112.
+    mapping(uint256 group => uint256) private _eligibleIds;
     /// @dev How many gateways take turns, by epoch.
     EpochHistory internal _count;
     /// @dev Who holds a place, by epoch. Places from the count on hold leftovers.
@@ -21,10 +31,11 @@ abstract contract EligibleSet is SlotClock {
         place = _count.latest();
         _members[place].set(epoch, id);
         _count.set(epoch, place + 1);
+        _flipEligible(id);
     }
 
     /// @dev Takes a gateway out; the last one takes its place.
-    function _leave(uint16 place) internal {
+    function _leave(uint16 id, uint16 place) internal {
         uint256 epoch = _currentEpoch() + EPOCHS_TO_FORCE;
         uint16 last = _count.latest() - 1;
         if (place != last) {
@@ -33,6 +44,26 @@ abstract contract EligibleSet is SlotClock {
             _movedTo(moved, place);
         }
         _count.set(epoch, last);
+        _flipEligible(id);
+    }
+
+    /// @dev Which of a group of ids are eligible in the epoch after the current one.
+    /// @param group The ids' number divided by {IDS_PER_WORD}.
+    /// @return bits A bit for each; more above them.
+    function _eligibleNext(uint256 group, uint256 currentEpoch) internal view returns (uint256 bits) {
+        bits = _eligibleIds[group];
+        if (bits >> _CHANGED_SHIFT == currentEpoch) bits >>= IDS_PER_WORD;
+    }
+
+    /// @dev Notes that a gateway joined or left. If nothing of the group changed in this epoch yet, what is so far becomes what was before.
+    function _flipEligible(uint256 id) private {
+        uint256 group = id / IDS_PER_WORD;
+        uint256 current = _currentEpoch();
+        uint256 word = _eligibleIds[group];
+        if (word >> _CHANGED_SHIFT != current) {
+            word = (word & _NOW_MASK) | ((word & _NOW_MASK) << IDS_PER_WORD) | (current << _CHANGED_SHIFT);
+        }
+        _eligibleIds[group] = word ^ (1 << (id % IDS_PER_WORD));
     }
 
     /// @dev Told when a gateway moves to another place.

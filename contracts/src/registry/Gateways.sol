@@ -210,7 +210,7 @@ abstract contract Gateways is IGateways, SlotClock {
     function _isEligible(uint16 id) internal view virtual returns (bool);
 
     /// @dev Refuses all but the owner. An unknown gateway has no owner.
-    function _checkOwner(uint16 id) private view {
+    function _checkOwner(uint16 id) internal view {
         address owner = _identities[id].owner;
         require(owner != address(0), UnknownGateway(id));
         require(msg.sender == owner, NotOwner(id, msg.sender));

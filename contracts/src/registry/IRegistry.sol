@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IBeaconForks} from "../beacon/IBeaconForks.sol";
+import {IDelegations} from "../delegation/IDelegations.sol";
 import {ILookahead} from "../lookahead/ILookahead.sol";
 import {Holding} from "../types/Holding.sol";
 import {RunKind} from "../types/Outcome.sol";
@@ -15,6 +17,10 @@ struct RegistryParameters {
     uint64 slotLength;
     /// Seconds between L2 blocks; divides `slotLength`.
     uint64 l2BlockTime;
+    /// Slots from an L2 block's own slot to its owner's, rule [T3].
+    uint64 settlementDelay;
+    /// Slots, before the first in which a block of the epoch can be signed, in which its lookahead can't be published any more, rule [S6].
+    uint64 margin;
     /// Slots of a turn in the rotation, rule [S4].
     uint64 turn;
     /// Live slots at a window's end that owe nothing, rule [V2].
@@ -39,12 +45,20 @@ struct RegistryParameters {
     address fallbackKey;
     /// The inbox, rule [C4].
     address inbox;
+    /// The beacon chain's `GENESIS_FORK_VERSION`, part of what validators sign, rule [D2].
+    bytes4 genesisForkVersion;
+    /// May append forks of the beacon chain, rule [F2].
+    address timelock;
+    /// The first slot whose states `firstVerifier` verifies, the first of its epoch.
+    uint64 firstForkSlot;
+    /// Verifies states of the beacon chain; zero for a chain without proposers to prove, rule [F3].
+    address firstVerifier;
 }
 
 /// @title The registry
-/// @notice Gateways, their collateral and the schedule, in one contract: a settlement needs all three, and each further contract would cost
+/// @notice Gateways, their collateral, proposers' delegations and the schedule, in one contract: a settlement needs all three, and each further contract would cost
 /// it a cold call.
-interface IRegistry is IGateways, ICollateral, ILookahead {
+interface IRegistry is ILookahead, IDelegations, IBeaconForks, IGateways, ICollateral {
     /// @notice A slot must hold a whole number of L2 blocks, rule [T2].
     error SlotNotMultipleOfBlock(uint256 slotLength, uint256 l2BlockTime);
     /// @notice The evidence horizon exceeds what EIP-4788 and EIP-2935 can still prove.

@@ -1,30 +1,83 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {LookaheadProof} from "../beacon/IBeaconStateVerifier.sol";
+import {SszTree} from "../beacon/SszTree.sol";
+import {Delegations} from "../delegation/Delegations.sol";
 import {ILookahead, Kind, Window} from "../lookahead/ILookahead.sol";
+import {EpochSchedule, EpochScheduleLibrary, SCHEDULE_RING} from "../types/EpochSchedule.sol";
 import {Holding, HoldingLibrary} from "../types/Holding.sol";
 import {EligibleSet} from "./EligibleSet.sol";
 
 /// @title Lookahead
-/// @notice Rules [S1] to [S4]. Only the fallback rotation so far, rule [S3]; a proven epoch will answer before it.
-abstract contract Lookahead is ILookahead, EligibleSet {
+/// @notice Rules [S1] to [S8].
+abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
+    /// @notice The least margin, rule [S6].
+    uint256 internal constant MIN_MARGIN = 16;
+    /// @notice The fewest slots in which a publication must be possible.
+    uint256 internal constant MIN_PUBLICATION_SLOTS = 4;
+
     /// @notice Slots of a turn, rule [S4].
     uint256 internal immutable TURN;
     /// @notice Live slots at a window's end that owe nothing, rule [V2].
     uint256 internal immutable MIN_CHANCES;
+    /// @notice Slots from a block's own slot to its owner's, rule [T3].
+    uint256 internal immutable SETTLEMENT_DELAY;
+    /// @notice What rule [S6] adds to that.
+    uint256 internal immutable MARGIN;
+
+    /// @dev Published schedules, by epoch modulo the ring.
+    EpochSchedule[SCHEDULE_RING] private _schedules;
+    /// @dev The second words of those that are wide.
+    uint256[SCHEDULE_RING] private _seconds;
 
     /// @notice A turn must divide the epoch, rule [S4].
     error TurnNotDividingEpoch(uint256 turn);
     /// @notice A turn must have more slots than the chances it owes its owner, rule [S4].
     error TurnTooShort(uint256 turn, uint256 minChances);
+    /// @notice The margin is less than what L1 reorgs are allowed for, rule [S6].
+    error MarginTooShort(uint256 margin, uint256 least);
+    /// @notice Delay and margin leave too little of an epoch to publish in.
+    error NoTimeToPublish(uint256 settlementDelay, uint256 margin);
 
-    constructor(uint256 turn, uint256 minChances) {
+    constructor(uint256 turn, uint256 minChances, uint256 settlementDelay, uint256 margin) {
         require(turn != 0, ZeroParameter("turn"));
         require(minChances != 0, ZeroParameter("minChances"));
         require(SLOTS_PER_EPOCH % turn == 0, TurnNotDividingEpoch(turn));
         require(turn > minChances, TurnTooShort(turn, minChances));
+        require(margin >= MIN_MARGIN, MarginTooShort(margin, MIN_MARGIN));
+        require(
+            settlementDelay + margin + MIN_PUBLICATION_SLOTS <= SLOTS_PER_EPOCH,
+            NoTimeToPublish(settlementDelay, margin)
+        );
         TURN = turn;
         MIN_CHANCES = minChances;
+        SETTLEMENT_DELAY = settlementDelay;
+        MARGIN = margin;
+    }
+
+    /// @inheritdoc ILookahead
+    function publish(uint64 epoch, uint64 timestamp, LookaheadProof calldata proof) external {
+        uint256 current = _currentEpoch();
+        // An epoch is below 2^59, or its slots have no timestamp.
+        unchecked {
+            uint256 begin = uint256(epoch) * SLOTS_PER_EPOCH;
+            require(
+                epoch == current + 1 && _currentSlot() + SETTLEMENT_DELAY + MARGIN < begin,
+                PublicationClosed(epoch, begin - SLOTS_PER_EPOCH, begin - SETTLEMENT_DELAY - MARGIN)
+            );
+        }
+        require(!_schedules[epoch % SCHEDULE_RING].isOf(epoch), AlreadyPublished(epoch));
+        uint64 headerSlot = proof.header.slot;
+        // With the first slots of the epoch missed, the newest root can be of the epoch before, whose next epoch is this one.
+        require(headerSlot / SLOTS_PER_EPOCH == current, WrongEpoch(headerSlot));
+        _verifierAt(headerSlot).verifyLookahead(_blockRootAt(timestamp), proof);
+        _store(epoch, _gatewaysOf(proof.chunks, current));
+    }
+
+    /// @inheritdoc ILookahead
+    function isPublished(uint256 epoch) external view returns (bool) {
+        return _schedules[epoch % SCHEDULE_RING].isOf(epoch);
     }
 
     /// @inheritdoc ILookahead
@@ -50,20 +103,93 @@ abstract contract Lookahead is ILookahead, EligibleSet {
         }
     }
 
-    /// @dev Who holds a slot's window, without its end. Turns of two or more gateways never meet their like within an epoch, so each
-    /// is a window; a single gateway, or nobody, has the whole epoch.
+    /// @dev Who holds a slot's window, without its end.
     function _holdingAt(uint256 slot) internal view returns (Holding) {
         // The slot is at most one epoch ahead of a timestamp, so nothing overflows, and 40 bits last.
         unchecked {
             uint256 epoch = slot / SLOTS_PER_EPOCH;
-            uint256 lastFixed = _currentEpoch() + EPOCHS_TO_FORCE - 1;
-            require(epoch <= lastFixed, EpochNotFixed(epoch, lastFixed));
+            uint256 current = _currentEpoch();
+            if (epoch > current) _checkFixed(epoch, current);
+            if (!PROVABLE) return _rotationAt(slot, 0);
+            uint256 oldest = current + 2 - SCHEDULE_RING;
+            require(epoch + SCHEDULE_RING >= current + 2, EpochForgotten(epoch, oldest));
+            uint256 position = epoch % SCHEDULE_RING;
+            EpochSchedule schedule = _schedules[position];
+            if (!schedule.isOf(epoch)) return _rotationAt(slot, 0);
+            uint256 begin = epoch * SLOTS_PER_EPOCH;
+            uint256 proven = schedule.provenSlots();
+            if (slot - begin >= proven) return _rotationAt(slot, begin + proven);
+            (uint256 gateway, uint256 first, uint256 end) =
+                schedule.runAt(schedule.isWide() ? _seconds[position] : 0, slot - begin);
+            return HoldingLibrary.pack(gateway, Kind.Proven, begin + first, begin + end);
+        }
+    }
+
+    /// @dev Rule [S3]. Turns of two or more gateways never meet their like within an epoch, so each is a window; a single gateway, or
+    /// nobody, has all of it.
+    /// @param slot The slot.
+    /// @param from The first slot of its epoch that isn't proven: a window doesn't reach back before it. Or less.
+    function _rotationAt(uint256 slot, uint256 from) private view returns (Holding) {
+        // As above.
+        unchecked {
+            uint256 epoch = slot / SLOTS_PER_EPOCH;
             uint256 count = _count.valueAt(epoch);
             uint256 length = count < 2 ? SLOTS_PER_EPOCH : TURN;
             uint256 first = slot - slot % length;
-            if (count == 0) return HoldingLibrary.pack(0, Kind.Open, first, first + length);
+            uint256 end = first + length;
+            if (first < from) first = from;
+            if (count == 0) return HoldingLibrary.pack(0, Kind.Open, first, end);
             uint256 gateway = _members[slot / TURN % count].valueAt(epoch);
-            return HoldingLibrary.pack(gateway, Kind.Fallback, first, first + length);
+            return HoldingLibrary.pack(gateway, Kind.Fallback, first, end);
         }
+    }
+
+    /// @dev Refuses epochs ahead that aren't fixed, rule [S1].
+    function _checkFixed(uint256 epoch, uint256 current) private view {
+        uint256 next = current + 1;
+        bool nextFixed = !PROVABLE || _currentSlot() + SETTLEMENT_DELAY + MARGIN >= next * SLOTS_PER_EPOCH
+            || _schedules[next % SCHEDULE_RING].isOf(next);
+        uint256 last = nextFixed ? next : current;
+        require(epoch <= last, EpochNotFixed(epoch, last));
+    }
+
+    /// @dev Maps proposers to gateways: delegations and eligibility as of the end of the epoch before the current, rules [S2] and [T6].
+    /// @return gateways By slot; zeros at the end are the rotation's.
+    function _gatewaysOf(bytes32[8] calldata chunks, uint256 current)
+        private
+        view
+        returns (uint256[32] memory gateways)
+    {
+        uint256 group = type(uint256).max;
+        uint256 eligible = 0;
+        uint256 asked = 0;
+        uint256 next = 0;
+        // Backwards, because a vacant slot is the next delegated slot's gateway's. Four indices a chunk.
+        unchecked {
+            for (uint256 i = SLOTS_PER_EPOCH; i != 0;) {
+                --i;
+                uint256 four = SszTree.swapLanes(uint256(chunks[i / 4]));
+                // forge-lint: disable-next-line(unsafe-typecast)
+                uint64 index = uint64(four >> (64 * (3 - i % 4)));
+                uint256 delegated = _delegations[index].inForceAfter(current);
+                if (delegated != asked && delegated != 0) {
+                    asked = delegated;
+                    if (asked / IDS_PER_WORD != group) {
+                        group = asked / IDS_PER_WORD;
+                        eligible = _eligibleNext(group, current);
+                    }
+                }
+                if (delegated != 0 && (eligible >> (asked % IDS_PER_WORD)) & 1 != 0) next = delegated;
+                gateways[i] = next;
+            }
+        }
+    }
+
+    function _store(uint64 epoch, uint256[32] memory gateways) private {
+        (EpochSchedule schedule, uint256 second) = EpochScheduleLibrary.pack(epoch, gateways);
+        uint256 position = epoch % SCHEDULE_RING;
+        _schedules[position] = schedule;
+        if (schedule.isWide()) _seconds[position] = second;
+        emit LookaheadPublished(epoch, EpochSchedule.unwrap(schedule), second);
     }
 }

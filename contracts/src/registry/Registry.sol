@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {BeaconForks} from "../beacon/BeaconForks.sol";
+import {Delegations} from "../delegation/Delegations.sol";
 import {SlotClock} from "../time/SlotClock.sol";
 import {Holding} from "../types/Holding.sol";
 import {RunKind} from "../types/Outcome.sol";
@@ -10,8 +12,8 @@ import {IRegistry, RegistryParameters} from "./IRegistry.sol";
 import {Lookahead} from "./Lookahead.sol";
 
 /// @title Registry
-/// @notice Puts gateways, collateral and lookahead together and answers the inbox.
-contract Registry is IRegistry, Collateral, Lookahead {
+/// @notice Puts gateways, collateral, delegations and lookahead together and answers the inbox.
+contract Registry is IRegistry, Delegations, Collateral, Lookahead {
     /// @notice The longest evidence horizon: some 300 slots inside EIP-4788's and EIP-2935's rings of 8,191, so that the
     /// beginning of a window whose end still counts can still be read.
     uint256 internal constant MAX_EVIDENCE_HORIZON = 7_800;
@@ -29,7 +31,9 @@ contract Registry is IRegistry, Collateral, Lookahead {
         SlotClock(p.l1GenesisTime, p.slotLength)
         Gateways(p.registrationFee, p.evidenceHorizon, p.operator, p.fallbackKey)
         Collateral(p.inbox, p.penaltyThreshold, p.refundThreshold, p.largeFault, p.exitDelay)
-        Lookahead(p.turn, p.minChances)
+        BeaconForks(p.timelock, p.firstForkSlot, p.firstVerifier)
+        Delegations(p.genesisForkVersion)
+        Lookahead(p.turn, p.minChances, p.settlementDelay, p.margin)
     {
         require(p.l2BlockTime != 0, ZeroParameter("l2BlockTime"));
         require(p.blockPrice != 0, ZeroParameter("blockPrice"));
@@ -73,6 +77,8 @@ contract Registry is IRegistry, Collateral, Lookahead {
             l1GenesisTime: uint64(L1_GENESIS_TIME),
             slotLength: uint64(SLOT_LENGTH),
             l2BlockTime: uint64(L2_BLOCK_TIME),
+            settlementDelay: uint64(SETTLEMENT_DELAY),
+            margin: uint64(MARGIN),
             turn: uint64(TURN),
             minChances: uint64(MIN_CHANCES),
             evidenceHorizon: uint64(EVIDENCE_HORIZON),
@@ -84,7 +90,11 @@ contract Registry is IRegistry, Collateral, Lookahead {
             blockPrice: BLOCK_PRICE,
             operator: _OPERATOR,
             fallbackKey: _FALLBACK_KEY,
-            inbox: INBOX
+            inbox: INBOX,
+            genesisForkVersion: GENESIS_FORK_VERSION,
+            timelock: TIMELOCK,
+            firstForkSlot: FIRST_FORK_SLOT,
+            firstVerifier: address(FIRST_VERIFIER)
         });
         // forge-lint: disable-end(unsafe-typecast)
     }

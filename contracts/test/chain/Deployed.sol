@@ -27,6 +27,7 @@ abstract contract DeployedState is L1Chain {
     uint256 internal constant EXIT_DELAY = 300;
     uint256 internal constant SILENCE = 40;
     uint256 internal constant DELAY = 2;
+    uint256 internal constant MARGIN = 16;
     uint256 internal constant FEE = 0.1 ether;
     uint256 internal constant BLOCK_PRICE = 0.01 ether;
     uint256 internal constant LARGE_FAULT = 4 ether;
@@ -41,6 +42,8 @@ abstract contract DeployedState is L1Chain {
     address internal operator = makeAddr("operator");
     address internal timelock = makeAddr("timelock");
     address internal fallbackKey;
+    /// Verifies states of the beacon chain's first fork here, Fulu.
+    address internal verifier;
     uint256 internal fallbackSecret;
 
     function setUp() public virtual {
@@ -48,6 +51,7 @@ abstract contract DeployedState is L1Chain {
         (fallbackKey, fallbackSecret) = makeAddrAndKey("fallback key");
         // From the artefacts rather than with `new`: tests compile without the contracts, in a fraction of the time.
         systemConfig = ISystemConfig(vm.deployCode("DevnetSystemConfig.sol", abi.encode(address(0), operator)));
+        verifier = vm.deployCode("FuluVerifier.sol");
         address inboxToBe = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 2);
         RegistryParameters memory shared = registryParameters();
         shared.inbox = inboxToBe;
@@ -63,6 +67,8 @@ abstract contract DeployedState is L1Chain {
             l1GenesisTime: uint64(L1_GENESIS),
             slotLength: uint64(SLOT_LENGTH),
             l2BlockTime: 2,
+            settlementDelay: uint64(DELAY),
+            margin: uint64(MARGIN),
             turn: uint64(TURN),
             minChances: 3,
             evidenceHorizon: uint64(HORIZON),
@@ -74,7 +80,11 @@ abstract contract DeployedState is L1Chain {
             blockPrice: BLOCK_PRICE,
             operator: operator,
             fallbackKey: fallbackKey,
-            inbox: address(0)
+            inbox: address(0),
+            genesisForkVersion: 0x00000000,
+            timelock: timelock,
+            firstForkSlot: 0,
+            firstVerifier: verifier
         });
     }
 
@@ -82,7 +92,6 @@ abstract contract DeployedState is L1Chain {
         return InboxConfiguration({
             l2GenesisTime: uint64(L1_GENESIS + FIRST_EPOCH * EPOCH * SLOT_LENGTH),
             genesisLink: GENESIS_LINK,
-            settlementDelay: uint64(DELAY),
             silence: uint64(SILENCE),
             shareBps: 5_000,
             batcher: address(0),

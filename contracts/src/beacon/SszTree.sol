@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {BeaconHeader} from "./IBeaconStateVerifier.sol";
+
+/// @title SSZ trees
+/// @notice Merkle roots as SSZ has them: SHA-256 over pairs. In assembly, because the precompile is called for each node of a proof and a
+/// high-level call costs as much again in memory.
+library SszTree {
+    /// @dev SHA-256 of 64 zero bytes: the root of two empty leaves.
+    bytes32 private constant _ZERO_PAIR = 0xf5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a92759fb4b;
+
+    /// @notice The precompile failed, for want of gas.
+    error Sha256Failed();
+
+    /// @notice The node over two nodes.
+    function pair(bytes32 left, bytes32 right) internal view returns (bytes32 node) {
+        bool hashed;
+        assembly ("memory-safe") {
+            mstore(0x00, left)
+            mstore(0x20, right)
+            hashed := staticcall(gas(), 2, 0x00, 0x40, 0x00, 0x20)
+            node := mload(0x00)
+        }
+        require(hashed, Sha256Failed());
+    }
+
+    /// @notice The root that a branch leads to.
+    /// @param node The node that the branch begins at.
+    /// @param generalizedIndex The node's place in the tree; the branch must have as many siblings as it has bits below the highest.
+    /// @param branch The siblings, lowest first.
+    function root(bytes32 node, uint256 generalizedIndex, bytes32[] calldata branch)
+        internal
+        view
+        returns (bytes32 top)
+    {
+        bool hashed;
+        assembly ("memory-safe") {
+            hashed := 1
+            let end := add(branch.offset, shl(5, branch.length))
+            for { let position := branch.offset } lt(position, end) { position := add(position, 0x20) } {
+                // The node goes to the right half where its index is odd, its sibling to the other.
+                let side := shl(5, and(generalizedIndex, 1))
+                mstore(side, node)
+                mstore(xor(side, 0x20), calldataload(position))
+                hashed := and(hashed, staticcall(gas(), 2, 0x00, 0x40, 0x00, 0x20))
+                node := mload(0x00)
+                generalizedIndex := shr(1, generalizedIndex)
+            }
+            top := node
+        }
+        require(hashed, Sha256Failed());
+    }
+
+    /// @notice The root over eight chunks.
+    function root(bytes32[8] calldata chunks) internal view returns (bytes32 top) {
+        bool hashed;
+        assembly ("memory-safe") {
+            // Beyond the memory in use; each level is written over the one below.
+            let level := mload(0x40)
+            calldatacopy(level, chunks, 0x100)
+            hashed := 1
+            for { let size := 0x100 } gt(size, 0x20) { size := shr(1, size) } {
+                for { let position := 0 } lt(position, size) { position := add(position, 0x40) } {
+                    hashed := and(
+                        hashed,
+                        staticcall(gas(), 2, add(level, position), 0x40, add(level, shr(1, position)), 0x20)
+                    )
+                }
+            }
+            top := mload(level)
+        }
+        require(hashed, Sha256Failed());
+    }
+
+    /// @notice The root of a beacon block's header, which is the block's: five fields, padded to eight.
+    function root(BeaconHeader calldata header) internal view returns (bytes32 top) {
+        bytes32 numbers = pair(littleEndian(header.slot), littleEndian(header.proposerIndex));
+        bytes32 left = pair(numbers, pair(header.parentRoot, header.stateRoot));
+        return pair(left, pair(pair(header.bodyRoot, 0), _ZERO_PAIR));
+    }
+
+    /// @notice A number as SSZ has it in a chunk: its bytes from the lowest on.
+    function littleEndian(uint64 value) internal pure returns (bytes32 chunk) {
+        return bytes32(swapLanes(value) << 192);
+    }
+
+    /// @notice Turns the bytes round within each 64-bit lane of a word: the four numbers of a chunk from or to little endian.
+    function swapLanes(uint256 word) internal pure returns (uint256) {
+        uint256 bytesMask = 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff;
+        uint256 pairsMask = 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
+        uint256 halvesMask = 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff;
+        word = ((word >> 8) & bytesMask) | ((word & bytesMask) << 8);
+        word = ((word >> 16) & pairsMask) | ((word & pairsMask) << 16);
+        return ((word >> 32) & halvesMask) | ((word & halvesMask) << 32);
+    }
+}
