@@ -4,7 +4,7 @@ use super::{FuluState, Validators, proposers};
 use alloy::primitives::{B256, keccak256};
 use baton_protocol::{
     SLOTS_PER_EPOCH,
-    beacon::{BeaconHeader, Fork, ProofError, StateProver},
+    beacon::{BeaconHeader, Fork, StateError, StateProver},
 };
 use std::sync::{Mutex, PoisonError};
 
@@ -36,7 +36,7 @@ impl BeaconChain {
     ///
     /// # Errors
     /// The state can't be hashed.
-    pub fn new(config: BeaconConfig, validators: Validators) -> Result<Self, ProofError> {
+    pub fn new(config: BeaconConfig, validators: Validators) -> Result<Self, StateError> {
         let chain = Self { config, validators, blocks: Mutex::default() };
         chain.produce(0)?;
         Ok(chain)
@@ -56,7 +56,7 @@ impl BeaconChain {
     ///
     /// # Errors
     /// The state can't be hashed.
-    pub fn produce(&self, slot: u64) -> Result<B256, ProofError> {
+    pub fn produce(&self, slot: u64) -> Result<B256, StateError> {
         let mut blocks = self.blocks();
         let parent_root = blocks.last().map_or(B256::ZERO, |block| block.root);
         let proposer = usize::try_from(slot % SLOTS_PER_EPOCH).unwrap_or_default();
@@ -69,8 +69,7 @@ impl BeaconChain {
             body_root: keccak256(slot.to_be_bytes()),
         };
         let state = self.state_after(&header, &blocks);
-        let length = u64::try_from(state.len()).unwrap_or(u64::MAX);
-        let mut prover = StateProver::new(Fork::Fulu, length, [])?;
+        let mut prover = StateProver::new(Fork::Fulu, Some(state.len() as u64), []);
         prover.push(&state)?;
         header.state_root = prover.finish()?.state_root;
         blocks.push(Block { header, root: header.root() });

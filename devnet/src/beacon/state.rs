@@ -2,7 +2,7 @@
 
 use super::Validators;
 use alloy::primitives::B256;
-use baton_protocol::beacon::BeaconHeader;
+use baton_protocol::beacon::{BeaconHeader, Validator};
 
 /// Slots whose block roots and state roots a state keeps (`SLOTS_PER_HISTORICAL_ROOT`).
 const HISTORICAL_ROOTS: usize = 8_192;
@@ -88,12 +88,7 @@ impl FuluState<'_> {
         out.number(self.slot);
         out.bytes(&[6, 0, 0, 0, 6, 0, 0, 0]); // fork: versions
         out.number(GENESIS_EPOCH);
-        let header = &self.latest_block_header;
-        out.number(header.slot);
-        out.number(header.proposer_index);
-        out.bytes(header.parent_root.as_slice());
-        out.bytes(header.state_root.as_slice());
-        out.bytes(header.body_root.as_slice());
+        out.bytes(&self.latest_block_header.to_ssz());
         let mut block_roots = vec![0; HISTORICAL_ROOTS * 32];
         for (slot, root) in self.block_roots {
             let place = usize::try_from(*slot).unwrap_or_default() % HISTORICAL_ROOTS * 32;
@@ -106,7 +101,7 @@ impl FuluState<'_> {
         out.list(Vec::new()); // eth1_data_votes
         out.number(0); // eth1_deposit_index
         let count = self.validators.all().len();
-        out.list(self.validators.all().iter().flat_map(validator).collect());
+        out.list(self.validators.all().iter().flat_map(|validator| container(validator).to_ssz()).collect());
         out.list((0..count).flat_map(|_| EFFECTIVE_BALANCE.to_le_bytes()).collect());
         out.zeros(RANDAO_MIXES * 32);
         out.zeros(SLASHINGS * 8);
@@ -134,15 +129,16 @@ impl FuluState<'_> {
     }
 }
 
-/// A Validator container.
-fn validator(validator: &super::Validator) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(121);
-    bytes.extend(validator.public_key());
-    bytes.extend(validator.withdrawal_credentials());
-    bytes.extend(EFFECTIVE_BALANCE.to_le_bytes());
-    bytes.push(0); // slashed
-    for epoch in [GENESIS_EPOCH, GENESIS_EPOCH, FAR_FUTURE, FAR_FUTURE] {
-        bytes.extend(epoch.to_le_bytes());
+/// A validator as the state has it.
+fn container(validator: &super::Validator) -> Validator {
+    Validator {
+        pubkey: validator.pubkey(),
+        withdrawal_credentials: validator.withdrawal_credentials(),
+        effective_balance: EFFECTIVE_BALANCE,
+        slashed: false,
+        activation_eligibility_epoch: GENESIS_EPOCH,
+        activation_epoch: GENESIS_EPOCH,
+        exit_epoch: FAR_FUTURE,
+        withdrawable_epoch: FAR_FUTURE,
     }
-    bytes
 }
