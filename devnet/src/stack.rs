@@ -15,13 +15,13 @@ use crate::{
 };
 use alloy::{
     network::EthereumWallet,
-    primitives::{Address, FixedBytes, U256},
+    primitives::Address,
     providers::{DynProvider, Provider, ProviderBuilder},
     signers::local::PrivateKeySigner,
 };
 use baton_devnet_engine::{Engine, Fork, GenesisConfig, JwtSecret, ServeConfig, ServerHandle, devnet_genesis, serve};
 use baton_protocol::{Link, SLOTS_PER_EPOCH, SlotClock};
-use eyre::{Context, Result, bail, ensure};
+use eyre::{Context, Result, bail, ensure, eyre};
 use std::{
     path::PathBuf,
     sync::Arc,
@@ -181,7 +181,8 @@ impl Stack {
 
         say("starting anvil and three L2 execution engines");
         let l1 = L1Node::start(toolchain, l1_genesis_time).await?;
-        let chain = Arc::new(BeaconChain::new(times, Validators::new())?);
+        let chain =
+            Arc::new(BeaconChain::new(times, Validators::new().map_err(|error| eyre!("validators: {error:?}"))?)?);
         let slots = L1Slots::new(l1.provider().clone(), chain.clone());
         let beacon = beacon::serve(chain.clone(), shutdown.clone()).await?;
         let accounts = Accounts::new(&l1)?;

@@ -204,10 +204,15 @@ fn how(origin: &EpochOrigin) -> String {
         EpochOrigin { proven: 0, open: 0, .. } => "nobody published its lookahead, the rotation applies".to_owned(),
         EpochOrigin { proven: 0, .. } => "nobody published its lookahead, and nobody is eligible".to_owned(),
         EpochOrigin { proven, fallback: 0, open: 0, .. } => {
-            format!("lookahead published, all {proven} slots proven from the beacon state and the proposers' delegations")
+            format!(
+                "lookahead published, all {proven} slots proven from the beacon state and the proposers' delegations"
+            )
         }
         EpochOrigin { proven, .. } => {
-            format!("lookahead published, {proven} slots proven from the beacon state, the last {} left to the rotation", 32 - proven)
+            format!(
+                "lookahead published, {proven} slots proven from the beacon state, the last {} left to the rotation",
+                32 - proven
+            )
         }
     }
 }

@@ -38,7 +38,7 @@ async fn builds_real_blocks_on_a_ticking_l1() -> Result<()> {
     let times = BeaconConfig { genesis_time: now - 100, slot_length: 1 };
     let l1 = L1Node::start(&toolchain, times.genesis_time).await?;
     let shutdown = CancellationToken::new();
-    let beacon = Arc::new(BeaconChain::new(times, Validators::new())?);
+    let beacon = Arc::new(BeaconChain::new(times, Validators::new().expect("keys"))?);
     let slots = L1Slots::new(l1.provider().clone(), beacon.clone()).start(shutdown.clone());
 
     let genesis = devnet_genesis(901, Fork::Isthmus, now, [Address::repeat_byte(1)], U256::from(1));

@@ -126,3 +126,47 @@ impl BeaconChain {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain() -> BeaconChain {
+        let validators = Validators::new().expect("keys");
+        BeaconChain::new(BeaconConfig { genesis_time: 1_000, slot_length: 2 }, validators).expect("hashed")
+    }
+
+    #[test]
+    fn headers_follow_one_another_over_missed_slots() {
+        let chain = chain();
+        let genesis = chain.head().expect("slot 0").1;
+        assert_eq!(chain.produce(1).expect("hashed"), genesis);
+        let first = chain.at_slot(1).expect("made").1;
+        assert_eq!(chain.produce(4).expect("hashed"), first, "slots 2 and 3 are missed");
+        let (header, root) = chain.head().expect("made");
+        assert_eq!((header.slot, header.parent_root), (4, first));
+        assert_eq!(chain.by_root(root).expect("known").0, header);
+        assert!(chain.at_slot(3).is_none());
+    }
+
+    #[test]
+    fn a_state_proves_its_epochs_proposers_and_its_validators() {
+        let chain = chain();
+        for slot in [1, 31, 32] {
+            chain.produce(slot).expect("hashed");
+        }
+        for slot in [31, 32] {
+            let (header, _) = chain.at_slot(slot).expect("made");
+            let state = chain.state(&header);
+            let mut prover = StateProver::new(Fork::Fulu, Some(state.len() as u64), [3]);
+            prover.push(&state).expect("a state");
+            let proven = prover.finish().expect("whole");
+            assert_eq!((proven.state_root, proven.slot), (header.state_root, slot));
+            let epoch = slot / SLOTS_PER_EPOCH;
+            assert_eq!(proven.lookahead[..32], proposers(chain.validators(), epoch));
+            assert_eq!(proven.lookahead[32..], proposers(chain.validators(), epoch + 1));
+            let validator = proven.prove_validator(header, 3).expect("wanted");
+            assert_eq!(validator.withdrawal_credentials, chain.validators().all()[3].withdrawal_credentials());
+        }
+    }
+}

@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn stretches_end_in_a_slot_of_their_gateways_own_proposer() {
-        let validators = Validators::new();
+        let validators = Validators::new().expect("keys");
         for epoch in [0, 7] {
             let slots = proposers(&validators, epoch);
             for (stretch, slots) in slots.chunks(8).enumerate() {

@@ -4,7 +4,7 @@ use super::beacon_roots;
 use crate::beacon::BeaconChain;
 use alloy::{
     providers::{
-        DynProvider, Provider,
+        DynProvider,
         ext::{AnvilApi, TxPoolApi},
     },
     rpc::types::anvil::MineOptions,

@@ -35,9 +35,11 @@ pub enum Scene<'a> {
 
 /// Tells the story on a fresh devnet and audits what it leaves.
 pub async fn tell(stack: &mut Stack, mut tell: impl FnMut(Scene<'_>)) -> Result<Summary> {
-    let first_epoch = SlotClock::epoch_of(stack.clock.slot_at(stack.clock.l2_genesis_time) + stack.clock.settlement_delay);
+    let first_epoch =
+        SlotClock::epoch_of(stack.clock.slot_at(stack.clock.l2_genesis_time) + stack.clock.settlement_delay);
     let watcher = Watcher::new(stack).await?;
-    let mut teller = Teller { watcher, dead: Vec::new(), outage: Some(first_epoch), published: Vec::new(), tell: &mut tell };
+    let mut teller =
+        Teller { watcher, dead: Vec::new(), outage: Some(first_epoch), published: Vec::new(), tell: &mut tell };
     stack.beacon.set_down(true);
     (teller.tell)(Scene::Headline(&format!(
         "the beacon node is down: nobody can prove the lookahead of epoch {}",
@@ -128,7 +130,10 @@ impl Teller<'_> {
         let mut origins = Vec::new();
         for (place, epoch) in epochs.enumerate() {
             let origin = EpochOrigin::read(&registry, epoch).await?;
-            ensure!((origin.proven == 0) == (place == 1), "the schedule of epoch {epoch} came about otherwise: {origin:?}");
+            ensure!(
+                (origin.proven == 0) == (place == 1),
+                "the schedule of epoch {epoch} came about otherwise: {origin:?}"
+            );
             origins.push(origin);
         }
         Ok(origins)
