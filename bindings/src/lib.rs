@@ -7,7 +7,9 @@
 pub mod inbox;
 mod outcome;
 pub mod registry;
+mod verification;
 
 pub use inbox::IInbox;
 pub use outcome::{Outcome, RunKind};
 pub use registry::IRegistry;
+pub use verification::{IBeaconStateVerifier, IDelegationSignatures};

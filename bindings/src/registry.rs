@@ -1,6 +1,9 @@
 //! The registry: gateways, collateral, schedule.
 
-use baton_protocol::{EpochSchedule, Kind, Window};
+use baton_protocol::{
+    EpochSchedule, Kind, Window,
+    beacon::{BeaconHeader, LookaheadProof, ValidatorProof},
+};
 
 // Generated: prose lives in the Solidity interface.
 #[allow(missing_docs)]
@@ -12,6 +15,39 @@ mod abi {
     }
 }
 pub use abi::IRegistry;
+
+impl From<BeaconHeader> for IRegistry::BeaconHeader {
+    fn from(header: BeaconHeader) -> Self {
+        let BeaconHeader { slot, proposer_index, parent_root, state_root, body_root } = header;
+        Self {
+            slot,
+            proposerIndex: proposer_index,
+            parentRoot: parent_root,
+            stateRoot: state_root,
+            bodyRoot: body_root,
+        }
+    }
+}
+
+impl From<LookaheadProof> for IRegistry::LookaheadProof {
+    fn from(proof: LookaheadProof) -> Self {
+        let LookaheadProof { header, chunks, branch } = proof;
+        Self { header: header.into(), chunks, branch }
+    }
+}
+
+impl From<ValidatorProof> for IRegistry::ValidatorProof {
+    fn from(proof: ValidatorProof) -> Self {
+        let ValidatorProof { header, index, pubkey_root, withdrawal_credentials, branch } = proof;
+        Self {
+            header: header.into(),
+            index,
+            pubkeyRoot: pubkey_root,
+            withdrawalCredentials: withdrawal_credentials,
+            branch,
+        }
+    }
+}
 
 /// The contract answered with a value that its source doesn't know: the binding is older than the deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

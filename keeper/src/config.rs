@@ -4,7 +4,7 @@ use crate::{signer::KeySource, signing::Role};
 use alloy::primitives::Address;
 use baton_batch::{EncoderConfig, MAX_BLOBS_PER_TRANSACTION};
 use baton_protocol::{GatewayId, NOBODY};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Prefix of environment variables: `BATON_KEEPER_L2__URL` sets `url` of `[l2]`.
@@ -27,6 +27,12 @@ pub struct KeeperConfig {
     pub l2: L2Config,
     /// The deployment.
     pub contracts: ContractsConfig,
+    /// The L1's beacon side.
+    #[serde(default)]
+    pub beacon: BeaconConfig,
+    /// Publishing lookaheads.
+    #[serde(default)]
+    pub lookahead: LookaheadConfig,
     /// Keys.
     pub keys: KeysConfig,
     /// Soft blocks, served and followed.
@@ -64,13 +70,55 @@ pub struct L2Config {
     pub poll_ms: u64,
 }
 
+/// The L1's beacon side.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BeaconConfig {
+    /// Beacon nodes' HTTP APIs, in order of preference. They must serve whole states (`/eth/v2/debug/beacon/states`).
+    pub urls: Vec<String>,
+}
+
+/// Publishing lookaheads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LookaheadConfig {
+    /// The key of an account that publishes lookaheads and does nothing else; without it the keeper publishes none. Like [`KeySource::file`].
+    pub publisher_key_file: Option<PathBuf>,
+    /// A file with the password, if `publisher_key_file` is a keystore.
+    pub publisher_password_file: Option<PathBuf>,
+}
+
+impl LookaheadConfig {
+    /// Where the publisher's key lies, if there is to be one.
+    pub fn publisher(&self) -> Option<KeySource> {
+        let file = self.publisher_key_file.clone()?;
+        Some(KeySource { file, password_file: self.publisher_password_file.clone() })
+    }
+}
+
+/// What commands that aren't a running keeper's need of the same file: the rest of it may be missing, or whatever it likes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CommandConfig {
+    /// The L1.
+    pub l1: L1Config,
+    /// The deployment; of it only the registry is needed.
+    pub contracts: ContractsConfig,
+    /// The L1's beacon side; needed by commands that prove something.
+    #[serde(default)]
+    pub beacon: BeaconConfig,
+    /// The publisher's key, for the command that publishes.
+    #[serde(default)]
+    pub lookahead: LookaheadConfig,
+}
+
 /// The deployment.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContractsConfig {
     /// The registry.
     pub registry: Address,
-    /// The inbox.
+    /// The inbox. Commands that aren't a running keeper's do without.
+    #[serde(default)]
     pub inbox: Address,
     /// The L1 block of their deployment, or one before: events are read from there on.
     #[serde(default)]
@@ -207,24 +255,7 @@ impl KeeperConfig {
         env: impl IntoIterator<Item = (String, String)>,
         overrides: &[String],
     ) -> Result<Self, ConfigError> {
-        let mut table: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| ConfigError::Toml(error.to_string()))?;
-        for (name, value) in env {
-            if let Some(path) = name.strip_prefix(ENV_PREFIX) {
-                let key = path.to_ascii_lowercase().replace("__", ".");
-                set(&mut table, &key, &value)?;
-            }
-        }
-        for assignment in overrides {
-            let (key, value) = assignment.split_once('=').ok_or_else(|| ConfigError::Override {
-                key: assignment.clone(),
-                reason: "write it as key=value, such as l2.url=http://127.0.0.1:9545".to_owned(),
-            })?;
-            set(&mut table, key, value)?;
-        }
-        // Through text again, because only then errors point at keys.
-        let text = toml::to_string(&table).map_err(|error| ConfigError::Toml(error.to_string()))?;
-        let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Toml(error.to_string()))?;
+        let config: Self = read(text, env, overrides)?;
         config.validate()?;
         Ok(config)
     }
@@ -254,22 +285,19 @@ impl KeeperConfig {
             }
             _ => {}
         }
-        if self.l1.urls.is_empty() {
-            return refuse("l1.urls", "is empty; name at least one L1 node, such as \"http://127.0.0.1:8545\"");
-        }
-        for (key, url) in self.l1.urls.iter().map(|url| ("l1.urls", url)).chain([("l2.url", &self.l2.url)]) {
-            if !url.starts_with("http://") {
-                return refuse(key, "must hold http:// URLs (a local node, or a proxy that does TLS)");
-            }
-        }
+        check_chain(&self.l1, &self.contracts, &self.beacon, &self.lookahead)?;
+        check_http_url("l2.url", &self.l2.url)?;
         if self.contracts.inbox.is_zero() {
-            return refuse("contracts.inbox", "is the zero address; set it to the deployed inbox");
+            return refuse("contracts.inbox", "is missing, or the zero address; set it to the deployed inbox");
         }
-        if self.contracts.registry.is_zero() {
-            return refuse("contracts.registry", "is the zero address; set it to the deployed registry");
+        if self.lookahead.publisher_key_file.is_some() && self.beacon.urls.is_empty() {
+            return refuse(
+                "beacon.urls",
+                "is empty; name a beacon node, such as \"http://127.0.0.1:5052\", or leave `lookahead.publisher_key_file` out",
+            );
         }
-        if self.l1.poll_ms == Some(0) || self.l2.poll_ms == 0 {
-            return refuse("poll_ms", "is 0; set it to the milliseconds between looks, such as 150");
+        if self.l2.poll_ms == 0 {
+            return refuse("l2.poll_ms", "is 0; set it to the milliseconds between looks, such as 150");
         }
         if self.settling.resubmit_slots == 0 {
             return refuse("settling.resubmit_slots", "is 0; give a transaction at least one slot");
@@ -300,6 +328,83 @@ impl KeeperConfig {
     pub const fn grace(&self) -> Duration {
         Duration::from_millis(self.operator.grace_ms)
     }
+}
+
+impl CommandConfig {
+    /// Like [`KeeperConfig::parse`], of the same file or of none at all.
+    ///
+    /// # Errors
+    /// Anything wrong in what is needed, with the key's name.
+    pub fn parse(
+        text: &str,
+        env: impl IntoIterator<Item = (String, String)>,
+        overrides: &[String],
+    ) -> Result<Self, ConfigError> {
+        let config: Self = read(text, env, overrides)?;
+        check_chain(&config.l1, &config.contracts, &config.beacon, &config.lookahead)?;
+        Ok(config)
+    }
+}
+
+fn read<C: DeserializeOwned>(
+    text: &str,
+    env: impl IntoIterator<Item = (String, String)>,
+    overrides: &[String],
+) -> Result<C, ConfigError> {
+    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Toml(error.to_string()))?;
+    for (name, value) in env {
+        if let Some(path) = name.strip_prefix(ENV_PREFIX) {
+            let key = path.to_ascii_lowercase().replace("__", ".");
+            set(&mut table, &key, &value)?;
+        }
+    }
+    for assignment in overrides {
+        let (key, value) = assignment.split_once('=').ok_or_else(|| ConfigError::Override {
+            key: assignment.clone(),
+            reason: "write it as key=value, such as l2.url=http://127.0.0.1:9545".to_owned(),
+        })?;
+        set(&mut table, key, value)?;
+    }
+    // Through text again, because only then errors point at keys.
+    let text = toml::to_string(&table).map_err(|error| ConfigError::Toml(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| ConfigError::Toml(error.to_string()))
+}
+
+fn check_chain(
+    l1: &L1Config,
+    contracts: &ContractsConfig,
+    beacon: &BeaconConfig,
+    lookahead: &LookaheadConfig,
+) -> Result<(), ConfigError> {
+    let refuse =
+        |key: &str, problem: &str| Err(ConfigError::Value { key: key.to_owned(), problem: problem.to_owned() });
+    if l1.urls.is_empty() {
+        return refuse("l1.urls", "is empty; name at least one L1 node, such as \"http://127.0.0.1:8545\"");
+    }
+    for url in &l1.urls {
+        check_http_url("l1.urls", url)?;
+    }
+    for url in &beacon.urls {
+        check_http_url("beacon.urls", url)?;
+    }
+    if contracts.registry.is_zero() {
+        return refuse("contracts.registry", "is the zero address; set it to the deployed registry");
+    }
+    if l1.poll_ms == Some(0) {
+        return refuse("l1.poll_ms", "is 0; set it to the milliseconds between looks, such as 150");
+    }
+    if lookahead.publisher_password_file.is_some() && lookahead.publisher_key_file.is_none() {
+        return refuse("lookahead.publisher_key_file", "is missing; set it to the keystore that the password is for");
+    }
+    Ok(())
+}
+
+fn check_http_url(key: &str, url: &str) -> Result<(), ConfigError> {
+    if url.starts_with("http://") {
+        return Ok(());
+    }
+    let problem = "must hold http:// URLs (a local node, or a proxy that does TLS)".to_owned();
+    Err(ConfigError::Value { key: key.to_owned(), problem })
 }
 
 fn check_feed_url(key: &str, url: &str) -> Result<(), ConfigError> {
@@ -396,7 +501,12 @@ mod tests {
             (&["role=operator", "gateway=0"], "keys.settler"),
             (&["l1.urls=[]"], "l1.urls"),
             (&["l2.url=https://node/secret"], "l2.url"),
-            (&["l2.poll_ms=0"], "poll_ms"),
+            (&["l2.poll_ms=0"], "l2.poll_ms"),
+            (&["l1.poll_ms=0"], "l1.poll_ms"),
+            (&["lookahead.publisher_key_file=key"], "beacon.urls"),
+            (&["lookahead.publisher_password_file=password"], "lookahead.publisher_key_file"),
+            (&["beacon.urls=[\"https://node/secret\"]"], "beacon.urls"),
+            (&["contracts.registry=0x0000000000000000000000000000000000000000"], "contracts.registry"),
             (&["feed.peers.two=ws://x"], "feed.peers"),
             (&["feed.operator=tcp://x"], "feed.operator"),
             (&["settling.max_blobs=7"], "max_blobs"),
@@ -409,5 +519,26 @@ mod tests {
             assert!(error.contains(key), "{overrides:?}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_publisher_is_optional_and_needs_a_beacon_node() {
+        assert_eq!(parse(GATEWAY, &[], &[]).expect("valid").lookahead.publisher(), None);
+        let set = ["lookahead.publisher_key_file=key", "beacon.urls=[\"http://127.0.0.1:5052\"]"];
+        let publisher = parse(GATEWAY, &[], &set).expect("valid").lookahead.publisher().expect("configured");
+        assert_eq!(publisher, KeySource { file: "key".into(), password_file: None });
+    }
+
+    #[test]
+    fn commands_do_without_a_keepers_settings_and_without_a_file() {
+        let overrides = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let registry = "contracts.registry=0x0000000000000000000000000000000000000001";
+        let config = CommandConfig::parse("", [], &overrides(&["l1.urls=[\"http://127.0.0.1:1\"]", registry]));
+        assert_eq!(config.expect("valid").contracts.registry, Address::with_last_byte(1));
+        assert!(CommandConfig::parse(GATEWAY, [], &[]).is_ok());
+        let missing = CommandConfig::parse("", [], &overrides(&[registry])).expect_err("no L1").to_string();
+        assert!(missing.contains("l1"), "{missing}");
+        let empty = CommandConfig::parse(GATEWAY, [], &overrides(&["l1.urls=[]"])).expect_err("no L1").to_string();
+        assert!(empty.contains("l1.urls"), "{empty}");
     }
 }

@@ -4,14 +4,16 @@ use crate::{
     config::{ContractsConfig, L1Config},
     l1_blocks::{L1Block, L1Blocks},
     links::SettledHead,
+    lookahead::PublicationRules,
     settling::SettlementRules,
 };
 use alloy::{
     contract,
     eips::{BlockId, BlockNumberOrTag},
-    primitives::{Address, B256},
+    network::TransactionBuilder,
+    primitives::{Address, B256, U256, address},
     providers::{DynProvider, Provider, ProviderBuilder},
-    rpc::types::{Block, Filter},
+    rpc::types::{Block, Filter, Log, TransactionRequest},
     sol_types::SolEvent,
     transports::{TransportError, http::reqwest},
 };
@@ -29,6 +31,9 @@ const BACKFILL: u64 = 96;
 const RECORD_RING: u64 = 16_384;
 /// Blocks whose logs are asked for at once; nodes and providers refuse long ranges.
 const LOG_RANGE: u64 = 5_000;
+
+/// EIP-4788's contract.
+const BEACON_ROOTS: Address = address!("000F3df6D732807Ef1319fB7B8bB8522d0Beac02");
 
 /// Why the L1 couldn't be read.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +85,14 @@ pub struct Deployment {
     pub clock: SlotClock,
     /// What settling depends on.
     pub rules: SettlementRules,
+    /// What publishing lookaheads depends on; `None` on a chain without proposers to prove.
+    pub publication: Option<PublicationRules>,
+}
+
+/// What publications depend on; `None` on a chain without proposers to prove, `[F3]`.
+pub fn publication_rules(registry: &IRegistry::RegistryParameters) -> Option<PublicationRules> {
+    (!registry.firstVerifier.is_zero())
+        .then_some(PublicationRules { settlement_delay: registry.settlementDelay, margin: registry.margin })
 }
 
 /// The inbox at one L1 block.
@@ -147,7 +160,7 @@ impl L1 {
     /// The L1's, and contracts that don't belong together.
     pub async fn deployment(&self) -> Result<Deployment, L1Error> {
         let node = self.node();
-        let registry = IRegistry::new(self.registry, node).parameters().call().await?;
+        let registry = self.registry_parameters().await?;
         if registry.inbox != self.inbox {
             return Err(L1Error::WrongRegistry { belongs: registry.inbox });
         }
@@ -168,7 +181,16 @@ impl L1 {
                 silence: inbox.silence,
                 evidence_horizon: inbox.evidenceHorizon,
             },
+            publication: publication_rules(&registry),
         })
+    }
+
+    /// What the registry was deployed with.
+    ///
+    /// # Errors
+    /// The L1's.
+    pub async fn registry_parameters(&self) -> Result<IRegistry::RegistryParameters, L1Error> {
+        Ok(self.registry().parameters().call().await?)
     }
 
     /// Follows the chain to its newest block. The answer is `None` if that is the known one, else how many known ones aren't canonical
@@ -231,7 +253,7 @@ impl L1 {
             let filter = Filter::new()
                 .address(self.inbox)
                 .event_signature(IInbox::Settled::SIGNATURE_HASH)
-                .topic2(alloy::primitives::U256::from(gateway))
+                .topic2(U256::from(gateway))
                 .from_block(from)
                 .to_block(to);
             let logs = self.node().get_logs(&filter).await?;
@@ -240,6 +262,58 @@ impl L1 {
             from = to + 1;
         }
         Ok(events)
+    }
+
+    /// The root of the beacon block before an L1 block, as EIP-4788's contract says at that L1 block. `None` on chains that have no such contract,
+    /// or whose contract has nothing for the block.
+    ///
+    /// # Errors
+    /// The L1's.
+    pub async fn parent_beacon_root(&self, block: &L1Block) -> Result<Option<B256>, L1Error> {
+        let timestamp = B256::from(U256::from(block.timestamp));
+        let request = TransactionRequest::default().with_to(BEACON_ROOTS).with_input(timestamp);
+        match self.node().call(request).block(block.hash.into()).await {
+            // A chain without the contract answers with nothing.
+            Ok(answer) => Ok(B256::try_from(answer.as_ref()).ok().filter(|root| !root.is_zero())),
+            // It reverts for a timestamp that it doesn't hold.
+            Err(error) if error.as_error_resp().is_some_and(|payload| payload.as_revert_data().is_some()) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The registry, to be asked as of any block.
+    pub fn registry(&self) -> IRegistry::IRegistryInstance<&DynProvider> {
+        IRegistry::new(self.registry, self.node())
+    }
+
+    /// Whether an epoch's lookahead was published, as of a block.
+    ///
+    /// # Errors
+    /// The L1's.
+    pub async fn is_published(&self, epoch: u64, block: B256) -> Result<bool, L1Error> {
+        Ok(self.registry().isPublished(U256::from(epoch)).block(block.into()).call().await?)
+    }
+
+    /// The event of an epoch's publication, in a range of blocks.
+    ///
+    /// # Errors
+    /// The L1's.
+    pub async fn publication_log(&self, epoch: u64, first: u64, last: u64) -> Result<Option<Log>, L1Error> {
+        let mut from = first;
+        while from <= last {
+            let to = last.min(from + LOG_RANGE - 1);
+            let filter = Filter::new()
+                .address(self.registry)
+                .event_signature(IRegistry::LookaheadPublished::SIGNATURE_HASH)
+                .topic1(U256::from(epoch))
+                .from_block(from)
+                .to_block(to);
+            if let Some(log) = self.node().get_logs(&filter).await?.pop() {
+                return Ok(Some(log));
+            }
+            from = to + 1;
+        }
+        Ok(None)
     }
 
     /// Whether a record's bounties were collected.

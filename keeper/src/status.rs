@@ -67,6 +67,55 @@ pub struct BatchStatus {
     pub state: &'static str,
 }
 
+/// Who published an epoch's lookahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Publisher {
+    /// This keeper.
+    Own,
+    /// Somebody else.
+    Other,
+    /// Nobody: the epoch falls back.
+    Nobody,
+}
+
+impl Publisher {
+    /// As in the JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Other => "other",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
+/// How an epoch came by its schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LookaheadRecord {
+    /// The epoch.
+    pub epoch: u64,
+    /// Who published its lookahead.
+    pub by: Publisher,
+    /// This keeper's transaction, if it was it.
+    pub tx_hash: Option<TxHash>,
+}
+
+/// What a keeper that publishes lookaheads says of that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LookaheadStatus {
+    /// The account that publishes.
+    pub publisher: Address,
+    /// The last epoch that is fixed.
+    pub last: Option<LookaheadRecord>,
+    /// Lookaheads that this keeper published, since the start.
+    pub publications: u64,
+    /// Attempts that failed, since the start.
+    pub failures: u64,
+}
+
 /// Everything at `/status`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -99,6 +148,8 @@ pub struct Status {
     pub last_batch: Option<BatchStatus>,
     /// Settlements included so far, since the start.
     pub settlements: u64,
+    /// Publishing lookaheads; `null` in a keeper that doesn't.
+    pub lookahead: Option<LookaheadStatus>,
     /// What failed last, by what was tried; gone once it works again.
     pub errors: BTreeMap<&'static str, String>,
 }
@@ -113,6 +164,11 @@ impl StatusBoard {
     /// A board that shows this first.
     pub fn new(status: Status) -> Self {
         Self { status: RwLock::new((status, Instant::now())) }
+    }
+
+    /// Changes it from beside the loop: that doesn't count as a sign of life of the loop's.
+    pub fn amend(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.write().unwrap_or_else(PoisonError::into_inner).0);
     }
 
     /// Changes it.

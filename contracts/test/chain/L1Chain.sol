@@ -45,13 +45,18 @@ abstract contract L1Chain is Test {
         while (slot < to) mineAt(slot + 1);
     }
 
+    /// Makes a root the parent beacon block's of the newest block.
+    function feedRoot(bytes32 root) internal {
+        vm.prank(SYSTEM);
+        (bool ok,) = BEACON_ROOTS.call(abi.encode(root));
+        require(ok, "EIP-4788");
+    }
+
     /// What a client writes before a block's first transaction.
     function systemCalls() private {
+        feedRoot(keccak256(abi.encode("root", slot)));
         vm.prank(SYSTEM);
-        (bool ok,) = BEACON_ROOTS.call(abi.encode(keccak256(abi.encode("root", slot))));
-        require(ok, "EIP-4788");
-        vm.prank(SYSTEM);
-        (ok,) = HISTORY.call(abi.encode(blockhash(block.number - 1)));
+        (bool ok,) = HISTORY.call(abi.encode(blockhash(block.number - 1)));
         require(ok, "EIP-2935");
     }
 }

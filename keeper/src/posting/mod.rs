@@ -11,5 +11,5 @@ pub use batch::batch;
 pub use broadcast::Answer;
 pub use data::{DataError, Prepared, prepare};
 pub use fees::{Fees, MarketFees, TransactionKind};
-pub use sender::{Outcome, Pending, SendError, Sender, SlotStart, collect_gas_limit};
+pub use sender::{Call, Estimate, Outcome, Pending, SendError, Sender, SlotStart, collect_gas_limit};
 pub use simulation::{Conditions, Revert};

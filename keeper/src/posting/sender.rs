@@ -83,19 +83,39 @@ pub enum Outcome {
     Replaced,
 }
 
-/// The settler's account. Sends one transaction at a time: the nonce is the account's own as of the newest block, never guessed ahead.
+/// What a call would take, or come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Estimate {
+    /// It would succeed with so much gas.
+    Gas(u64),
+    /// It would revert with this data.
+    Reverts(Bytes),
+}
+
+/// A call and the gas that it may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// ABI-encoded, with its selector.
+    pub data: Bytes,
+    /// Gas limit.
+    pub gas_limit: u64,
+}
+
+/// An account that calls one contract. Unless told to send several transactions, it sends one at a time: the nonce is the account's own as of the
+/// newest block, never guessed ahead.
 #[derive(Debug)]
 pub struct Sender {
     wallet: EthereumWallet,
     address: Address,
     chain_id: u64,
+    contract: Address,
 }
 
 impl Sender {
-    /// A sender for an account.
-    pub fn new(key: PrivateKeySigner, chain_id: u64) -> Self {
+    /// A sender for an account and the contract that it calls.
+    pub fn new(key: PrivateKeySigner, chain_id: u64, contract: Address) -> Self {
         let address = key.address();
-        Self { wallet: EthereumWallet::from(key), address, chain_id }
+        Self { wallet: EthereumWallet::from(key), address, chain_id, contract }
     }
 
     /// The account.
@@ -117,7 +137,7 @@ impl Sender {
     ) -> Result<(), SendError> {
         let blobs = !blob_hashes.is_empty();
         let mut request =
-            TransactionRequest::default().with_from(self.address).with_to(l1.inbox()).with_input(data.clone());
+            TransactionRequest::default().with_from(self.address).with_to(self.contract).with_input(data.clone());
         if blobs {
             request.blob_versioned_hashes = Some(blob_hashes);
         }
@@ -146,7 +166,49 @@ impl Sender {
         Ok(())
     }
 
-    /// Signs a call of the inbox and hands it to every L1 node. `replaces` is a transaction of ours that wasn't included: if its nonce is still free,
+    /// Asks the newest block's contract what a call would take.
+    ///
+    /// # Errors
+    /// The L1's.
+    pub async fn estimate(&self, l1: &L1, data: &Bytes) -> Result<Estimate, SendError> {
+        let request =
+            TransactionRequest::default().with_from(self.address).with_to(self.contract).with_input(data.clone());
+        match l1.node().estimate_gas(request).block(BlockNumberOrTag::Latest.into()).await {
+            Ok(gas) => Ok(Estimate::Gas(gas)),
+            Err(error) => match error.as_error_resp().and_then(|payload| payload.as_revert_data()) {
+                Some(data) => Ok(Estimate::Reverts(data)),
+                None => Err(error.into()),
+            },
+        }
+    }
+
+    /// Sends plain calls with one nonce after the other, without waiting for any. Stops at the first that no node takes, which is the answer's last.
+    ///
+    /// # Errors
+    /// The L1's, before anything was sent.
+    pub async fn send_all(
+        &self,
+        l1: &L1,
+        calls: Vec<Call>,
+        slot: u64,
+    ) -> Result<Vec<Result<Pending, SendError>>, SendError> {
+        let first = l1.node().get_transaction_count(self.address).latest().await?;
+        let fees = self.market(l1).await?.offer(TransactionKind::Plain);
+        let mut sent = Vec::new();
+        for (nonce, call) in (first..).zip(calls) {
+            let request = self.request(call.data, nonce, call.gas_limit);
+            let pending = Pending { hash: TxHash::ZERO, nonce, fees, kind: TransactionKind::Plain, slot };
+            let answer = self.raise_until_taken(l1, request, pending).await;
+            let taken = answer.is_ok();
+            sent.push(answer);
+            if !taken {
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Signs a call of the contract and hands it to every L1 node. `replaces` is a transaction of ours that wasn't included: if its nonce is still free,
     /// this one takes its place.
     ///
     /// # Errors
@@ -163,30 +225,42 @@ impl Sender {
         let kind = if sidecar.is_some() { TransactionKind::Blob } else { TransactionKind::Plain };
         let nonce = l1.node().get_transaction_count(self.address).latest().await?;
         let market = self.market(l1).await?;
-        let mut fees = match replaces {
+        let fees = match replaces {
             Some(earlier) if earlier.nonce == nonce => market.replace(kind, &earlier.fees),
             _ => market.offer(kind),
         };
-        let mut request = TransactionRequest::default()
-            .with_from(self.address)
-            .with_to(l1.inbox())
-            .with_input(data)
-            .with_nonce(nonce)
-            .with_chain_id(self.chain_id)
-            .with_gas_limit(gas_limit);
+        let mut request = self.request(data, nonce, gas_limit);
         if let Some(sidecar) = sidecar {
             request.set_blob_sidecar(sidecar);
         }
+        self.raise_until_taken(l1, request, Pending { hash: TxHash::ZERO, nonce, fees, kind, slot }).await
+    }
+
+    fn request(&self, data: Bytes, nonce: u64, gas_limit: u64) -> TransactionRequest {
+        TransactionRequest::default()
+            .with_from(self.address)
+            .with_to(self.contract)
+            .with_input(data)
+            .with_nonce(nonce)
+            .with_chain_id(self.chain_id)
+            .with_gas_limit(gas_limit)
+    }
+
+    async fn raise_until_taken(
+        &self,
+        l1: &L1,
+        request: TransactionRequest,
+        mut pending: Pending,
+    ) -> Result<Pending, SendError> {
         let mut raises = 0;
         loop {
-            let pending = self.broadcast(l1, request.clone(), Pending { hash: TxHash::ZERO, nonce, fees, kind, slot });
-            match pending.await? {
+            match self.broadcast(l1, request.clone(), pending.clone()).await? {
                 Ok(pending) => return Ok(pending),
                 // One of ours that isn't remembered has this nonce, or nodes ask for more than they say.
                 Err(error) if raises < MAX_RAISES && Answer::from_error(&error) == Answer::Underpriced => {
-                    tracing::warn!(nonce, %error, "offer raised");
+                    tracing::warn!(nonce = pending.nonce, %error, "offer raised");
                     raises += 1;
-                    fees = fees.doubled();
+                    pending.fees = pending.fees.doubled();
                 }
                 Err(error) => return Err(SendError::Refused(error)),
             }
@@ -284,7 +358,7 @@ mod tests {
     const MOMENT: SlotStart = SlotStart { slot: 40, timestamp: 480 };
 
     fn sender() -> Sender {
-        Sender::new(PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).expect("a key"), 1)
+        Sender::new(PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).expect("a key"), 1, Address::repeat_byte(2))
     }
 
     fn reverts(data: Vec<u8>) -> Result<Value, Value> {

@@ -3,22 +3,24 @@
 use crate::{
     admin,
     archive::{Archive, ArchiveError},
+    beacon::{BeaconClient, BeaconError},
     config::{ConfigError, KeeperConfig},
     feed::{FeedFollowers, FeedServer, FeedServerError, FollowerContext},
     journal::{Journal, JournalError},
     l1::{Deployment, L1, L1Error},
     l2::{L2, L2Error},
+    lookahead::LookaheadDuty,
     posting::Sender,
     run::keeper::Keeper,
     settling::{PolicyError, SettlingPolicy},
     signer::SignerError,
     signing::Role,
-    status::{Status, StatusBoard},
+    status::{LookaheadStatus, Status, StatusBoard},
 };
-use alloy::primitives::Address;
+use alloy::{primitives::Address, signers::local::PrivateKeySigner};
 use baton_batch::Kzg;
 use baton_protocol::{SLOTS_PER_EPOCH, SlotClock};
-use baton_schedule::{Follower, FollowerConfig};
+use baton_schedule::{Follower, FollowerConfig, Handle};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{
     collections::BTreeMap,
@@ -76,6 +78,12 @@ pub enum StartError {
     /// The schedule's follower.
     #[error("schedule: {0}")]
     Schedule(#[from] baton_schedule::ConfigError),
+    /// The beacon nodes.
+    #[error("{0}")]
+    Beacon(#[from] BeaconError),
+    /// Publications would stand in settlements' way.
+    #[error("`lookahead.publisher_key_file` is the settler's key; give publications an account of their own, so that no settlement waits behind one")]
+    PublisherIsSettler,
     /// The policy contradicts the deployment.
     #[error("{0}")]
     Policy(#[from] PolicyError),
@@ -123,6 +131,10 @@ pub async fn run(
         .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
     let sequencer = config.keys.sequencer.load()?;
     let settler = config.keys.settler.as_ref().map(|source| source.load()).transpose()?;
+    let publisher = config.lookahead.publisher().map(|source| source.load()).transpose()?;
+    if publisher.is_some() && publisher.as_ref().map(|key| key.address()) == settler.as_ref().map(|key| key.address()) {
+        return Err(StartError::PublisherIsSettler);
+    }
     let l1 = L1::new(&config.l1, &config.contracts)?;
     let l2 = L2::new(&config.l2.url)?;
     let deployment = deployment(&l1, &shutdown).await?;
@@ -155,6 +167,9 @@ pub async fn run(
         news: Notify::new(),
     });
     let followers = FeedFollowers::new(config.gateway, config.feed.clone(), context.clone(), shutdown.clone());
+    if let Some(duty) = lookahead_duty(&config, &deployment, publisher, &schedule, &board)? {
+        tokio::spawn(duty.run(shutdown.clone()));
+    }
     // Seconds of processor time; nothing can be settled before.
     let precompute = config.settling.kzg_precompute;
     let kzg = match config.role {
@@ -178,7 +193,7 @@ pub async fn run(
         journal,
         archive,
         Arc::new(sequencer),
-        settler.map(|key| Sender::new(key, deployment.domain.chain_id)),
+        settler.map(|key| Sender::new(key, deployment.domain.chain_id, config.contracts.inbox)),
         kzg,
         feed,
         followers,
@@ -188,6 +203,43 @@ pub async fn run(
     )?;
     let task = tokio::spawn(keeper.run(shutdown));
     Ok(Running { feed: address, admin, board, task })
+}
+
+/// The duty to publish lookaheads, if the chain has any and the keeper an account for it.
+fn lookahead_duty(
+    config: &KeeperConfig,
+    deployment: &Deployment,
+    publisher: Option<PrivateKeySigner>,
+    schedule: &Handle,
+    board: &Arc<StatusBoard>,
+) -> Result<Option<LookaheadDuty>, StartError> {
+    let (key, rules) = match (publisher, deployment.publication) {
+        (Some(key), Some(rules)) => (key, rules),
+        (Some(_), None) => {
+            tracing::warn!("this chain has no proposers to prove: `lookahead.publisher_key_file` isn't needed");
+            return Ok(None);
+        }
+        (None, Some(_)) => {
+            tracing::warn!("no lookaheads are published from here: set `lookahead.publisher_key_file` if they should be");
+            return Ok(None);
+        }
+        (None, None) => return Ok(None),
+    };
+    board.amend(|status| {
+        status.lookahead = Some(LookaheadStatus { publisher: key.address(), ..LookaheadStatus::default() });
+    });
+    tracing::info!(publisher = %key.address(), "publishing lookaheads");
+    Ok(Some(LookaheadDuty {
+        l1: L1::new(&config.l1, &config.contracts)?,
+        beacon: BeaconClient::new(&config.beacon)?,
+        sender: Sender::new(key, deployment.domain.chain_id, config.contracts.registry),
+        clock: deployment.clock,
+        rules,
+        me: config.gateway,
+        schedule: schedule.clone(),
+        board: board.clone(),
+        poll: l1_poll(config, &deployment.clock),
+    }))
 }
 
 /// Reads the parameters, waiting for an L1 that isn't there yet.
@@ -239,6 +291,7 @@ fn first_status(config: &KeeperConfig, sequencer: Address, settler: Option<Addre
         peers: BTreeMap::new(),
         last_batch: None,
         settlements: 0,
+        lookahead: None,
         errors: BTreeMap::new(),
     }
 }

@@ -20,7 +20,7 @@ const LATEST_BLOCK_HEADER: &str = "latest_block_header";
 const ENTRIES: usize = 64;
 const HALF_CHUNKS: usize = 8;
 
-/// Merkleizes a serialized `BeaconState` while it comes in, in bounded memory: half a megabyte, and some kilobytes for each
+/// Merkleizes a serialized `BeaconState` while it comes in, in bounded memory: a few megabytes, and some kilobytes for each
 /// validator wanted, whatever the state's size.
 #[derive(Debug)]
 pub struct StateProver {
@@ -178,6 +178,11 @@ impl ProvenState {
         if header.state_root == self.state_root && header.slot == self.slot {
             return Ok(());
         }
-        Err(StateError::HeaderMismatch { header: *header, slot: self.slot, state_root: self.state_root })
+        Err(StateError::HeaderMismatch {
+            header_slot: header.slot,
+            header_state_root: header.state_root,
+            slot: self.slot,
+            state_root: self.state_root,
+        })
     }
 }
