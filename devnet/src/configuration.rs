@@ -37,8 +37,12 @@ pub(crate) struct KeeperConfig {
     pub(crate) settler: Option<PrivateKeySigner>,
     /// Signs soft blocks.
     pub(crate) sequencer: PrivateKeySigner,
+    /// Publishes lookaheads; none for the operator.
+    pub(crate) publisher: Option<PrivateKeySigner>,
     /// The L1.
     pub(crate) l1_url: String,
+    /// The L1's beacon side.
+    pub(crate) beacon_url: String,
     /// The keeper's own execution engine.
     pub(crate) l2_url: String,
     /// The registry.
@@ -78,6 +82,7 @@ impl KeeperConfig {
         let file = with(Table::new(), "keys.sequencer.file", sequencer);
         let file = with(file, "data_dir", text(&folder.join(format!("{}-data", self.name)))?);
         let file = with(file, "l1.urls", vec![self.l1_url.clone()]);
+        let file = with(file, "beacon.urls", vec![self.beacon_url.clone()]);
         let file = with(file, "l2.url", self.l2_url.as_str());
         let file = with(file, "contracts.registry", self.registry.to_string());
         let file = with(file, "contracts.inbox", self.inbox.to_string());
@@ -86,6 +91,13 @@ impl KeeperConfig {
         // Blobs are few, and the start is watched.
         let file = with(file, "settling.kzg_precompute", false);
         let file = with(file, "operator.grace_ms", 500);
+        let file = match &self.publisher {
+            None => file,
+            Some(key) => {
+                let publisher = key_file(folder, &format!("{}-publisher", self.name), key)?;
+                with(file, "lookahead.publisher_key_file", publisher)
+            }
+        };
         let Some((gateway, settler)) = self.gateway.zip(self.settler.as_ref()) else {
             return write(folder, &self.name, &with(file, "role", "operator"));
         };

@@ -2,7 +2,7 @@
 
 use crate::toolchain::Toolchain;
 use alloy::{
-    primitives::{Address, B256, U256, utils::parse_ether},
+    primitives::{Address, B256, FixedBytes, U256, utils::parse_ether},
     signers::local::PrivateKeySigner,
 };
 use eyre::{Context, Result, bail};
@@ -26,6 +26,8 @@ pub struct DeploymentParameters {
     pub genesis_link: B256,
     /// Slots from a block's own slot to its owner's.
     pub settlement_delay: u64,
+    /// Slots before a block of an epoch can be signed in which the epoch's lookahead can't be published any more.
+    pub margin: u64,
     /// Slots of a turn.
     pub turn: u64,
     /// Live slots at a window's end that owe nothing.
@@ -58,8 +60,14 @@ pub struct DeploymentParameters {
     pub system_config: Address,
     /// Who signs gossiped blocks.
     pub unsafe_block_signer: Address,
-    /// Who governs the SystemConfig.
+    /// Who governs the SystemConfig and appends forks.
     pub timelock: Address,
+    /// The beacon chain's `GENESIS_FORK_VERSION`.
+    pub genesis_fork_version: FixedBytes<4>,
+    /// Whose states the first verifier verifies: `fulu`, `gloas`, or `none`.
+    pub first_fork: &'static str,
+    /// From which slot on.
+    pub first_fork_slot: u64,
 }
 
 /// What `script/Deploy.s.sol` writes.

@@ -1,6 +1,8 @@
 //! An embedded L1 and L2 for Baton's demo and end-to-end tests.
 
+mod accounts;
 pub mod audit;
+pub mod beacon;
 mod configuration;
 pub mod deployment;
 pub mod driver;

@@ -1,10 +1,12 @@
 //! The whole devnet: L1, contracts, three engines, portal, keepers, driver and traffic.
 
 use crate::{
+    accounts::{Accounts, parameters},
+    beacon::{self, BeaconApi, BeaconChain, BeaconConfig, Validators},
     configuration::{KeeperConfig, PortalConfig},
     deployment::{Deployment, DeploymentParameters, NewGateway, Scripts, ether},
     driver::{Driver, DriverConfig, EngineClient},
-    l1::{L1Node, SlotTicker, TickerConfig},
+    l1::{L1Node, L1Slots, SlotTicker},
     ports::free_ports,
     process::Process,
     toolchain::Toolchain,
@@ -13,13 +15,13 @@ use crate::{
 };
 use alloy::{
     network::EthereumWallet,
-    primitives::{Address, U256},
+    primitives::Address,
     providers::{DynProvider, Provider, ProviderBuilder},
     signers::local::PrivateKeySigner,
 };
 use baton_devnet_engine::{Engine, Fork, GenesisConfig, JwtSecret, ServeConfig, ServerHandle, devnet_genesis, serve};
 use baton_protocol::{Link, SLOTS_PER_EPOCH, SlotClock};
-use eyre::{Context, Result, bail, ensure};
+use eyre::{Context, Result, bail, ensure, eyre};
 use std::{
     path::PathBuf,
     sync::Arc,
@@ -78,6 +80,8 @@ pub struct GatewayNode {
     pub id: u16,
     /// Its owner's account.
     pub owner: PrivateKeySigner,
+    /// The account that its keeper publishes lookaheads from.
+    pub publisher: Address,
     /// Its execution engine.
     pub engine: ServedEngine,
     /// Its keeper.
@@ -94,6 +98,8 @@ pub struct Stack {
     pub l1: L1Node,
     /// Its slots.
     pub ticker: SlotTicker,
+    /// Its beacon side's API.
+    pub beacon: BeaconApi,
     /// The times.
     pub clock: SlotClock,
     /// What was deployed with which parameters.
@@ -163,7 +169,7 @@ impl Stack {
         let l2_genesis_time = now + start_up;
         let delay = 2;
         let l1_genesis_time = l2_genesis_time - (2 * SLOTS_PER_EPOCH - delay) * config.slot_length;
-        let ticks = TickerConfig { genesis_time: l1_genesis_time, slot_length: config.slot_length };
+        let times = BeaconConfig { genesis_time: l1_genesis_time, slot_length: config.slot_length };
         let clock = SlotClock {
             l1_genesis_time,
             slot_length: config.slot_length,
@@ -175,6 +181,10 @@ impl Stack {
 
         say("starting anvil and three L2 execution engines");
         let l1 = L1Node::start(toolchain, l1_genesis_time).await?;
+        let chain =
+            Arc::new(BeaconChain::new(times, Validators::new().map_err(|error| eyre!("validators: {error:?}"))?)?);
+        let slots = L1Slots::new(l1.provider().clone(), chain.clone());
+        let beacon = beacon::serve(chain.clone(), shutdown.clone()).await?;
         let accounts = Accounts::new(&l1)?;
         let genesis =
             devnet_genesis(L2_CHAIN_ID, Fork::Isthmus, l2_genesis_time, [accounts.user.address()], ether("1000"));
@@ -208,19 +218,19 @@ impl Stack {
             endpoint: engines[i].server.engine_url(),
             feed: format!("ws://127.0.0.1:{}", ports[i]),
         });
-        let deployment = SlotTicker::fast_forward(l1.provider(), ticks, async {
+        let deploy = async {
             let deployment = scripts.deploy(&parameters, &accounts.deployer).await?;
             for gateway in &gateways {
                 scripts.register(deployment.registry, gateway).await?;
             }
             Ok(deployment)
-        })
-        .await?;
+        };
+        let deployment = slots.fast_forward(1, deploy).await?;
         drop(scripts_folder);
         let l1_start = l1.provider().get_block_number().await?;
         // From here on the schedule of the first L2 blocks is fixed. More blocks only come once everybody can act on them: a slot
         // without a block is nobody's fault, however long the start takes.
-        SlotTicker::catch_up(l1.provider(), ticks).await?;
+        slots.catch_up().await?;
 
         say("starting portal, keepers and the operator's signer");
         let portal_config = PortalConfig {
@@ -238,6 +248,7 @@ impl Stack {
         let keeper = |name: &str,
                       keys: Option<(u16, &PrivateKeySigner)>,
                       sequencer: &PrivateKeySigner,
+                      publisher: Option<&PrivateKeySigner>,
                       l2: &ServedEngine,
                       feed: u16,
                       admin: u16| {
@@ -246,7 +257,9 @@ impl Stack {
                 gateway: keys.map(|(id, _)| id),
                 settler: keys.map(|(_, settler)| settler.clone()),
                 sequencer: sequencer.clone(),
+                publisher: publisher.cloned(),
                 l1_url: l1.url(),
+                beacon_url: beacon.url().to_owned(),
                 l2_url: l2.server.rpc_url(),
                 registry: deployment.registry,
                 inbox: deployment.inbox,
@@ -257,12 +270,13 @@ impl Stack {
             let file = config.write(folder.path())?;
             Process::start(name, &keeper_program, [PathBuf::from("run"), "--config".into(), file], &logs)
         };
-        let mut operator = keeper("operator", None, &accounts.fallback, &fallback, ports[2], ports[5])?;
+        let mut operator = keeper("operator", None, &accounts.fallback, None, &fallback, ports[2], ports[5])?;
         let keepers = [
             keeper(
                 "keeper-a",
                 Some((1, &accounts.settlers[0])),
                 &accounts.sequencers[0],
+                Some(&accounts.publishers[0]),
                 &engines[0],
                 ports[0],
                 ports[6],
@@ -271,6 +285,7 @@ impl Stack {
                 "keeper-b",
                 Some((2, &accounts.settlers[1])),
                 &accounts.sequencers[1],
+                Some(&accounts.publishers[1]),
                 &engines[1],
                 ports[1],
                 ports[7],
@@ -279,19 +294,21 @@ impl Stack {
         let [engine_a, engine_b] = engines;
         let [keeper_a, keeper_b] = keepers;
         let [owner_a, owner_b] = accounts.owners.clone();
+        let [publisher_a, publisher_b] = accounts.publishers.each_ref().map(PrivateKeySigner::address);
         let [feed_a, feed_b] = feeds;
-        let node = |name, id, owner, engine, keeper, admin, feed_url| GatewayNode {
+        let node = |name, id, owner, publisher, engine, keeper, admin, feed_url| GatewayNode {
             name,
             id,
             owner,
+            publisher,
             engine,
             keeper,
             admin_url: url(admin),
             feed_url,
         };
         let mut gateways = [
-            node("A", 1, owner_a, engine_a, keeper_a, ports[6], feed_a),
-            node("B", 2, owner_b, engine_b, keeper_b, ports[7], feed_b),
+            node("A", 1, owner_a, publisher_a, engine_a, keeper_a, ports[6], feed_a),
+            node("B", 2, owner_b, publisher_b, engine_b, keeper_b, ports[7], feed_b),
         ];
         let portal_url = url(ports[3]);
         let portal_admin_url = url(ports[4]);
@@ -304,7 +321,7 @@ impl Stack {
         ] {
             ready(process, admin).await?;
         }
-        let ticker = SlotTicker::start(l1.provider().clone(), ticks, shutdown.clone());
+        let ticker = slots.start(shutdown.clone());
 
         say("starting op-node's part and a user who sends transactions");
         let driver_config = DriverConfig {
@@ -323,6 +340,7 @@ impl Stack {
         Ok(Self {
             l1,
             ticker,
+            beacon,
             clock,
             parameters,
             deployment,
@@ -354,6 +372,15 @@ impl Stack {
         ProviderBuilder::new().wallet(wallet).connect_provider(self.l1.provider().clone()).erased()
     }
 
+    /// Who sends from an account that publishes lookaheads.
+    pub fn publisher_name(&self, sender: Address) -> String {
+        match self.gateways.iter().find(|gateway| gateway.publisher == sender) {
+            Some(gateway) => format!("{}'s keeper", gateway.name),
+            None if sender == self.parameters.operator => "the operator".to_owned(),
+            None => sender.to_string(),
+        }
+    }
+
     /// Fails if a part has ended by itself; `dead` are those that were killed on purpose.
     pub async fn check(&mut self, dead: &[&str]) -> Result<()> {
         ensure!(self.ticker.is_running(), "the L1 has stopped");
@@ -378,69 +405,6 @@ impl Stack {
         b.engine.server.shutdown().await;
         self.fallback.server.shutdown().await;
         Ok(())
-    }
-}
-
-/// Who is who on the devnet: anvil's funded accounts for those who send to L1, fresh keys for those who only sign.
-struct Accounts {
-    deployer: PrivateKeySigner,
-    owners: [PrivateKeySigner; 2],
-    settlers: [PrivateKeySigner; 2],
-    sequencers: [PrivateKeySigner; 2],
-    fallback: PrivateKeySigner,
-    user: PrivateKeySigner,
-    playground: PrivateKeySigner,
-}
-
-impl Accounts {
-    fn new(l1: &L1Node) -> Result<Self> {
-        let mut funded = l1.keys();
-        let mut next = || funded.next().ok_or_else(|| eyre::eyre!("anvil has too few accounts"));
-        Ok(Self {
-            deployer: next()?,
-            owners: [next()?, next()?],
-            settlers: [next()?, next()?],
-            sequencers: [PrivateKeySigner::random(), PrivateKeySigner::random()],
-            fallback: PrivateKeySigner::random(),
-            user: PrivateKeySigner::random(),
-            playground: PrivateKeySigner::random(),
-        })
-    }
-}
-
-fn parameters(
-    config: &StackConfig,
-    clock: &SlotClock,
-    genesis_link: Link,
-    accounts: &Accounts,
-) -> DeploymentParameters {
-    let (block_price, large_fault) = (ether("0.01"), ether("1"));
-    // Rule [C3]: three epochs of blocks and one large fault.
-    let exposure = U256::from(3 * SLOTS_PER_EPOCH * clock.blocks_per_slot()) * block_price;
-    DeploymentParameters {
-        l1_genesis_time: clock.l1_genesis_time,
-        slot_length: clock.slot_length,
-        l2_genesis_time: clock.l2_genesis_time,
-        l2_block_time: clock.l2_block_time,
-        genesis_link: genesis_link.0,
-        settlement_delay: clock.settlement_delay,
-        turn: config.turn,
-        min_chances: 3,
-        silence: 64,
-        evidence_horizon: config.evidence_horizon,
-        exit_delay: config.evidence_horizon + 1,
-        registration_fee: ether("0.1"),
-        penalty_threshold: exposure + large_fault,
-        refund_threshold: ether("0.5"),
-        large_fault,
-        block_price,
-        share_bps: U256::from(5_000),
-        operator: accounts.deployer.address(),
-        fallback_key: accounts.fallback.address(),
-        batcher: accounts.settlers[0].address(),
-        system_config: Address::ZERO,
-        unsafe_block_signer: accounts.deployer.address(),
-        timelock: accounts.deployer.address(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     stack::Stack,
-    story::{Event, Observation, Scene, Summary},
+    story::{EpochOrigin, Event, Observation, Scene, Summary},
 };
 use alloy::primitives::{U256, utils::format_ether};
 use baton_bindings::{Outcome, RunKind};
@@ -75,6 +75,9 @@ impl Timeline {
     }
 
     fn slot(&self, seen: &Observation) {
+        if let Some(origin) = &seen.origin {
+            self.line(&self.paint(YELLOW, &format!("▶ epoch {}: {}", origin.epoch, how(origin))));
+        }
         let window = seen.window;
         let place = format!("{}/{}", seen.slot - window.first + 1, window.end - window.first);
         let holder = match window.kind {
@@ -102,6 +105,9 @@ impl Timeline {
                 let runs: Vec<String> = outcomes.iter().map(run).collect();
                 let text = format!("{} settled {first}-{last}: {}", name(*gateway), runs.join(" + "));
                 self.paint(GREEN, &text)
+            }
+            Event::Published { epoch, by } => {
+                self.paint(GREEN, &format!("{by} published the lookahead of epoch {epoch}"))
             }
             Event::BatonTaken(gateway) => format!("{} took the baton", name(*gateway)),
             Event::Charged { gateway, paid } => {
@@ -148,6 +154,9 @@ impl Timeline {
         good(&format!("{} blocks read back from the blobs by kona are the fallback engine's blocks", summary.derived));
         good(&format!("{} transactions were accepted, all are included", summary.transactions));
         good(&format!("B's owner pulled {} ETH", format_short(summary.pulled)));
+        for origin in &summary.epochs {
+            good(&format!("epoch {}: {}", origin.epoch, how(origin)));
+        }
     }
 
     /// Where everything is, for who wants to play with it.
@@ -185,6 +194,25 @@ impl Timeline {
             format!("curl -s {}/decisions", stack.portal_admin_url),
         ] {
             self.line(&format!("  {command}"));
+        }
+    }
+}
+
+/// How an epoch's schedule came about.
+fn how(origin: &EpochOrigin) -> String {
+    match origin {
+        EpochOrigin { proven: 0, open: 0, .. } => "nobody published its lookahead, the rotation applies".to_owned(),
+        EpochOrigin { proven: 0, .. } => "nobody published its lookahead, and nobody is eligible".to_owned(),
+        EpochOrigin { proven, fallback: 0, open: 0, .. } => {
+            format!(
+                "lookahead published, all {proven} slots proven from the beacon state and the proposers' delegations"
+            )
+        }
+        EpochOrigin { proven, .. } => {
+            format!(
+                "lookahead published, {proven} slots proven from the beacon state, the last {} left to the rotation",
+                32 - proven
+            )
         }
     }
 }

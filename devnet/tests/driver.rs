@@ -5,8 +5,9 @@ use alloy::{
     providers::Provider,
 };
 use baton_devnet::{
+    beacon::{BeaconChain, BeaconConfig, Validators},
     driver::{Driver, DriverConfig},
-    l1::{L1Node, SlotTicker, TickerConfig},
+    l1::{L1Node, L1Slots},
     toolchain::Toolchain,
 };
 use baton_devnet_engine::{Engine, Fork, JwtSecret, ServeConfig, devnet_genesis, serve};
@@ -34,17 +35,18 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> Result<bool>) -> Resu
 async fn builds_real_blocks_on_a_ticking_l1() -> Result<()> {
     let toolchain = Toolchain::find()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let ticker = TickerConfig { genesis_time: now - 100, slot_length: 1 };
-    let l1 = L1Node::start(&toolchain, ticker.genesis_time).await?;
+    let times = BeaconConfig { genesis_time: now - 100, slot_length: 1 };
+    let l1 = L1Node::start(&toolchain, times.genesis_time).await?;
     let shutdown = CancellationToken::new();
-    let slots = SlotTicker::start(l1.provider().clone(), ticker, shutdown.clone());
+    let beacon = Arc::new(BeaconChain::new(times, Validators::new().expect("keys"))?);
+    let slots = L1Slots::new(l1.provider().clone(), beacon.clone()).start(shutdown.clone());
 
     let genesis = devnet_genesis(901, Fork::Isthmus, now, [Address::repeat_byte(1)], U256::from(1));
     let engine = Arc::new(Engine::new(&genesis)?);
     let jwt = JwtSecret::new([7; 32]);
     let server = serve(engine.clone(), ServeConfig::ephemeral(jwt.clone())).await?;
     let clock = SlotClock {
-        l1_genesis_time: ticker.genesis_time,
+        l1_genesis_time: times.genesis_time,
         slot_length: 1,
         l2_genesis_time: now,
         l2_block_time: 1,

@@ -38,5 +38,8 @@ async fn a_dropped_baton_is_picked_up_and_paid_for() -> Result<()> {
     assert!(summary.transactions > 10);
     assert!(summary.derived as u64 >= summary.settled && summary.settled > 10);
     assert!(summary.adopted as u64 >= summary.settled);
+    // The audit has checked that the second epoch fell back and that the others are proven, to the last slot.
+    let slots: Vec<(usize, usize)> = summary.epochs.iter().map(|epoch| (epoch.proven, epoch.fallback)).collect();
+    assert_eq!(slots, [(32, 0), (0, 32), (32, 0)]);
     stack.stop().await
 }

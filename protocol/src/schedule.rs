@@ -42,7 +42,7 @@ impl Window {
     }
 }
 
-/// One epoch's schedule, which never changes once it is known.
+/// One epoch's schedule, which never changes once it is fixed: published, or past the deadline for publishing it. `[S1]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochSchedule {
     /// The epoch.
@@ -86,6 +86,11 @@ impl Schedule {
     /// Whether an epoch is known.
     pub fn contains(&self, epoch: u64) -> bool {
         self.epochs.contains_key(&epoch)
+    }
+
+    /// Forgets one epoch.
+    pub fn forget(&mut self, epoch: u64) {
+        self.epochs.remove(&epoch);
     }
 
     /// Forgets all epochs before one.

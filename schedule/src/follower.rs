@@ -172,6 +172,9 @@ impl Follower {
         let gateways = l1.gateways(&head, &state.urls).await?;
         let wanted = epochs_to_read(&self.clock, &head, self.past_epochs, &state.schedule, reorged);
         state.schedule.forget_before(wanted.first);
+        for epoch in &wanted.epochs {
+            state.schedule.forget(*epoch);
+        }
         for epoch in l1.schedules(&head, wanted.epochs).await? {
             state.schedule.insert(epoch);
         }

@@ -102,24 +102,30 @@ impl L1 {
             .await
     }
 
-    /// Schedules of epochs, as of one block. All must be fixed already.
+    /// Schedules of epochs, as of one block. The last of them may not be fixed yet, and is left out then: it can still be published, `[S2]`.
     pub(crate) async fn schedules(&self, at: &L1Head, epochs: Vec<u64>) -> Result<Vec<EpochSchedule>, FollowError> {
         let block = BlockId::hash(at.hash);
-        stream::iter(epochs)
+        let newest = epochs.iter().copied().max();
+        let read: Vec<Option<EpochSchedule>> = stream::iter(epochs)
             .map(|epoch| async move {
                 let call = self.registry.scheduleOf(U256::from(epoch)).block(block);
-                let read = self.within("scheduleOf", async { call.call().await }).await.map_err(|error| {
-                    let FollowError::Contract(contract) = &error else { return error };
-                    match contract.as_decoded_error::<IRegistry::EpochNotFixed>() {
-                        Some(early) => FollowError::Clock { expected: epoch, last: early.last.saturating_to() },
-                        None => error,
+                match self.within("scheduleOf", async { call.call().await }).await {
+                    Ok(read) => Ok(Some(read.schedule(epoch)?)),
+                    Err(error) => {
+                        let FollowError::Contract(contract) = &error else { return Err(error) };
+                        let Some(early) = contract.as_decoded_error::<IRegistry::EpochNotFixed>() else {
+                            return Err(error);
+                        };
+                        let last = early.last.saturating_to::<u64>();
+                        let open = Some(epoch) == newest && last.checked_add(1) == Some(epoch);
+                        if open { Ok(None) } else { Err(FollowError::Clock { expected: epoch, last }) }
                     }
-                })?;
-                Ok(read.schedule(epoch)?)
+                }
             })
             .buffered(CONCURRENCY)
             .try_collect()
-            .await
+            .await?;
+        Ok(read.into_iter().flatten().collect())
     }
 }
 

@@ -73,7 +73,7 @@ pub struct Snapshot {
     pub l1_head: Option<L1Head>,
     /// The deployment's arithmetic of time.
     pub clock: SlotClock,
-    /// The current epoch, the next one, and some before.
+    /// The current epoch, some before, and the next one as soon as it is fixed, `[S1]`.
     pub schedule: Schedule,
     /// All gateways, and the operator under id 0.
     pub gateways: BTreeMap<GatewayId, GatewayInfo>,

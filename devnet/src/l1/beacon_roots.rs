@@ -1,7 +1,7 @@
 //! EIP-4788's contract, which anvil lacks: its code, and what the system call of each block would have stored.
 
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, address, bytes, keccak256},
+    primitives::{Address, B256, Bytes, U256, address, bytes},
     providers::{Provider, ext::AnvilApi},
     transports::TransportResult,
 };
@@ -22,12 +22,9 @@ pub(super) async fn install(provider: &impl Provider) -> TransportResult<()> {
     provider.anvil_set_code(ADDRESS, CODE).await
 }
 
-/// Stores a root for a block's timestamp, as the system call at the block's start would.
-///
-/// The root is a stand-in, a hash of the timestamp: the live-slot verdict asks only whether there is one.
-pub(super) async fn store(provider: &impl Provider, timestamp: u64) -> TransportResult<()> {
+/// Stores the parent beacon block's root for a block's timestamp, as the system call at the block's start would.
+pub(super) async fn store(provider: &impl Provider, timestamp: u64, root: B256) -> TransportResult<()> {
     let index = timestamp % RING;
-    let root = keccak256(timestamp.to_be_bytes());
     provider.anvil_set_storage_at(ADDRESS, U256::from(index), B256::from(U256::from(timestamp))).await?;
     provider.anvil_set_storage_at(ADDRESS, U256::from(index + RING), root).await?;
     Ok(())

@@ -5,4 +5,4 @@ mod node;
 mod ticker;
 
 pub use node::L1Node;
-pub use ticker::{SlotTicker, TickerConfig};
+pub use ticker::{L1Slots, SlotTicker};

@@ -1,14 +1,14 @@
-//! Ticks the L1's slots: one block a slot on the slot grid, or none in a slot that is to be missed.
+//! Ticks the L1's slots: one block a slot on the slot grid, on both of its sides, or none in a slot that is to be missed.
 
 use super::beacon_roots;
+use crate::beacon::BeaconChain;
 use alloy::{
     providers::{
-        DynProvider, Provider,
+        DynProvider,
         ext::{AnvilApi, TxPoolApi},
     },
     rpc::types::anvil::MineOptions,
 };
-use baton_protocol::SlotClock;
 use eyre::Result;
 use std::{
     collections::BTreeSet,
@@ -21,13 +21,11 @@ use tokio_util::sync::CancellationToken;
 /// How often a fast-forwarding ticker looks for transactions.
 const POLL: Duration = Duration::from_millis(50);
 
-/// The L1's rhythm.
-#[derive(Clone, Copy, Debug)]
-pub struct TickerConfig {
-    /// Start of slot 0, Unix seconds.
-    pub genesis_time: u64,
-    /// Seconds in a slot.
-    pub slot_length: u64,
+/// Both sides of the L1, and how their slots go by.
+#[derive(Clone)]
+pub struct L1Slots {
+    provider: DynProvider,
+    beacon: Arc<BeaconChain>,
 }
 
 /// A running ticker.
@@ -36,21 +34,22 @@ pub struct SlotTicker {
     task: JoinHandle<Result<()>>,
 }
 
-impl SlotTicker {
-    /// Mines a slot whenever a transaction waits, without waiting for the clock, for as long as `until` runs. This is how a devnet
+impl L1Slots {
+    /// An execution node that mines nothing of its own accord, and the beacon chain beside it.
+    pub const fn new(provider: DynProvider, beacon: Arc<BeaconChain>) -> Self {
+        Self { provider, beacon }
+    }
+
+    /// Mines a slot whenever a transaction waits, without waiting for the clock, from slot `first` on for as long as `until` runs. This is how a devnet
     /// gets its deployment into epoch 0 and is still in epoch 2 a moment later: the slots between are missed.
-    pub async fn fast_forward<T>(
-        provider: &DynProvider,
-        config: TickerConfig,
-        until: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+    pub async fn fast_forward<T>(&self, first: u64, until: impl Future<Output = Result<T>>) -> Result<T> {
         let mine = async {
-            let mut slot = 0;
+            let mut slot = first;
             loop {
                 sleep(POLL).await;
-                if provider.txpool_status().await?.pending > 0 {
+                if self.provider.txpool_status().await?.pending > 0 {
+                    self.mine(slot).await?;
                     slot += 1;
-                    mine(provider, config.genesis_time + slot * config.slot_length).await?;
                 }
             }
         };
@@ -61,19 +60,59 @@ impl SlotTicker {
     }
 
     /// Mines the slot that the clock shows, and leaves those before it without a block.
-    pub async fn catch_up(provider: &DynProvider, config: TickerConfig) -> Result<()> {
+    pub async fn catch_up(&self) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let slot = now.saturating_sub(config.genesis_time) / config.slot_length;
-        Ok(mine(provider, config.genesis_time + slot * config.slot_length).await?)
+        let times = self.beacon.config();
+        self.mine(now.saturating_sub(times.genesis_time) / times.slot_length).await
+    }
+
+    /// Mines one slot.
+    pub async fn mine(&self, slot: u64) -> Result<()> {
+        let timestamp = self.slot_start(slot);
+        let beacon = self.beacon.clone();
+        let parent_root = tokio::task::spawn_blocking(move || beacon.produce(slot)).await??;
+        beacon_roots::store(&self.provider, timestamp, parent_root).await?;
+        self.provider.evm_mine(Some(MineOptions::Timestamp(Some(timestamp)))).await?;
+        Ok(())
     }
 
     /// Ticks in real time until `shutdown`.
-    pub fn start(provider: DynProvider, config: TickerConfig, shutdown: CancellationToken) -> Self {
+    pub fn start(self, shutdown: CancellationToken) -> SlotTicker {
         let missed = Arc::new(Mutex::new(BTreeSet::new()));
-        let task = tokio::spawn(run(provider, config, missed.clone(), shutdown));
-        Self { missed, task }
+        let task = tokio::spawn(self.run(missed.clone(), shutdown));
+        SlotTicker { missed, task }
     }
 
+    async fn run(self, missed: Arc<Mutex<BTreeSet<u64>>>, shutdown: CancellationToken) -> Result<()> {
+        let times = self.beacon.config();
+        loop {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+            let slot = now.as_secs().saturating_sub(times.genesis_time) / times.slot_length + 1;
+            tokio::select! {
+                () = sleep(Duration::from_secs(self.slot_start(slot)).saturating_sub(now)) => {}
+                () = shutdown.cancelled() => return Ok(()),
+            }
+            if missed.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot) {
+                tracing::info!(slot, "slot missed on request");
+                continue;
+            }
+            if let Err(error) = self.mine(slot).await {
+                if shutdown.is_cancelled() {
+                    return Ok(());
+                }
+                tracing::error!(slot, %error, "the L1 node can't mine");
+                return Err(error);
+            }
+        }
+    }
+
+    fn slot_start(&self, slot: u64) -> u64 {
+        let times = self.beacon.config();
+        times.genesis_time + slot * times.slot_length
+    }
+}
+
+impl SlotTicker {
     /// Leaves a slot without a block.
     pub fn miss(&self, slot: u64) {
         self.missed.lock().unwrap_or_else(PoisonError::into_inner).insert(slot);
@@ -83,45 +122,4 @@ impl SlotTicker {
     pub fn is_running(&self) -> bool {
         !self.task.is_finished()
     }
-}
-
-async fn run(
-    provider: DynProvider,
-    config: TickerConfig,
-    missed: Arc<Mutex<BTreeSet<u64>>>,
-    shutdown: CancellationToken,
-) -> Result<()> {
-    let clock = SlotClock {
-        l1_genesis_time: config.genesis_time,
-        slot_length: config.slot_length,
-        l2_genesis_time: config.genesis_time,
-        l2_block_time: config.slot_length,
-        settlement_delay: 0,
-    };
-    loop {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let slot = clock.slot_at(now.as_secs()) + 1;
-        let start = Duration::from_secs(clock.slot_start(slot));
-        tokio::select! {
-            () = sleep(start.saturating_sub(now)) => {}
-            () = shutdown.cancelled() => return Ok(()),
-        }
-        if missed.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot) {
-            tracing::info!(slot, "slot missed on request");
-            continue;
-        }
-        if let Err(error) = mine(&provider, start.as_secs()).await {
-            if shutdown.is_cancelled() {
-                return Ok(());
-            }
-            tracing::error!(slot, %error, "the L1 node can't mine");
-            return Err(error.into());
-        }
-    }
-}
-
-async fn mine(provider: &impl Provider, timestamp: u64) -> alloy::transports::TransportResult<()> {
-    beacon_roots::store(provider, timestamp).await?;
-    provider.evm_mine(Some(MineOptions::Timestamp(Some(timestamp)))).await?;
-    Ok(())
 }

@@ -1,4 +1,5 @@
-//! The dropped baton: A and B take turns, A's keeper is killed with soft blocks out, B re-creates them and is paid.
+//! The dropped baton: A and B take turns, A's keeper is killed with soft blocks out, B re-creates them and is paid. Meanwhile the epochs go by: the
+//! first one's lookahead is proven, the second one's is published by nobody because the beacon node is down, the third one's again is.
 //!
 //! The story acts on what it sees on the chain and never on a stopwatch. `make demo` shows it, the end-to-end test runs it.
 
@@ -6,14 +7,15 @@ mod summary;
 mod watch;
 
 pub use summary::Summary;
-pub use watch::{Event, Observation};
+pub use watch::{EpochOrigin, Event, Observation};
 
 use crate::stack::Stack;
 use alloy::primitives::{Address, U256};
 use alloy::signers::local::PrivateKeySigner;
 use baton_bindings::{IRegistry, Outcome, RunKind};
+use baton_protocol::SlotClock;
 use eyre::{Result, WrapErr, bail, ensure, eyre};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 use watch::Watcher;
 
 /// How often the L1 is looked at.
@@ -33,19 +35,34 @@ pub enum Scene<'a> {
 
 /// Tells the story on a fresh devnet and audits what it leaves.
 pub async fn tell(stack: &mut Stack, mut tell: impl FnMut(Scene<'_>)) -> Result<Summary> {
-    let mut teller = Teller { watcher: Watcher::new(stack).await?, dead: Vec::new(), tell: &mut tell };
+    let first_epoch =
+        SlotClock::epoch_of(stack.clock.slot_at(stack.clock.l2_genesis_time) + stack.clock.settlement_delay);
+    let watcher = Watcher::new(stack).await?;
+    let mut teller =
+        Teller { watcher, dead: Vec::new(), outage: Some(first_epoch), published: Vec::new(), tell: &mut tell };
+    stack.beacon.set_down(true);
+    (teller.tell)(Scene::Headline(&format!(
+        "the beacon node is down: nobody can prove the lookahead of epoch {}",
+        first_epoch + 1
+    )));
     teller.take_turns(stack).await?;
     let unsettled = teller.drop_the_baton(stack).await?;
     let recreated = teller.pick_it_up(stack, unsettled).await?;
     let share = recreated.iter().map(|outcome| U256::from(outcome.bounty)).sum();
     let payee = teller.get_paid(stack, share).await?;
+    teller.see_published(stack, first_epoch + 2).await?;
+    let epochs = teller.origins(stack, first_epoch..=first_epoch + 2).await?;
     (teller.tell)(Scene::Headline("every wei, every block, every blob: the audit"));
-    summary::audit(stack, recreated, payee).await
+    summary::audit(stack, recreated, payee, epochs).await
 }
 
 struct Teller<'a> {
     watcher: Watcher,
     dead: Vec<&'static str>,
+    /// The epoch in which the beacon node is down until the next one's lookahead can't be published any more.
+    outage: Option<u64>,
+    /// The epochs whose publication was seen.
+    published: Vec<u64>,
     tell: &'a mut dyn FnMut(Scene<'_>),
 }
 
@@ -65,6 +82,11 @@ impl Teller<'_> {
                 continue;
             };
             (self.tell)(Scene::Slot(&observation));
+            self.published.extend(observation.events.iter().filter_map(|event| match event {
+                Event::Published { epoch, .. } => Some(*epoch),
+                _ => None,
+            }));
+            self.end_outage(stack, observation.slot);
             if let Some(result) = done(stack, &observation).await? {
                 return Ok(result);
             }
@@ -73,6 +95,48 @@ impl Teller<'_> {
                 bail!("{what} hasn't happened in {PATIENCE} slots\n{}", logs(stack));
             }
         }
+    }
+
+    /// The beacon node is back as soon as that doesn't help the next epoch any more.
+    fn end_outage(&mut self, stack: &Stack, slot: u64) {
+        let Some(epoch) = self.outage else { return };
+        let parameters = &stack.parameters;
+        if slot + parameters.settlement_delay + parameters.margin < SlotClock::epoch_start(epoch + 1) {
+            return;
+        }
+        self.outage = None;
+        stack.beacon.set_down(false);
+        (self.tell)(Scene::Headline(&format!(
+            "the beacon node is back, too late for epoch {}: who owns its first blocks must be known before they are built",
+            epoch + 1
+        )));
+    }
+
+    /// A keeper publishes an epoch's lookahead.
+    async fn see_published(&mut self, stack: &mut Stack, epoch: u64) -> Result<()> {
+        if self.published.contains(&epoch) {
+            return Ok(());
+        }
+        self.watch(stack, "the publication of a lookahead", async |_, observation| {
+            let found = |event: &Event| matches!(event, Event::Published { epoch: found, .. } if *found == epoch);
+            Ok(observation.events.iter().any(found).then_some(()))
+        })
+        .await
+    }
+
+    /// How epochs' schedules came about; the second must have fallen back, the others be proven.
+    async fn origins(&self, stack: &Stack, epochs: RangeInclusive<u64>) -> Result<Vec<EpochOrigin>> {
+        let registry = IRegistry::new(stack.deployment.registry, stack.l1.provider());
+        let mut origins = Vec::new();
+        for (place, epoch) in epochs.enumerate() {
+            let origin = EpochOrigin::read(&registry, epoch).await?;
+            ensure!(
+                (origin.proven == 0) == (place == 1),
+                "the schedule of epoch {epoch} came about otherwise: {origin:?}"
+            );
+            origins.push(origin);
+        }
+        Ok(origins)
     }
 
     /// Both gateways settle their own blocks, in their own windows.

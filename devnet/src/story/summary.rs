@@ -3,6 +3,7 @@
 use crate::{
     audit::{self, EtherBalance},
     stack::Stack,
+    story::EpochOrigin,
 };
 use alloy::{
     eips::eip2718::Encodable2718,
@@ -35,6 +36,8 @@ pub struct Summary {
     pub derived: usize,
     /// Transactions that the user sent, all of them included.
     pub transactions: usize,
+    /// How each epoch's schedule came about.
+    pub epochs: Vec<EpochOrigin>,
 }
 
 /// Checks everything that can be checked from outside; an error says what doesn't add up.
@@ -42,6 +45,7 @@ pub(super) async fn audit(
     stack: &mut Stack,
     recreated: Vec<Outcome>,
     (payee, credit): (Address, U256),
+    epochs: Vec<EpochOrigin>,
 ) -> Result<Summary> {
     let l1 = stack.l1.provider().clone();
     let (registry, inbox) = (stack.deployment.registry, stack.deployment.inbox);
@@ -106,6 +110,7 @@ pub(super) async fn audit(
         settled: head.number,
         derived: posted.len(),
         transactions: sent.len(),
+        epochs,
     })
 }
 

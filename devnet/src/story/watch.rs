@@ -2,13 +2,14 @@
 
 use crate::stack::Stack;
 use alloy::{
+    network::TransactionResponse,
     primitives::{Address, B256, U256},
     providers::Provider,
     rpc::types::{Filter, Log},
     sol_types::SolEvent,
 };
 use baton_bindings::{IInbox, IRegistry, Outcome};
-use baton_protocol::{GatewayId, SlotClock, Window};
+use baton_protocol::{GatewayId, Kind, SlotClock, Window};
 use eyre::{Result, eyre};
 
 /// Something that happened on L1.
@@ -24,6 +25,13 @@ pub enum Event {
         last: u64,
         /// What became of its runs.
         outcomes: Vec<Outcome>,
+    },
+    /// An epoch's lookahead was published.
+    Published {
+        /// The epoch.
+        epoch: u64,
+        /// Whose account sent it.
+        by: String,
     },
     /// A gateway's settler became the rollup's batcher.
     BatonTaken(GatewayId),
@@ -59,6 +67,28 @@ pub enum Event {
     },
 }
 
+/// How an epoch's schedule came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochOrigin {
+    /// The epoch.
+    pub epoch: u64,
+    /// How many of its slots have a gateway by a proposer's delegation, proven from the beacon state.
+    pub proven: usize,
+    /// How many have one by the rotation.
+    pub fallback: usize,
+    /// How many are open.
+    pub open: usize,
+}
+
+impl EpochOrigin {
+    /// Reads it from the registry.
+    pub(super) async fn read(registry: &IRegistry::IRegistryInstance<impl Provider>, epoch: u64) -> Result<Self> {
+        let schedule = registry.scheduleOf(U256::from(epoch)).call().await?.schedule(epoch)?;
+        let count = |kind| schedule.slots.iter().filter(|(_, other)| *other == kind).count();
+        Ok(Self { epoch, proven: count(Kind::Proven), fallback: count(Kind::Fallback), open: count(Kind::Open) })
+    }
+}
+
 /// The state after one L1 block, and what happened in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
@@ -68,6 +98,8 @@ pub struct Observation {
     pub slot: u64,
     /// The slot's window.
     pub window: Window,
+    /// How the epoch's schedule came about, in the first block of it that is seen.
+    pub origin: Option<EpochOrigin>,
     /// The L2 head that op-node adopted.
     pub l2_head: u64,
     /// The settled L2 head.
@@ -88,12 +120,13 @@ impl Observation {
 /// Looks at L1 block after L1 block.
 pub(super) struct Watcher {
     seen: u64,
+    epoch: Option<u64>,
 }
 
 impl Watcher {
     /// Begins after the current L1 block.
     pub(super) async fn new(stack: &Stack) -> Result<Self> {
-        Ok(Self { seen: stack.l1.provider().get_block_number().await? })
+        Ok(Self { seen: stack.l1.provider().get_block_number().await?, epoch: None })
     }
 
     /// The next L1 block's observation, if there is a new block.
@@ -115,10 +148,16 @@ impl Watcher {
         for (gateway, penalty) in stack.gateways.iter().zip(&mut penalty) {
             *penalty = registry.tranches(gateway.id).block(at.into()).call().await?.penalty.to();
         }
+        let epoch = SlotClock::epoch_of(slot);
+        let origin = match self.epoch.replace(epoch) {
+            Some(before) if before == epoch => None,
+            _ => Some(EpochOrigin::read(&registry, epoch).await?),
+        };
         Ok(Some(Observation {
             block: number,
             slot,
             window: window.try_into()?,
+            origin,
             l2_head: stack.driver.head().number,
             settled: head.number,
             penalty,
@@ -130,7 +169,17 @@ impl Watcher {
 async fn events(stack: &Stack, block: B256) -> Result<Vec<Event>> {
     let addresses = vec![stack.deployment.registry, stack.deployment.inbox];
     let logs = stack.l1.provider().get_logs(&Filter::new().address(addresses).at_block_hash(block)).await?;
-    logs.iter().filter_map(|log| event(log).transpose()).collect()
+    let mut events = Vec::new();
+    for log in &logs {
+        if let Ok(published) = IRegistry::LookaheadPublished::decode_log(&log.inner) {
+            let hash = log.transaction_hash.ok_or_else(|| eyre!("an event without a transaction"))?;
+            let transaction = stack.l1.provider().get_transaction_by_hash(hash).await?;
+            let sender = transaction.ok_or_else(|| eyre!("transaction {hash} is gone"))?.from();
+            events.push(Event::Published { epoch: published.epoch, by: stack.publisher_name(sender) });
+        }
+        events.extend(event(log)?);
+    }
+    Ok(events)
 }
 
 fn event(log: &Log) -> Result<Option<Event>> {
