@@ -1,7 +1,7 @@
 //! The duty: a task beside the keeper's loop that sees to it that each epoch's lookahead is published once.
 
 use crate::{
-    beacon::{BeaconClient, Progress},
+    beacon::{BeaconClient, Progress, ProvableError},
     l1::{L1, L1Error},
     l1_blocks::L1Block,
     lookahead::{
@@ -55,6 +55,13 @@ pub enum PublicationError {
     /// It reverted.
     #[error("publication {0} reverted")]
     Reverted(B256),
+}
+
+impl PublicationError {
+    /// Whether another L1 node may do better.
+    const fn is_of_l1(&self) -> bool {
+        matches!(self, Self::L1(_) | Self::Send(_) | Self::Prepare(PrepareError::Provable(ProvableError::L1(_))))
+    }
 }
 
 /// What the duty works with.
@@ -115,7 +122,9 @@ impl LookaheadDuty {
                     }
                     Err(error) => {
                         retry_at = Instant::now() + backoff.failed(self.clock.slot_length);
-                        self.l1.fail_over();
+                        if error.is_of_l1() {
+                            self.l1.fail_over();
+                        }
                         self.note(Some(&error));
                     }
                 }
@@ -125,10 +134,12 @@ impl LookaheadDuty {
     }
 
     async fn look(&self, memory: &mut Memory) -> Result<(), PublicationError> {
-        // The transaction first: one that is included now is in the newest block as read after.
-        self.take_in(memory).await?;
         let newest = self.l1.block(BlockNumberOrTag::Latest.into()).await?;
         let Some(situation) = self.situation(memory, &newest).await? else { return Ok(()) };
+        // The transaction after the block: one that still waits then isn't what the block holds, and one that doesn't calls for another look.
+        if self.take_in(memory).await? {
+            return Ok(());
+        }
         let epoch = situation.epoch();
         let decision = decide(&situation);
         self.show(memory, &situation, decision);
@@ -181,23 +192,25 @@ impl LookaheadDuty {
         Ok(())
     }
 
-    /// Takes in what became of the transaction under way.
-    async fn take_in(&self, memory: &mut Memory) -> Result<(), PublicationError> {
-        let Some((epoch, pending)) = memory.pending.clone() else { return Ok(()) };
-        match self.sender.outcome(&self.l1, &pending).await? {
-            Outcome::Waiting => return Ok(()),
-            Outcome::Replaced => tracing::warn!(tx = %pending.hash, epoch, "another transaction took its nonce"),
+    /// Takes in what became of the transaction under way; the answer says whether anything did.
+    async fn take_in(&self, memory: &mut Memory) -> Result<bool, PublicationError> {
+        let Some((epoch, pending)) = memory.pending.clone() else { return Ok(false) };
+        let outcome = self.sender.outcome(&self.l1, &pending).await?;
+        if outcome == Outcome::Waiting {
+            return Ok(false);
+        }
+        memory.pending = None;
+        match outcome {
             Outcome::Included(receipt) if receipt.status() => {
                 tracing::info!(tx = %pending.hash, epoch, gas = receipt.gas_used, "lookahead published");
                 memory.own = Some((epoch, pending.hash));
             }
-            Outcome::Included(_) => {
-                memory.pending = None;
-                return Err(PublicationError::Reverted(pending.hash));
+            Outcome::Included(_) => return Err(PublicationError::Reverted(pending.hash)),
+            Outcome::Replaced | Outcome::Waiting => {
+                tracing::warn!(tx = %pending.hash, epoch, "another transaction took its nonce");
             }
         }
-        memory.pending = None;
-        Ok(())
+        Ok(true)
     }
 
     /// What to decide about; nothing as long as it isn't known who the keepers are.

@@ -195,9 +195,8 @@ async fn state(State(node): State<BeaconNode>, Path(slot): Path<u64>) -> Respons
         Ok::<_, Infallible>(piece)
     });
     let version = manners.version.map_or_else(|| state.fork.to_string(), str::to_owned);
-    let mut response = Response::builder()
-        .header(header::CONTENT_TYPE, manners.content_type)
-        .header("Eth-Consensus-Version", version);
+    let mut response =
+        Response::builder().header(header::CONTENT_TYPE, manners.content_type).header("Eth-Consensus-Version", version);
     if manners.says_length {
         response = response.header(header::CONTENT_LENGTH, length);
     }

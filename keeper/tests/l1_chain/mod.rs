@@ -164,7 +164,8 @@ impl TestL1 {
     pub(crate) async fn mine(&self, slot: u64, parent_root: B256) {
         self.slot.store(slot, Ordering::Relaxed);
         let timestamp = self.clock.slot_start(slot);
-        for (index, word) in [(timestamp % RING, B256::from(U256::from(timestamp))), (timestamp % RING + RING, parent_root)]
+        for (index, word) in
+            [(timestamp % RING, B256::from(U256::from(timestamp))), (timestamp % RING + RING, parent_root)]
         {
             self.anvil("anvil_setStorageAt", json!([BEACON_ROOTS, U256::from(index), word])).await;
         }
@@ -203,6 +204,17 @@ impl TestL1 {
         let status = self.anvil("txpool_status", json!([])).await;
         let pending = status["pending"].as_str().expect("a number").trim_start_matches("0x");
         u64::from_str_radix(pending, 16).expect("a number")
+    }
+
+    /// How many transactions all blocks hold.
+    pub(crate) async fn transactions(&self) -> u64 {
+        let newest = self.provider.get_block_number().await.expect("an answer");
+        let mut count = 0;
+        for number in 0..=newest {
+            let found = self.provider.get_block_transaction_count_by_number(number.into()).await;
+            count += found.expect("an answer").expect("a block");
+        }
+        count
     }
 
     /// The newest block's slot.
