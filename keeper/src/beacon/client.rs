@@ -8,7 +8,7 @@ use alloy::{
     primitives::B256,
     transports::http::reqwest::{Client, Response, StatusCode, Url, header},
 };
-use baton_protocol::beacon::{BeaconHeader, Fork, StateError, ProvenState, StateProver};
+use baton_protocol::beacon::{BeaconHeader, Fork, ProvenState, StateError, StateProver};
 use serde::Deserialize;
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

@@ -72,9 +72,7 @@ pub enum NodeFailure {
     #[error("serves a state of fork `{0}` (Eth-Consensus-Version), which this version can't prove; update Baton")]
     UnknownFork(String),
     /// The state isn't SSZ.
-    #[error(
-        "serves states as `{0}` instead of application/octet-stream; name a node in `beacon.urls` that serves SSZ"
-    )]
+    #[error("serves states as `{0}` instead of application/octet-stream; name a node in `beacon.urls` that serves SSZ")]
     NotSsz(String),
     /// The answer broke off.
     #[error("broke off after {received} bytes of the state: {cause}")]
@@ -109,7 +107,9 @@ pub enum NodeFailure {
         error: StateError,
     },
     /// The state isn't the header's, because of a reorg since.
-    #[error("the state of slot {slot} has root {computed}, the header's is {expected}: the chain has changed meanwhile")]
+    #[error(
+        "the state of slot {slot} has root {computed}, the header's is {expected}: the chain has changed meanwhile"
+    )]
     OtherState {
         /// The state's slot.
         slot: u64,

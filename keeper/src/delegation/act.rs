@@ -186,12 +186,7 @@ pub async fn accept(
 ///
 /// # Errors
 /// See [`ActError`]; nothing was sent then.
-pub async fn renounce(
-    l1: &L1,
-    sender: &Sender,
-    validators: &[u64],
-    slot_length: u64,
-) -> Result<Vec<Sent>, ActError> {
+pub async fn renounce(l1: &L1, sender: &Sender, validators: &[u64], slot_length: u64) -> Result<Vec<Sent>, ActError> {
     let mut calls = Vec::new();
     for validator_index in each_once(validators.iter().copied())? {
         let gateway = standing(l1, validator_index).await?.gateway;

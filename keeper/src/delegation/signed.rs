@@ -29,7 +29,9 @@ pub struct SignedDelegation {
 
 /// A file that isn't one of signed delegations.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}: a list of objects with `validatorIndex`, `gateway`, `nonce`, `deadline` and `signature` is expected, as `keeper delegation sign` prints it")]
+#[error(
+    "{0}: a list of objects with `validatorIndex`, `gateway`, `nonce`, `deadline` and `signature` is expected, as `keeper delegation sign` prints it"
+)]
 pub struct SignedFileError(#[from] serde_json::Error);
 
 /// Why a signed delegation can't be submitted.
@@ -44,7 +46,9 @@ pub enum SignatureFault {
         deadline: u64,
     },
     /// It was signed over another nonce than the registry asks for.
-    #[error("validator {index}: signed with `nonce` {signed}, but the registry asks for {registry}; have it signed anew")]
+    #[error(
+        "validator {index}: signed with `nonce` {signed}, but the registry asks for {registry}; have it signed anew"
+    )]
     Nonce {
         /// The validator.
         index: u64,

@@ -163,28 +163,38 @@ mod tests {
     const EPOCH: u64 = 11;
     const BEGIN: u64 = 320;
 
-    const FIRST_TURN: Situation = Situation {
-        rules: RULES,
-        newest: BEGIN + 1,
-        landing: BEGIN + 2,
-        published: false,
-        rank: 0,
-        count: 1,
-    };
+    const FIRST_TURN: Situation =
+        Situation { rules: RULES, newest: BEGIN + 1, landing: BEGIN + 2, published: false, rank: 0, count: 1 };
 
     #[test]
     fn decisions_by_slot() {
         let cases = [
-            ("the newest block's parent is of the epoch before", Situation { newest: BEGIN, ..FIRST_TURN }, Decision::Wait),
-            ("no block of the epoch", Situation { newest: BEGIN - 1, landing: BEGIN + 9, ..FIRST_TURN }, Decision::Wait),
+            (
+                "the newest block's parent is of the epoch before",
+                Situation { newest: BEGIN, ..FIRST_TURN },
+                Decision::Wait,
+            ),
+            (
+                "no block of the epoch",
+                Situation { newest: BEGIN - 1, landing: BEGIN + 9, ..FIRST_TURN },
+                Decision::Wait,
+            ),
             ("the first slot", FIRST_TURN, Decision::Publish),
-            ("the first slots were missed", Situation { newest: BEGIN + 5, landing: BEGIN + 6, ..FIRST_TURN }, Decision::Publish),
+            (
+                "the first slots were missed",
+                Situation { newest: BEGIN + 5, landing: BEGIN + 6, ..FIRST_TURN },
+                Decision::Publish,
+            ),
             ("published", Situation { published: true, ..FIRST_TURN }, Decision::Published),
             ("another's turn", Situation { rank: 1, count: 2, ..FIRST_TURN }, Decision::Wait),
             ("published late", Situation { published: true, landing: 350, ..FIRST_TURN }, Decision::Published),
             ("the last slot", Situation { newest: 332, landing: 333, ..FIRST_TURN }, Decision::Publish),
             ("the deadline", Situation { newest: 333, landing: 334, ..FIRST_TURN }, Decision::TooLate),
-            ("everybody's slots", Situation { newest: 330, landing: 331, rank: 90, count: 90, ..FIRST_TURN }, Decision::Publish),
+            (
+                "everybody's slots",
+                Situation { newest: 330, landing: 331, rank: 90, count: 90, ..FIRST_TURN },
+                Decision::Publish,
+            ),
             ("before them", Situation { newest: 329, landing: 330, rank: 90, count: 90, ..FIRST_TURN }, Decision::Wait),
             ("the next epoch has begun", Situation { newest: 351, landing: 352, ..FIRST_TURN }, Decision::Wait),
         ];
@@ -216,8 +226,16 @@ mod tests {
         let sent = BEGIN + 2;
         let cases = [
             ("its slot's block isn't there", FIRST_TURN, PendingDecision::Wait),
-            ("its slot passed it by", Situation { newest: sent, landing: sent + 1, ..FIRST_TURN }, PendingDecision::Wait),
-            ("two slots did", Situation { newest: sent + 1, landing: sent + 2, ..FIRST_TURN }, PendingDecision::Replace),
+            (
+                "its slot passed it by",
+                Situation { newest: sent, landing: sent + 1, ..FIRST_TURN },
+                PendingDecision::Wait,
+            ),
+            (
+                "two slots did",
+                Situation { newest: sent + 1, landing: sent + 2, ..FIRST_TURN },
+                PendingDecision::Replace,
+            ),
             ("another's came", Situation { newest: sent, published: true, ..FIRST_TURN }, PendingDecision::GiveUp),
             ("the deadline", Situation { newest: 333, landing: 334, ..FIRST_TURN }, PendingDecision::GiveUp),
             ("another epoch", Situation { newest: 351, landing: 352, ..FIRST_TURN }, PendingDecision::GiveUp),

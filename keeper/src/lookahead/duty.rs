@@ -5,8 +5,8 @@ use crate::{
     l1::{L1, L1Error},
     l1_blocks::L1Block,
     lookahead::{
-        Backoff, Decision, PendingDecision, PrepareError, Prepared, PublicationRules, Situation,
-        decide, decide_pending, decision::rank, prepare,
+        Backoff, Decision, PendingDecision, PrepareError, Prepared, PublicationRules, Situation, decide,
+        decide_pending, decision::rank, prepare,
     },
     posting::{Estimate, Outcome, Pending, SendError, Sender},
     registry_revert::RegistryRevert,
@@ -242,9 +242,8 @@ impl LookaheadDuty {
             }
         };
         let proving = prepare(&self.l1, &self.beacon, newest, epoch, &progress);
-        let prepared = timeout(Duration::from_millis(left), proving)
-            .await
-            .map_err(|_| PublicationError::TooSlow { epoch })??;
+        let prepared =
+            timeout(Duration::from_millis(left), proving).await.map_err(|_| PublicationError::TooSlow { epoch })??;
         let seconds = began.elapsed().as_secs_f64();
         metrics::histogram!("baton_keeper_lookahead_proof_seconds").record(seconds);
         tracing::debug!(epoch, header_slot = prepared.header_slot, seconds, "lookahead proven");

@@ -46,9 +46,8 @@ pub async fn publication_of(
     };
     let (Some(tx_hash), Some(block)) = (log.transaction_hash, log.block_number) else { return Ok(None) };
     let transaction = l1.node().get_transaction_by_hash(tx_hash).await?;
-    let call = transaction.as_ref().and_then(|transaction| {
-        IRegistry::publishCall::abi_decode(transaction.inner.input()).ok()
-    });
+    let call =
+        transaction.as_ref().and_then(|transaction| IRegistry::publishCall::abi_decode(transaction.inner.input()).ok());
     Ok(Some(Publication {
         tx_hash,
         by: transaction.map(|transaction| transaction.inner.signer()),

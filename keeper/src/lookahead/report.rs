@@ -163,17 +163,15 @@ mod tests {
 
     #[test]
     fn people_read_windows_and_origin() {
-        let publication = Publication {
-            tx_hash: Default::default(),
-            by: None,
-            block: 70,
-            header_slot: Some(64),
-        };
+        let publication = Publication { tx_hash: Default::default(), by: None, block: 70, header_slot: Some(64) };
         let origin = Origin::Published { publication: Some(publication) };
         let report = EpochReport { epoch: 3, origin, windows: windows(&schedule()) };
         let lines: Vec<_> = report.to_string().lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), 4);
-        assert!(lines[0].starts_with("epoch 3: published in L1 block 70") && lines[0].ends_with("slot 64"), "{lines:?}");
+        assert!(
+            lines[0].starts_with("epoch 3: published in L1 block 70") && lines[0].ends_with("slot 64"),
+            "{lines:?}"
+        );
         assert_eq!(
             lines[1..],
             [

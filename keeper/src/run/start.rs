@@ -82,7 +82,9 @@ pub enum StartError {
     #[error("{0}")]
     Beacon(#[from] BeaconError),
     /// Publications would stand in settlements' way.
-    #[error("`lookahead.publisher_key_file` is the settler's key; give publications an account of their own, so that no settlement waits behind one")]
+    #[error(
+        "`lookahead.publisher_key_file` is the settler's key; give publications an account of their own, so that no settlement waits behind one"
+    )]
     PublisherIsSettler,
     /// The policy contradicts the deployment.
     #[error("{0}")]
@@ -220,7 +222,9 @@ fn lookahead_duty(
             return Ok(None);
         }
         (None, Some(_)) => {
-            tracing::warn!("no lookaheads are published from here: set `lookahead.publisher_key_file` if they should be");
+            tracing::warn!(
+                "no lookaheads are published from here: set `lookahead.publisher_key_file` if they should be"
+            );
             return Ok(None);
         }
         (None, None) => return Ok(None),
