@@ -190,7 +190,7 @@ impl BeaconClient {
         let request = self.http.get(node.at(&path)).header(header::ACCEPT, "application/octet-stream");
         let mut response = request.send().await.map_err(|error| unreachable(&error.without_url()))?;
         let status = response.status();
-        if status.is_server_error() {
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
             return Err(NodeFailure::Status { status: status.as_u16(), path });
         }
         if status != StatusCode::OK {

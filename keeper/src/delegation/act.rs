@@ -38,12 +38,15 @@ pub enum ActError {
     /// No validator is named.
     #[error("no validator is named")]
     Nothing,
+    /// There is no such gateway.
+    #[error("there is no gateway {0} in this registry; check `contracts.registry` and the gateway's id")]
+    UnknownGateway(GatewayId),
     /// The key isn't the owner's.
     #[error("gateway {gateway} is owned by {owner}, but the key file is {account}'s; give the owner's key")]
     NotOwner {
         /// The gateway.
         gateway: GatewayId,
-        /// Its owner; zero if there is no such gateway.
+        /// Its owner.
         owner: Address,
         /// Whose key was given.
         account: Address,
@@ -131,6 +134,7 @@ pub async fn offer(
     slot_length: u64,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Vec<Sent>, ActError> {
+    owner_of(l1, gateway).await?;
     by_withdrawal_address(l1, beacon, sender, validators, slot_length, progress, |index, proven| {
         let proof = proven.proof(index)?.into();
         let call = IRegistry::offerDelegationCall { proof, timestamp: proven.timestamp(), gateway, deadline };
@@ -223,12 +227,26 @@ async fn by_withdrawal_address(
     Ok(send_and_wait(l1, sender, calls, slot_length).await?)
 }
 
+/// The owner of a gateway.
+///
+/// # Errors
+/// The L1's; [`ActError::UnknownGateway`].
+pub async fn owner_of(l1: &L1, gateway: GatewayId) -> Result<Address, ActError> {
+    match l1.registry().ownerOf(gateway).call().await {
+        Ok(owner) => Ok(owner),
+        Err(error) if error.as_decoded_error::<IRegistry::UnknownGateway>().is_some() => {
+            Err(ActError::UnknownGateway(gateway))
+        }
+        Err(error) => Err(L1Error::from(error).into()),
+    }
+}
+
 /// Nobody's consent is asked for a delegation to nobody.
 async fn check_owner(l1: &L1, sender: &Sender, gateway: GatewayId) -> Result<(), ActError> {
     if gateway == NOBODY {
         return Ok(());
     }
-    let owner = l1.registry().ownerOf(gateway).call().await.map_err(L1Error::from)?;
+    let owner = owner_of(l1, gateway).await?;
     if owner == sender.address() {
         return Ok(());
     }

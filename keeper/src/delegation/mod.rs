@@ -7,7 +7,7 @@ mod sending;
 mod signed;
 mod standing;
 
-pub use act::{ActError, accept, offer, renounce, revoke, submit};
+pub use act::{ActError, accept, offer, owner_of, renounce, revoke, submit};
 pub use message::{CommitBoostRequest, SigningRequest};
 pub use proving::{ProvenValidators, ProvingError, prove_validators};
 pub use sending::{DelegationCall, SendingError, Sent, TransactionEnd, send_and_wait};

@@ -23,7 +23,10 @@ pub enum Published {
         receipt: Box<TransactionReceipt>,
     },
     /// Somebody had.
-    Before,
+    Before {
+        /// The epoch.
+        epoch: u64,
+    },
 }
 
 /// Why nothing was published.
@@ -90,7 +93,7 @@ pub async fn publish_once(
         let current = SlotClock::epoch_of(slot);
         let epoch = *wanted.get_or_insert(current + 1);
         if l1.is_published(epoch, newest.hash).await? {
-            return Ok(Published::Before);
+            return Ok(Published::Before { epoch });
         }
         let (from, deadline) = (SlotClock::epoch_start(epoch.saturating_sub(1)), rules.deadline(epoch));
         // What is sent now lands in the next slot at the earliest.

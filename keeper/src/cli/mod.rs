@@ -1,12 +1,15 @@
 //! Command line: glue between flags and the library.
 
-use baton_keeper::{
-    config::{ENV_PREFIX, KeeperConfig},
-    run::run,
-};
-use clap::{Args, Parser, Subcommand};
+mod chain;
+mod delegation;
+mod lookahead;
+mod source;
+
+use baton_keeper::{config::KeeperConfig, run::run};
+use clap::{Parser, Subcommand};
 use eyre::{Context, bail};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use source::Source;
 use std::{fs, io::Write, path::PathBuf, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -32,6 +35,11 @@ A keeper needs a TOML file, and key files that it names; it reads all else from 
     registry = \"0x…\"
     inbox = \"0x…\"
     deployment_block = 0
+    [beacon]                              # with [lookahead], to publish lookaheads
+    urls = [\"http://127.0.0.1:5052\"]    # beacon nodes that serve whole states
+    [lookahead]
+    publisher_key_file = \"publisher.json\"   # an account for publications and nothing else
+    publisher_password_file = \"password\"
     [keys]
     sequencer = { file = \"sequencer.json\", password_file = \"password\" }
     settler = { file = \"settler.json\", password_file = \"password\" }
@@ -40,7 +48,7 @@ A keeper needs a TOML file, and key files that it names; it reads all else from 
     operator = \"ws://operator:9650\"
 
 Any key can be set from outside, file < environment < flag: BATON_KEEPER_L2__URL=http://… or --set l2.url=http://…
-Keys are only ever read from files. RUST_LOG sets what is logged.";
+Keys are only ever read from files. The commands `lookahead` and `delegation` need [l1], contracts.registry and [beacon] only. RUST_LOG sets what is logged.";
 
 #[derive(Parser)]
 #[command(name = "keeper", version, about = ABOUT, after_help = HELP)]
@@ -72,25 +80,12 @@ enum Command {
         #[command(flatten)]
         source: Source,
     },
-}
-
-#[derive(Args)]
-struct Source {
-    /// The TOML file
-    #[arg(long, short, env = "BATON_KEEPER_CONFIG", value_name = "FILE")]
-    config: PathBuf,
-    /// Set a key of the configuration, such as l2.url=http://127.0.0.1:9545; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-}
-
-impl Source {
-    fn load(&self) -> eyre::Result<KeeperConfig> {
-        let text = fs::read_to_string(&self.config)
-            .wrap_err_with(|| format!("configuration file {} can't be read", self.config.display()))?;
-        let env = std::env::vars().filter(|(name, _)| name != "BATON_KEEPER_CONFIG" && name.starts_with(ENV_PREFIX));
-        KeeperConfig::parse(&text, env, &self.set).wrap_err_with(|| self.config.display().to_string())
-    }
+    /// Show and publish lookaheads
+    #[command(subcommand)]
+    Lookahead(lookahead::LookaheadCommand),
+    /// Show, sign and set delegations of validators' slots to gateways
+    #[command(subcommand)]
+    Delegation(delegation::DelegationCommand),
 }
 
 pub(crate) fn main() -> eyre::Result<()> {
@@ -99,17 +94,28 @@ pub(crate) fn main() -> eyre::Result<()> {
     match cli.command {
         Command::Run { source, json, addresses } => {
             init_logging(json);
-            runtime.block_on(serve(source.load()?, addresses))
+            runtime.block_on(serve(source.keeper()?, addresses))
         }
         Command::CheckConfig { source } => {
-            let config = source.load()?;
+            let config = source.keeper()?;
             config.keys.sequencer.load().wrap_err("keys.sequencer")?;
             if let Some(settler) = &config.keys.settler {
                 settler.load().wrap_err("keys.settler")?;
             }
-            print(&format!("{}: valid", source.config.display()))
+            if let Some(publisher) = config.lookahead.publisher() {
+                publisher.load().wrap_err("lookahead.publisher_key_file")?;
+            }
+            print(&format!("{}: valid", source.file()))
         }
-        Command::Status { source } => print(&runtime.block_on(status(&source.load()?))?),
+        Command::Status { source } => print(&runtime.block_on(status(&source.keeper()?))?),
+        Command::Lookahead(command) => {
+            init_command_logging();
+            runtime.block_on(command.run())
+        }
+        Command::Delegation(command) => {
+            init_command_logging();
+            runtime.block_on(command.run())
+        }
     }
 }
 
@@ -117,6 +123,12 @@ fn init_logging(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json { logs.json().init() } else { logs.init() }
+}
+
+/// Commands say what they have to say themselves.
+fn init_command_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 async fn serve(config: KeeperConfig, addresses: Option<PathBuf>) -> eyre::Result<()> {
