@@ -142,10 +142,16 @@ fn write(folder: &Path, name: &str, file: &Table) -> Result<PathBuf> {
 }
 
 /// A key file that only its owner can read.
-fn key_file(folder: &Path, name: &str, key: &PrivateKeySigner) -> Result<String> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+pub(crate) fn key_file(folder: &Path, name: &str, key: &PrivateKeySigner) -> Result<String> {
     let path = folder.join(format!("{name}.key"));
-    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-    writeln!(file, "{}", hex::encode(key.to_bytes()))?;
+    write_secret(&path, &hex::encode(key.to_bytes()))?;
     text(&path)
+}
+
+/// A new file that only its owner can read.
+pub(crate) fn write_secret(path: &Path, secret: &str) -> Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{secret}")?;
+    Ok(())
 }

@@ -9,6 +9,7 @@ pub mod driver;
 pub mod l1;
 mod ports;
 pub mod process;
+mod proposers;
 pub mod stack;
 pub mod story;
 pub mod timeline;

@@ -2,13 +2,14 @@
 
 use crate::{
     accounts::{Accounts, parameters},
-    beacon::{self, BeaconApi, BeaconChain, BeaconConfig, Validators},
+    beacon::{self, BeaconApi, BeaconChain, BeaconConfig, Delegate, Validators},
     configuration::{KeeperConfig, PortalConfig},
     deployment::{Deployment, DeploymentParameters, NewGateway, Scripts, ether},
     driver::{Driver, DriverConfig, EngineClient},
     l1::{L1Node, L1Slots, SlotTicker},
     ports::free_ports,
     process::Process,
+    proposers::KeeperCommands,
     toolchain::Toolchain,
     traffic::Traffic,
     wallet_rpc,
@@ -227,6 +228,30 @@ impl Stack {
         };
         let deployment = slots.fast_forward(1, deploy).await?;
         drop(scripts_folder);
+
+        say("delegating validators to A and B, and publishing the first lookahead, with the keeper's commands");
+        let commands = KeeperCommands {
+            program: &keeper_program,
+            folder: folder.path(),
+            l1_url: l1.url(),
+            beacon_url: beacon.url().to_owned(),
+            registry: deployment.registry,
+        };
+        let delegate = async {
+            let validators = chain.validators();
+            tokio::try_join!(
+                commands.delegate(validators, Delegate::A, 1, &accounts.owners[0]),
+                commands.delegate(validators, Delegate::B, 2, &accounts.owners[1]),
+            )
+        };
+        let next = chain.head().map_or(0, |(header, _)| header.slot) + 1;
+        slots.fast_forward(next, delegate).await?;
+        let now = chain.head().map_or(0, |(header, _)| header.slot);
+        ensure!(now < SLOTS_PER_EPOCH, "deployment and delegations took {now} slots, more than an epoch");
+        // What counts for epoch 2 is what stood at the end of epoch 0. The second block of epoch 1 can prove the first.
+        slots.mine(SLOTS_PER_EPOCH).await?;
+        slots.mine(SLOTS_PER_EPOCH + 1).await?;
+        slots.fast_forward(SLOTS_PER_EPOCH + 2, commands.publish(2, &accounts.deployer)).await?;
         let l1_start = l1.provider().get_block_number().await?;
         // From here on the schedule of the first L2 blocks is fixed. More blocks only come once everybody can act on them: a slot
         // without a block is nobody's fault, however long the start takes.
