@@ -18,6 +18,8 @@ import { brotliCompressSync, constants } from "node:zlib";
 import { BranchNode, LeafNode, Tree, concatGindices, toGindex, zeroNode } from "@chainsafe/persistent-merkle-tree";
 import { BitArray, isBasicType } from "@chainsafe/ssz";
 import { ssz } from "@lodestar/types";
+import { bls12_381 as bls } from "@noble/curves/bls12-381";
+import { keccak256, toUtf8Bytes } from "ethers";
 
 const OUT = new URL("beacon/", import.meta.url);
 const VALIDATOR_COUNTS = [0, 1, 2, 5, 6, 22, 33, 70, 161];
@@ -65,6 +67,14 @@ function value(type, stream) {
 
 const FAR = Infinity;
 
+/** The key of the validator at an index, the same in every state and in delegations.json. */
+const secretKeyOf = (index) => new Uint8Array(Buffer.from(keccak256(toUtf8Bytes(`validator ${index}`)).slice(2), "hex")).with(0, 0);
+const pubkeys = new Map();
+function pubkeyOf(index) {
+  if (!pubkeys.has(index)) pubkeys.set(index, bls.getPublicKey(secretKeyOf(index)));
+  return pubkeys.get(index);
+}
+
 /** Withdrawal credentials of each kind in turn: BLS, execution, compounding, and execution ones that aren't well formed. */
 function credentials(index, stream) {
   const address = stream.bytes(20);
@@ -78,7 +88,7 @@ function credentials(index, stream) {
 
 function validator(index, stream) {
   return {
-    pubkey: stream.bytes(48),
+    pubkey: pubkeyOf(index),
     withdrawalCredentials: credentials(index, stream),
     effectiveBalance: index % 3 === 0 ? 2048e9 : 32e9,
     slashed: index % 7 === 3,
@@ -138,6 +148,7 @@ function proveValidator(type, tree, index, container) {
   const gindex = concatGindices([type.getPathInfo(["validators", index]).gindex, toGindex(2, 0n)]);
   return {
     index: String(index),
+    secretKey: hex(secretKeyOf(index)),
     pubkey: hex(container.pubkey),
     pubkeyRoot: hex(tree.getRoot(gindex * 2n)),
     withdrawalCredentials: hex(container.withdrawalCredentials),
