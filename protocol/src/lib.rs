@@ -2,6 +2,7 @@
 //!
 //! Rule numbers in brackets, such as `[T3]`, point into `docs/protocol.md`.
 
+pub mod beacon;
 mod clock;
 mod harbour;
 mod link;
