@@ -24,7 +24,7 @@ rust: node_modules/.installed ## cargo tests, end to end among them
 	cargo test --workspace --no-fail-fast
 
 bench: ## benchmarks, each beside its peer or floor, as a ratio
-	cargo bench -p baton-batch
+	cargo bench -p baton-batch -p baton-protocol
 
 fmt: node_modules/.installed ## format everything
 	cargo fmt --all

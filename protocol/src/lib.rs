@@ -4,6 +4,7 @@
 
 pub mod beacon;
 mod clock;
+pub mod delegation;
 mod harbour;
 mod link;
 mod receipt;

@@ -20,7 +20,7 @@ const LATEST_BLOCK_HEADER: &str = "latest_block_header";
 const ENTRIES: usize = 64;
 const HALF_CHUNKS: usize = 8;
 
-/// Merkleizes a serialized `BeaconState` while it comes in, in bounded memory: half a megabyte, and some kilobytes for each
+/// Merkleizes a serialized `BeaconState` while it comes in, in bounded memory: a few megabytes, and some kilobytes for each
 /// validator wanted, whatever the state's size.
 #[derive(Debug)]
 pub struct StateProver {
