@@ -4,7 +4,7 @@ mod beacon;
 
 use baton_protocol::beacon::{Fork, ProvenState, StateError, StateProver};
 use beacon::{FORKS, State};
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 
 fn prove(fork: Fork, ssz: &[u8], length: Option<u64>) -> Result<ProvenState, StateError> {
     let mut prover = StateProver::new(fork, length, [0, 1]);
@@ -141,31 +141,31 @@ proptest! {
     /// Whatever changes or goes missing: an error, or a root that no header has.
     #[test]
     fn garbled_states_never_pass(
-        at in proptest::collection::vec((0.0..1.0f64, 1..=255u8), 1..4),
+        at in proptest::collection::vec((any::<Index>(), 1..=255u8), 0..4),
         offsets in proptest::collection::vec((0..10usize, any::<u32>()), 0..2),
-        cut in proptest::option::of(0.0..1.0f64),
+        cut in proptest::option::of(any::<Index>()),
         known: bool,
         gloas: bool,
     ) {
         let state = State::load(FORKS[usize::from(gloas)], "22");
         let mut ssz = state.ssz.clone();
-        for (share, flip) in at {
-            let index = (share * ssz.len() as f64) as usize;
+        for (index, flip) in at {
+            let index = index.index(ssz.len());
             ssz[index] ^= flip;
         }
         for (which, value) in offsets {
             let field = [HISTORICAL_ROOTS, ETH1_DATA_VOTES, VALIDATORS, BALANCES][which % 4];
-            let value = if which < 5 { value } else { value % (2 * ssz.len() as u32) };
+            let value = if which < 5 { value } else { value % (1 << 22) };
             ssz[field..field + 4].copy_from_slice(&value.to_le_bytes());
         }
-        if let Some(share) = cut {
-            ssz.truncate((share * ssz.len() as f64) as usize);
+        if let Some(cut) = cut {
+            ssz.truncate(cut.index(ssz.len()));
         }
-        let changed = ssz != state.ssz;
+        prop_assume!(ssz != state.ssz);
         let outcome = prove(state.fork, &ssz, known.then_some(state.ssz.len() as u64));
         if let Ok(proven) = outcome {
-            prop_assert_eq!(proven.state_root != state.header.state_root, changed);
-            prop_assert_eq!(proven.prove_lookahead(state.header).is_err(), changed);
+            prop_assert_ne!(proven.state_root, state.header.state_root);
+            prop_assert!(proven.prove_lookahead(state.header).is_err());
         }
     }
 

@@ -212,7 +212,8 @@ mod tests {
         let batch = hasher.batch;
         assert!(batch > 1);
         for count in [0, 1, batch - 1, batch, batch + 1, 2 * batch + 3] {
-            let bytes: Vec<u8> = (0..count * hasher.length()).map(|i| (i % 251) as u8 & 1 | (i / 121) as u8).collect();
+            let bytes: Vec<u8> =
+                (0..count * hasher.length()).map(|i| i.to_le_bytes()[0] ^ (i / 121).to_le_bytes()[0]).collect();
             let expected: Vec<u8> =
                 bytes.as_chunks().0.iter().flat_map(|one| Validator::from_ssz(one).root().0).collect();
             let validators = bytes.as_chunks().0.iter().map(|one| Validator::from_ssz(one).to_ssz());

@@ -1,4 +1,4 @@
-use super::header::BeaconHeader;
+use alloy::primitives::B256;
 
 /// Why a beacon state's bytes, or what goes with them, can't be used. None of it goes away by trying again with the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,17 +74,18 @@ pub enum StateError {
     },
     /// The block header belongs to another state.
     #[error(
-        "the header of slot {} commits to state {}, but the state of slot {slot} has root {state_root}: \
-         ask for the state by the header's state root",
-        .header.slot, .header.state_root
+        "the header of slot {header_slot} commits to state {header_state_root}, but the state of slot {slot} has root \
+         {state_root}: ask for the state by the header's state root"
     )]
     HeaderMismatch {
-        /// The header.
-        header: BeaconHeader,
+        /// Slot of the header.
+        header_slot: u64,
+        /// Root that it commits to.
+        header_state_root: B256,
         /// Slot of the state.
         slot: u64,
         /// Root of the state.
-        state_root: alloy::primitives::B256,
+        state_root: B256,
     },
     /// The state isn't the one right after its latest block, so no block commits to it.
     #[error(

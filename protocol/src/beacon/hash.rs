@@ -70,7 +70,7 @@ mod tests {
     /// Another implementation of SHA-256, at every count around the widths that processors hash at once, and at any alignment.
     #[test]
     fn hashes_pairs_as_sha256_does() {
-        let bytes: Vec<u8> = (0..64 * 70 + 7u32).map(|i| (i * 37 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..64 * 70 + 7u32).map(|i| ((i * 37) >> 3).to_le_bytes()[0]).collect();
         for count in 0..70 {
             for shift in [0, 1, 7] {
                 let pairs = &bytes[shift..shift + 64 * count];

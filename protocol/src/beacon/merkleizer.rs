@@ -284,7 +284,7 @@ mod tests {
                 for (leaf, branch) in tree.branches {
                     let index = shape.generalized_index(leaf);
                     assert_eq!(
-                        climb(leaves[leaf as usize], &branch, index),
+                        climb(leaves[usize::try_from(leaf).expect("a leaf")], &branch, index),
                         Some(expected),
                         "{shape:?}, leaf {leaf} of {count}"
                     );

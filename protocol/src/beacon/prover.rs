@@ -178,6 +178,11 @@ impl ProvenState {
         if header.state_root == self.state_root && header.slot == self.slot {
             return Ok(());
         }
-        Err(StateError::HeaderMismatch { header: *header, slot: self.slot, state_root: self.state_root })
+        Err(StateError::HeaderMismatch {
+            header_slot: header.slot,
+            header_state_root: header.state_root,
+            slot: self.slot,
+            state_root: self.state_root,
+        })
     }
 }
