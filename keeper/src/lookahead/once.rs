@@ -18,7 +18,7 @@ pub enum Published {
     /// It published.
     Now {
         /// What was published.
-        prepared: Prepared,
+        prepared: Box<Prepared>,
         /// The transaction's.
         receipt: Box<TransactionReceipt>,
     },
