@@ -178,7 +178,12 @@ impl L1 {
 
     /// Mines the block of a slot.
     async fn mine(&self, slot: u64) {
-        self.anvil("evm_setNextBlockTimestamp", json!([self.clock.slot_start(slot)])).await;
+        self.mine_at(self.clock.slot_start(slot)).await;
+    }
+
+    /// Mines a block with a timestamp.
+    async fn mine_at(&self, timestamp: u64) {
+        self.anvil("evm_setNextBlockTimestamp", json!([timestamp])).await;
         self.anvil("evm_mine", json!([])).await;
     }
 
@@ -262,16 +267,18 @@ async fn the_next_epoch_is_known_once_it_is_fixed() {
     ) + 3;
     // [S6]: two slots of delay and sixteen of margin before the epoch begins.
     let deadline = SlotClock::epoch_start(epoch + 1) - 2 - 16;
-    let at = |slot| move |now: &Snapshot| now.l1_head.is_some_and(|head| head.timestamp == slot);
+    let at = |timestamp| move |now: &Snapshot| now.l1_head.is_some_and(|head| head.timestamp == timestamp);
     l1.mine(deadline - 1).await;
     let before = until_snapshot(&handle, "the slot before", at(l1.clock.slot_start(deadline - 1))).await;
     assert!(before.stale.is_none() && before.schedule.contains(epoch) && !before.schedule.contains(epoch + 1));
     l1.mine(deadline).await;
     let fixed = until_snapshot(&handle, "the deadline", at(l1.clock.slot_start(deadline))).await;
     assert!(fixed.schedule.contains(epoch + 1));
-    // A reorg reaches behind the deadline: it may be published after all.
+    // A reorg puts a block from before the deadline in its place: it may be published after all.
     l1.anvil("anvil_rollback", json!([1])).await;
-    let back = until_snapshot(&handle, "the reorg", at(l1.clock.slot_start(deadline - 1))).await;
+    let late = l1.clock.slot_start(deadline - 1) + 1;
+    l1.mine_at(late).await;
+    let back = until_snapshot(&handle, "the reorg", at(late)).await;
     assert!(back.schedule.contains(epoch) && !back.schedule.contains(epoch + 1));
 }
 
