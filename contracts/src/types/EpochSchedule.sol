@@ -56,7 +56,8 @@ library EpochScheduleLibrary {
         uint256 lanes = 0;
         uint256 palette = 0;
         uint256 colours = 0;
-        uint256 last = 0;
+        // None that a gateway has, so that the first differs.
+        uint256 last = type(uint256).max;
         uint256 lane = 0;
         uint256 length = 0;
         // Places have five bits, so nothing overflows.
