@@ -75,6 +75,30 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
         return fork.verifier;
     }
 
+    /// @dev Has a proof checked by the verifier in force, against the parent of an L1 block. Reverts unless it holds.
+    /// @param selector Which of the verifier's functions; it takes a block root and a proof.
+    /// @param slot The slot of the proof's header: the first word of the proof.
+    /// @param timestamp The L1 block's.
+    /// @param proof Where the proof begins in this call's data. It is handed on as it is, with all that follows: decoding and encoding it would
+    /// cost more than checking it. What is read of it here is, by its offset, what the verifier reads.
+    function _verify(bytes4 selector, uint64 slot, uint64 timestamp, uint256 proof) internal view {
+        IBeaconStateVerifier verifier = _verifierAt(slot);
+        bytes32 root = _blockRootAt(timestamp);
+        // That the verifier has code was checked when it was appended.
+        assembly ("memory-safe") {
+            let begin := mload(0x40)
+            mstore(begin, selector)
+            mstore(add(begin, 0x04), root)
+            mstore(add(begin, 0x24), 0x40)
+            let length := sub(calldatasize(), proof)
+            calldatacopy(add(begin, 0x44), proof, length)
+            if iszero(staticcall(gas(), verifier, begin, add(length, 0x44), 0x00, 0x00)) {
+                returndatacopy(begin, 0, returndatasize())
+                revert(begin, returndatasize())
+            }
+        }
+    }
+
     /// @dev The parent beacon block's root of the L1 block with this timestamp.
     function _blockRootAt(uint64 timestamp) internal view returns (bytes32 root) {
         root = BeaconRoots.rootAt(timestamp);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {LookaheadProof} from "../beacon/IBeaconStateVerifier.sol";
-import {SszTree} from "../beacon/SszTree.sol";
+import {IBeaconStateVerifier, LookaheadProof} from "../beacon/IBeaconStateVerifier.sol";
 import {Delegations} from "../delegation/Delegations.sol";
 import {ILookahead, Kind, Window} from "../lookahead/ILookahead.sol";
-import {EpochSchedule, EpochScheduleLibrary, SCHEDULE_RING} from "../types/EpochSchedule.sol";
+import {EACH_ID, EpochSchedule, EpochScheduleLibrary, ID_HIGH, ID_LOW, SCHEDULE_RING} from "../types/EpochSchedule.sol";
 import {Holding, HoldingLibrary} from "../types/Holding.sol";
 import {EligibleSet} from "./EligibleSet.sol";
 
@@ -58,21 +57,32 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
 
     /// @inheritdoc ILookahead
     function publish(uint64 epoch, uint64 timestamp, LookaheadProof calldata proof) external {
-        uint256 current = _currentEpoch();
-        // An epoch is below 2^59, or its slots have no timestamp.
+        uint256 slot = _currentSlot();
+        uint256 current = slot / SLOTS_PER_EPOCH;
+        // An epoch has 64 bits.
         unchecked {
             uint256 begin = uint256(epoch) * SLOTS_PER_EPOCH;
             require(
-                epoch == current + 1 && _currentSlot() + SETTLEMENT_DELAY + MARGIN < begin,
+                epoch == current + 1 && slot + SETTLEMENT_DELAY + MARGIN < begin,
                 PublicationClosed(epoch, begin - SLOTS_PER_EPOCH, begin - SETTLEMENT_DELAY - MARGIN)
             );
         }
-        require(!_schedules[epoch % SCHEDULE_RING].isOf(epoch), AlreadyPublished(epoch));
+        uint256 position = epoch % SCHEDULE_RING;
+        require(!_schedules[position].isOf(epoch), AlreadyPublished(epoch));
         uint64 headerSlot = proof.header.slot;
         // With the first slots of the epoch missed, the newest root can be of the epoch before, whose next epoch is this one.
         require(headerSlot / SLOTS_PER_EPOCH == current, WrongEpoch(headerSlot));
-        _verifierAt(headerSlot).verifyLookahead(_blockRootAt(timestamp), proof);
-        _store(epoch, _gatewaysOf(proof.chunks, current));
+        uint256 place;
+        assembly ("memory-safe") {
+            place := proof
+        }
+        _verify(IBeaconStateVerifier.verifyLookahead.selector, headerSlot, timestamp, place);
+        (uint256 length, uint256 lanes, uint256 palette, uint256[32] memory gateways) =
+            _gatewaysOf(proof.chunks, current);
+        EpochSchedule schedule = EpochScheduleLibrary.pack(epoch, length, lanes, palette, gateways);
+        _schedules[position] = schedule;
+        if (schedule.isWide()) _seconds[position] = EpochScheduleLibrary.packSecond(gateways);
+        emit LookaheadPublished(epoch, EpochSchedule.unwrap(schedule));
     }
 
     /// @inheritdoc ILookahead
@@ -153,43 +163,59 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
         require(epoch <= last, EpochNotFixed(epoch, last));
     }
 
-    /// @dev Maps proposers to gateways: delegations and eligibility as of the end of the epoch before the current, rules [S2] and [T6].
-    /// @return gateways By slot; zeros at the end are the rotation's.
+    /// @dev Maps proposers to gateways: delegations and eligibility as of the end of the epoch before the current, rules [S2] and [T6]. In
+    /// assembly, with few variables: of 32 rounds little but the storage reads should cost.
+    /// @return length How many slots, from the first on, have one.
+    /// @return lanes The places in the palette, see {EpochScheduleLibrary-pack}.
+    /// @return palette The gateways that have slots.
+    /// @return gateways The gateways by slot.
     function _gatewaysOf(bytes32[8] calldata chunks, uint256 current)
         private
         view
-        returns (uint256[32] memory gateways)
+        returns (uint256 length, uint256 lanes, uint256 palette, uint256[32] memory gateways)
     {
-        uint256 group = type(uint256).max;
-        uint256 eligible = 0;
-        uint256 asked = 0;
-        uint256 next = 0;
-        // Backwards, because a vacant slot is the next delegated slot's gateway's. Four indices a chunk.
-        unchecked {
-            for (uint256 i = SLOTS_PER_EPOCH; i != 0;) {
-                --i;
-                uint256 four = SszTree.swapLanes(uint256(chunks[i / 4]));
-                // forge-lint: disable-next-line(unsafe-typecast)
-                uint64 index = uint64(four >> (64 * (3 - i % 4)));
-                uint256 delegated = _delegations[index].inForceAfter(current);
-                if (delegated != asked && delegated != 0) {
-                    asked = delegated;
-                    if (asked / IDS_PER_WORD != group) {
-                        group = asked / IDS_PER_WORD;
-                        eligible = _eligibleNext(group, current);
+        assembly ("memory-safe") {
+            let next := 0
+            let lane := 0
+            // Where a slot's index begins in calldata, times four, is where its gateway is in memory, but for this.
+            let shift := sub(gateways, shl(2, chunks))
+            // The first byte behind the last delegated slot's index.
+            mstore(0x00, chunks)
+            // Backwards, because a vacant slot is the next delegated slot's gateway's. An index is eight bytes in calldata.
+            for { let index := add(chunks, 0x100) } gt(index, chunks) {} {
+                index := sub(index, 8)
+                let gateway := sload(add(_delegations.slot, shr(192, calldataload(index))))
+                // {StandingDelegation-inForceAfter}: what was before counts, if it changed in this epoch.
+                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
+                if mul(gateway, xor(gateway, next)) {
+                    // Its lane, if it has slots already. Looked up in all lanes at once: there alone the difference is zero, and only in a
+                    // zero does this addition not reach the highest bit.
+                    let found := xor(palette, mul(gateway, EACH_ID))
+                    found := and(not(or(add(and(found, ID_LOW), ID_LOW), found)), ID_HIGH)
+                    if found {
+                        lane := div(sub(255, clz(found)), 15)
+                        next := gateway
+                    }
+                    if iszero(found) {
+                        // Whether it is eligible: see {EligibleSet}.
+                        found := sload(add(_eligibleIds.slot, div(gateway, IDS_PER_WORD)))
+                        if eq(shr(224, found), current) { found := shr(IDS_PER_WORD, found) }
+                        if and(shr(mod(gateway, IDS_PER_WORD), found), 1) {
+                            // The lane above the highest taken; clz of nothing is 256.
+                            lane := div(sub(270, clz(palette)), 15)
+                            if iszero(palette) {
+                                lane := 0
+                                mstore(0x00, add(index, 8))
+                            }
+                            palette := or(palette, shl(mul(lane, 15), gateway))
+                            next := gateway
+                        }
                     }
                 }
-                if (delegated != 0 && (eligible >> (asked % IDS_PER_WORD)) & 1 != 0) next = delegated;
-                gateways[i] = next;
+                lanes := or(shl(3, lanes), lane)
+                mstore(add(shift, shl(2, index)), next)
             }
+            length := shr(3, sub(mload(0x00), chunks))
         }
-    }
-
-    function _store(uint64 epoch, uint256[32] memory gateways) private {
-        (EpochSchedule schedule, uint256 second) = EpochScheduleLibrary.pack(epoch, gateways);
-        uint256 position = epoch % SCHEDULE_RING;
-        _schedules[position] = schedule;
-        if (schedule.isWide()) _seconds[position] = second;
-        emit LookaheadPublished(epoch, EpochSchedule.unwrap(schedule), second);
     }
 }

@@ -16,10 +16,10 @@ contract OfferTest is DelegatingState {
         emit IDelegations.DelegationOffered(INDEX, a.id, 0, deadline);
         vm.prank(withdrawalAddress(INDEX));
         registry.offerDelegation(proof, uint64(block.timestamp), a.id, deadline);
-        DelegationOffer memory offer = registry.offerOf(INDEX);
-        assertEq(offer.gateway, a.id);
-        assertEq(offer.deadline, deadline);
-        assertEq(offer.nonce, 0);
+        DelegationOffer memory made = registry.offerOf(INDEX);
+        assertEq(made.gateway, a.id);
+        assertEq(made.deadline, deadline);
+        assertEq(made.nonce, 0);
         assertEq(registry.delegationOf(INDEX).gateway, 0, "not before it is accepted");
         vm.expectEmit(address(registry));
         emit IDelegations.DelegationSet(INDEX, a.id, 0, currentEpoch() + 2);
