@@ -2,9 +2,12 @@
 pragma solidity 0.8.37;
 
 import {SlotClock} from "../time/SlotClock.sol";
+import {BeaconProof} from "./BeaconProof.sol";
 import {BeaconRoots} from "./BeaconRoots.sol";
 import {BeaconFork, IBeaconForks} from "./IBeaconForks.sol";
+import {LookaheadProof, ValidatorProof} from "./IBeaconProofs.sol";
 import {IBeaconStateVerifier} from "./IBeaconStateVerifier.sol";
+import {SszTree} from "./SszTree.sol";
 
 /// @title Beacon forks
 /// @notice Rules [F1] to [F3].
@@ -60,43 +63,31 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
 
     /// @inheritdoc IBeaconForks
     function verifierAt(uint64 slot) external view returns (IBeaconStateVerifier) {
-        return _verifierAt(slot);
+        return _forkAt(slot).verifier;
     }
 
-    /// @dev The verifier in force in a slot, rule [F1].
-    function _verifierAt(uint64 slot) internal view returns (IBeaconStateVerifier) {
-        BeaconFork memory fork = _newest;
-        // The usual case, in one storage read.
-        if (slot >= fork.fromSlot && PROVABLE) return fork.verifier;
-        for (uint256 left = _older.length; slot < fork.fromSlot && left != 0; --left) {
-            fork = _older[left - 1];
-        }
-        require(slot >= fork.fromSlot && PROVABLE, NoVerifier(slot));
-        return fork.verifier;
-    }
-
-    /// @dev Has a proof checked by the verifier in force, against the parent of an L1 block. Reverts unless it holds.
-    /// @param selector Which of the verifier's functions; it takes a block root and a proof.
-    /// @param slot The slot of the proof's header: the first word of the proof.
-    /// @param timestamp The L1 block's.
-    /// @param proof Where the proof begins in this call's data. It is handed on as it is, with all that follows: decoding and encoding it would
-    /// cost more than checking it. What is read of it here is, by its offset, what the verifier reads.
-    function _verify(bytes4 selector, uint64 slot, uint64 timestamp, uint256 proof) internal view {
-        IBeaconStateVerifier verifier = _verifierAt(slot);
-        bytes32 root = _blockRootAt(timestamp);
-        // That the verifier has code was checked when it was appended.
-        assembly ("memory-safe") {
-            let begin := mload(0x40)
-            mstore(begin, selector)
-            mstore(add(begin, 0x04), root)
-            mstore(add(begin, 0x24), 0x40)
-            let length := sub(calldatasize(), proof)
-            calldatacopy(add(begin, 0x44), proof, length)
-            if iszero(staticcall(gas(), verifier, begin, add(length, 0x44), 0x00, 0x00)) {
-                returndatacopy(begin, 0, returndatasize())
-                revert(begin, returndatasize())
+    /// @dev The fork whose states blocks of a slot have, rule [F1].
+    function _forkAt(uint64 slot) internal view returns (BeaconFork memory fork) {
+        fork = _newest;
+        if (slot < fork.fromSlot) {
+            for (uint256 left = _older.length; slot < fork.fromSlot && left != 0; --left) {
+                fork = _older[left - 1];
             }
+            require(slot >= fork.fromSlot, NoVerifier(slot));
         }
+        require(PROVABLE, NoVerifier(slot));
+    }
+
+    /// @dev Refuses a proof of the next epoch's proposers that doesn't hold against the parent of an L1 block.
+    function _checkLookahead(LookaheadProof calldata proof, uint64 timestamp) internal view {
+        uint256 generalizedIndex = _forkAt(proof.header.slot).nextEpochIndex;
+        BeaconProof.checkHeader(proof.header, _blockRootAt(timestamp));
+        BeaconProof.checkBranch(proof.header, SszTree.root(proof.chunks), generalizedIndex, proof.branch);
+    }
+
+    /// @dev Refuses a proof of a validator that doesn't hold against the parent of an L1 block.
+    function _checkValidator(ValidatorProof calldata proof, uint64 timestamp) internal view {
+        _forkAt(proof.header.slot).verifier.verifyValidator(_blockRootAt(timestamp), proof);
     }
 
     /// @dev The parent beacon block's root of the L1 block with this timestamp.
@@ -114,7 +105,10 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
     function _append(uint64 fromSlot, IBeaconStateVerifier verifier) private {
         require(fromSlot % SLOTS_PER_EPOCH == 0, ForkNotAtEpoch(fromSlot));
         require(address(verifier).code.length != 0, NoVerifierCode(address(verifier)));
-        _newest = BeaconFork({fromSlot: fromSlot, verifier: verifier});
+        uint32 nextEpochIndex = verifier.nextEpochIndex();
+        // An index of zero has no branch, one of one an empty branch: the state's root itself.
+        require(nextEpochIndex > 1, NoVerifierCode(address(verifier)));
+        _newest = BeaconFork({fromSlot: fromSlot, verifier: verifier, nextEpochIndex: nextEpochIndex});
         emit ForkAppended(fromSlot, verifier);
     }
 }

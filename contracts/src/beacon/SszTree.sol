@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {BeaconHeader} from "./IBeaconStateVerifier.sol";
+import {BeaconHeader} from "./IBeaconProofs.sol";
 
 /// @title SSZ trees
 /// @notice Merkle roots as SSZ has them: SHA-256 over pairs. In assembly, because the precompile is called for each node of a proof and a

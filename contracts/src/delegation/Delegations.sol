@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {BeaconForks} from "../beacon/BeaconForks.sol";
 import {IBeaconForks} from "../beacon/IBeaconForks.sol";
-import {IBeaconStateVerifier, ValidatorProof} from "../beacon/IBeaconStateVerifier.sol";
+import {ValidatorProof} from "../beacon/IBeaconProofs.sol";
 import {SszTree} from "../beacon/SszTree.sol";
 import {Gateways} from "../registry/Gateways.sol";
 import {IGateways} from "../registry/IGateways.sol";
@@ -141,15 +141,6 @@ abstract contract Delegations is IDelegations, IBeaconForks, IGateways, Gateways
         uint256 epoch = _currentEpoch();
         _delegations[_placeOf(validatorIndex)] = delegation.withGateway(gateway, epoch);
         emit DelegationSet(validatorIndex, gateway, delegation.nonce(), epoch + EPOCHS_TO_FORCE);
-    }
-
-    /// @dev Proves a validator against the parent of an L1 block.
-    function _checkValidator(ValidatorProof calldata proof, uint64 timestamp) private view {
-        uint256 begin;
-        assembly ("memory-safe") {
-            begin := proof
-        }
-        _verify(IBeaconStateVerifier.verifyValidator.selector, proof.header.slot, timestamp, begin);
     }
 
     function _delegation(uint64 validatorIndex) private view returns (StandingDelegation) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {LookaheadProof} from "../beacon/IBeaconStateVerifier.sol";
+import {LookaheadProof} from "../beacon/IBeaconProofs.sol";
 
 /// @notice How a slot came by its gateway.
 enum Kind {

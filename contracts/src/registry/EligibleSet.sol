@@ -47,6 +47,13 @@ abstract contract EligibleSet is SlotClock {
         _flipEligible(id);
     }
 
+    /// @dev Whether a gateway is eligible in the epoch after the current one.
+    function _isEligibleNext(uint256 id, uint256 currentEpoch) internal view returns (bool) {
+        uint256 word = _eligibleIds[id / IDS_PER_WORD];
+        if (word >> _CHANGED_SHIFT == currentEpoch) word >>= IDS_PER_WORD;
+        return (word >> (id % IDS_PER_WORD)) & 1 != 0;
+    }
+
     /// @dev Notes that a gateway joined or left. If nothing of the group changed in this epoch yet, what is so far becomes what was before.
     function _flipEligible(uint256 id) private {
         uint256 group = id / IDS_PER_WORD;

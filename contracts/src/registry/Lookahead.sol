@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IBeaconStateVerifier, LookaheadProof} from "../beacon/IBeaconStateVerifier.sol";
+import {LookaheadProof} from "../beacon/IBeaconProofs.sol";
 import {Delegations} from "../delegation/Delegations.sol";
 import {ILookahead, Kind, Window} from "../lookahead/ILookahead.sol";
 import {EACH_ID, EpochSchedule, EpochScheduleLibrary, ID_HIGH, ID_LOW, SCHEDULE_RING} from "../types/EpochSchedule.sol";
@@ -72,16 +72,15 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
         uint64 headerSlot = proof.header.slot;
         // With the first slots of the epoch missed, the newest root can be of the epoch before, whose next epoch is this one.
         require(headerSlot / SLOTS_PER_EPOCH == current, WrongEpoch(headerSlot));
-        uint256 place;
-        assembly ("memory-safe") {
-            place := proof
+        _checkLookahead(proof, timestamp);
+        (uint256 lanes, uint256 palette, uint256 length) = _paletteOf(proof.chunks, current);
+        EpochSchedule schedule;
+        if (EpochScheduleLibrary.fits(palette)) {
+            schedule = EpochScheduleLibrary.pack(epoch, length, lanes, palette);
+        } else {
+            (schedule, _seconds[position]) = EpochScheduleLibrary.packWide(epoch, length, _idsOf(proof.chunks, current));
         }
-        _verify(IBeaconStateVerifier.verifyLookahead.selector, headerSlot, timestamp, place);
-        (uint256 length, uint256 lanes, uint256 palette, uint256[32] memory gateways) =
-            _gatewaysOf(proof.chunks, current);
-        EpochSchedule schedule = EpochScheduleLibrary.pack(epoch, length, lanes, palette, gateways);
         _schedules[position] = schedule;
-        if (schedule.isWide()) _seconds[position] = EpochScheduleLibrary.packSecond(gateways);
         emit LookaheadPublished(epoch, EpochSchedule.unwrap(schedule));
     }
 
@@ -164,58 +163,100 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
     }
 
     /// @dev Maps proposers to gateways: delegations and eligibility as of the end of the epoch before the current, rules [S2] and [T6]. In
-    /// assembly, with few variables: of 32 rounds little but the storage reads should cost.
-    /// @return length How many slots, from the first on, have one.
+    /// assembly, four slots a round: little but the storage reads should cost. What is found out about a gateway is kept in a table of 32 places,
+    /// by the lowest bits of its id: whether it is eligible (bit 0), its place in the palette (from bit 1), its id (from bit 9).
     /// @return lanes The places in the palette, see {EpochScheduleLibrary-pack}.
     /// @return palette The gateways that have slots.
-    /// @return gateways The gateways by slot.
-    function _gatewaysOf(bytes32[8] calldata chunks, uint256 current)
+    /// @return length How many slots, from the first on, have one.
+    function _paletteOf(bytes32[8] calldata chunks, uint256 current)
         private
         view
-        returns (uint256 length, uint256 lanes, uint256 palette, uint256[32] memory gateways)
+        returns (uint256 lanes, uint256 palette, uint256 length)
     {
         assembly ("memory-safe") {
-            let next := 0
-            let lane := 0
-            // Where a slot's index begins in calldata, times four, is where its gateway is in memory, but for this.
-            let shift := sub(gateways, shl(2, chunks))
-            // The first byte behind the last delegated slot's index.
-            mstore(0x00, chunks)
-            // Backwards, because a vacant slot is the next delegated slot's gateway's. An index is eight bytes in calldata.
-            for { let index := add(chunks, 0x100) } gt(index, chunks) {} {
-                index := sub(index, 8)
-                let gateway := sload(add(_delegations.slot, shr(192, calldataload(index))))
-                // {StandingDelegation-inForceAfter}: what was before counts, if it changed in this epoch.
-                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
-                if mul(gateway, xor(gateway, next)) {
-                    // Its lane, if it has slots already. Looked up in all lanes at once: there alone the difference is zero, and only in a
-                    // zero does this addition not reach the highest bit.
-                    let found := xor(palette, mul(gateway, EACH_ID))
-                    found := and(not(or(add(and(found, ID_LOW), ID_LOW), found)), ID_HIGH)
-                    if found {
-                        lane := div(sub(255, clz(found)), 15)
-                        next := gateway
-                    }
-                    if iszero(found) {
-                        // Whether it is eligible: see {EligibleSet}.
-                        found := sload(add(_eligibleIds.slot, div(gateway, IDS_PER_WORD)))
-                        if eq(shr(224, found), current) { found := shr(IDS_PER_WORD, found) }
-                        if and(shr(mod(gateway, IDS_PER_WORD), found), 1) {
-                            // The lane above the highest taken; clz of nothing is 256.
-                            lane := div(sub(270, clz(palette)), 15)
-                            if iszero(palette) {
-                                lane := 0
-                                mstore(0x00, add(index, 8))
-                            }
-                            palette := or(palette, shl(mul(lane, 15), gateway))
-                            next := gateway
+            // Finds out about a gateway, and enters it. The palette is kept behind the table.
+            function learn(table, index, id, epoch) -> found {
+                found := shl(9, id)
+                // See {EligibleSet}.
+                let word := sload(add(_eligibleIds.slot, div(id, IDS_PER_WORD)))
+                if eq(shr(224, word), epoch) { word := shr(IDS_PER_WORD, word) }
+                if and(shr(mod(id, IDS_PER_WORD), word), 1) {
+                    // Looked up in all places of the palette at once: there alone the difference is zero, and only in a zero does this
+                    // addition not reach the highest bit.
+                    let colours := mload(add(table, 0x400))
+                    let same := xor(colours, mul(id, EACH_ID))
+                    same := and(not(or(add(and(same, ID_LOW), ID_LOW), same)), ID_HIGH)
+                    let place := div(sub(255, clz(same)), 15)
+                    if iszero(same) {
+                        // The one above the highest taken.
+                        switch colours
+                        case 0 {
+                            // The first found is the last slot's that is proven.
+                            place := 0
+                            mstore(add(table, 0x420), add(index, 8))
                         }
+                        default { place := div(sub(270, clz(colours)), 15) }
+                        mstore(add(table, 0x400), or(colours, shl(mul(place, 15), id)))
                     }
+                    found := or(or(found, shl(1, place)), 1)
                 }
-                lanes := or(shl(3, lanes), lane)
-                mstore(add(shift, shl(2, index)), next)
+                mstore(add(table, shl(5, and(id, 31))), found)
             }
-            length := shr(3, sub(mload(0x00), chunks))
+
+            let delegations := _delegations.slot
+            let known := mload(0x40)
+            calldatacopy(known, calldatasize(), 0x420)
+            mstore(add(known, 0x420), chunks)
+            let mark := 0
+            let gateway
+            let entry
+            // Backwards, because a vacant slot is the next delegated slot's gateway's. An index is eight bytes in calldata; of the gateways
+            // in its delegation, what was before counts if it changed in this epoch: {StandingDelegation-inForceAfter}.
+            for { let chunk := add(chunks, 0x100) } gt(chunk, chunks) {} {
+                chunk := sub(chunk, 0x20)
+                gateway := sload(add(delegations, shr(192, calldataload(add(chunk, 24)))))
+                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
+                entry := mload(add(known, shl(5, and(gateway, 31))))
+                if xor(shr(9, entry), gateway) { entry := learn(known, add(chunk, 24), gateway, current) }
+                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
+                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+
+                gateway := sload(add(delegations, shr(192, calldataload(add(chunk, 16)))))
+                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
+                entry := mload(add(known, shl(5, and(gateway, 31))))
+                if xor(shr(9, entry), gateway) { entry := learn(known, add(chunk, 16), gateway, current) }
+                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
+                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+
+                gateway := sload(add(delegations, shr(192, calldataload(add(chunk, 8)))))
+                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
+                entry := mload(add(known, shl(5, and(gateway, 31))))
+                if xor(shr(9, entry), gateway) { entry := learn(known, add(chunk, 8), gateway, current) }
+                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
+                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+
+                gateway := sload(add(delegations, shr(192, calldataload(chunk))))
+                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
+                entry := mload(add(known, shl(5, and(gateway, 31))))
+                if xor(shr(9, entry), gateway) { entry := learn(known, chunk, gateway, current) }
+                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
+                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+            }
+            palette := mload(add(known, 0x400))
+            length := shr(3, sub(mload(add(known, 0x420)), chunks))
+        }
+    }
+
+    /// @dev The same again for an epoch of more than eight gateways: rare, so that what the usual one needn't keep is found once more.
+    /// @return ids The gateways by slot; zeros at the end, where nobody has them.
+    function _idsOf(bytes32[8] calldata chunks, uint256 current) private view returns (uint256[32] memory ids) {
+        uint256 next = 0;
+        for (uint256 slot = SLOTS_PER_EPOCH; slot != 0;) {
+            --slot;
+            uint256 index = (uint256(chunks[slot / 4]) >> (192 - 64 * (slot % 4))) & type(uint64).max;
+            uint256 id = _delegations[index].inForceAfter(current);
+            if (_isEligibleNext(id, current)) next = id;
+            ids[slot] = next;
         }
     }
 }

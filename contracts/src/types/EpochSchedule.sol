@@ -46,33 +46,38 @@ library EpochScheduleLibrary {
     /// @dev A one in every lane: times a value, the value in every lane.
     uint256 private constant _EACH_LANE = _LANES_MASK / _LANE_MASK;
 
-    /// @notice Packs a schedule.
-    /// @param epoch The epoch; below 2^31.
-    /// @param length How many slots are proven.
-    /// @param lanes Which of the palette's gateways each slot has, slot 0 lowest. Without meaning if the palette has more than eight.
-    /// @param palette The gateways that have slots, from the lowest place up. May have more than a schedule's palette.
-    /// @param gateways The gateways by slot; those from `length` on are zero.
-    /// @return The schedule; if it is wide, {packSecond} gives the rest.
-    function pack(uint256 epoch, uint256 length, uint256 lanes, uint256 palette, uint256[32] memory gateways)
-        internal
-        pure
-        returns (EpochSchedule)
-    {
-        uint256 word = _PUBLISHED | (length << _LENGTH_SHIFT) | ((epoch / SCHEDULE_RING) << _LAP_SHIFT);
-        if (palette >> _PALETTE_BITS == 0) {
-            return EpochSchedule.wrap(word | (lanes << _LANES_SHIFT) | (palette << _PALETTE_SHIFT));
-        }
-        for (uint256 i = 0; i < _SLOTS_IN_FIRST; ++i) {
-            word |= gateways[i] << (_LANES_SHIFT + i * _ID_BITS);
-        }
-        return EpochSchedule.wrap(word | _WIDE);
+    /// @notice Whether a palette's gateways are few enough for one word.
+    /// @param palette Gateways of 15 bits each, from the lowest place up.
+    function fits(uint256 palette) internal pure returns (bool) {
+        return palette >> _PALETTE_BITS == 0;
     }
 
-    /// @notice The second word of a wide schedule.
-    function packSecond(uint256[32] memory gateways) internal pure returns (uint256 second) {
-        for (uint256 i = _SLOTS_IN_FIRST; i < _SLOTS; ++i) {
-            second |= gateways[i] << ((i - _SLOTS_IN_FIRST) * _ID_BITS);
+    /// @notice Packs a schedule of at most eight gateways.
+    /// @param epoch The epoch; below 2^31.
+    /// @param length How many slots, from the first on, are proven.
+    /// @param lanes Which of the palette's gateways each of them has, slot 0 lowest; zero beyond.
+    /// @param palette The gateways that have slots, from the lowest place up; must {fits}.
+    function pack(uint256 epoch, uint256 length, uint256 lanes, uint256 palette) internal pure returns (EpochSchedule) {
+        return EpochSchedule.wrap(_header(epoch, length) | (lanes << _LANES_SHIFT) | (palette << _PALETTE_SHIFT));
+    }
+
+    /// @notice Packs a schedule of any gateways.
+    /// @param epoch The epoch; below 2^31.
+    /// @param length How many slots, from the first on, are proven.
+    /// @param ids The gateways by slot; zero from `length` on.
+    /// @return schedule The first word.
+    /// @return second The second word.
+    function packWide(uint256 epoch, uint256 length, uint256[32] memory ids)
+        internal
+        pure
+        returns (EpochSchedule schedule, uint256 second)
+    {
+        uint256 word = _header(epoch, length) | _WIDE;
+        for (uint256 i = 0; i < _SLOTS; ++i) {
+            if (i < _SLOTS_IN_FIRST) word |= ids[i] << (_LANES_SHIFT + i * _ID_BITS);
+            else second |= ids[i] << ((i - _SLOTS_IN_FIRST) * _ID_BITS);
         }
+        return (EpochSchedule.wrap(word), second);
     }
 
     /// @notice Whether the word is an epoch's, rather than one of an earlier lap of the ring, or empty.
@@ -129,6 +134,10 @@ library EpochScheduleLibrary {
             }
             if (end > length) end = length;
         }
+    }
+
+    function _header(uint256 epoch, uint256 length) private pure returns (uint256) {
+        return _PUBLISHED | (length << _LENGTH_SHIFT) | ((epoch / SCHEDULE_RING) << _LAP_SHIFT);
     }
 
     /// @dev A slot's gateway in a wide schedule.

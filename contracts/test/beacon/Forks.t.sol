@@ -3,7 +3,8 @@ pragma solidity 0.8.37;
 
 import {PublishingState} from "../lookahead/Publish.t.sol";
 import {BeaconFork, IBeaconForks} from "baton/beacon/IBeaconForks.sol";
-import {IBeaconStateVerifier, LookaheadProof} from "baton/beacon/IBeaconStateVerifier.sol";
+import {IBeaconProofs, LookaheadProof} from "baton/beacon/IBeaconProofs.sol";
+import {IBeaconStateVerifier} from "baton/beacon/IBeaconStateVerifier.sol";
 import {Kind} from "baton/lookahead/ILookahead.sol";
 import {IRegistry, RegistryParameters} from "baton/registry/IRegistry.sol";
 
@@ -91,7 +92,7 @@ contract ForksTest is PublishingState {
         mineAt(gloasSlot + 1);
         LookaheadProof memory proof = lookaheadProof(slot - 1, all(2));
         feedRoot(rootOf(proof.header));
-        vm.expectRevert(abi.encodeWithSelector(IBeaconStateVerifier.WrongBranchLength.selector, 7, 12));
+        vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, 7, 12));
         registry.publish(nextEpoch(), uint64(block.timestamp), proof);
         publishGloas(true);
         checkSlot(0, b.id, Kind.Proven);
@@ -106,7 +107,7 @@ contract ForksTest is PublishingState {
         revoke(1);
         slot = before;
         assertEq(registry.delegationOf(1).gateway, 0);
-        vm.expectRevert(abi.encodeWithSelector(IBeaconStateVerifier.WrongBranchLength.selector, 49, 12));
+        vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, 49, 12));
         this.revokeOutside(0);
     }
 
@@ -166,7 +167,7 @@ contract ForksTest is PublishingState {
         LookaheadProof memory proof = lookaheadProof(slot - 1, all(2), GLOAS_NEXT_EPOCH);
         feedRoot(rootOf(proof.header));
         if (!accepted) {
-            vm.expectRevert(abi.encodeWithSelector(IBeaconStateVerifier.WrongBranchLength.selector, 12, 7));
+            vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, 12, 7));
         }
         registry.publish(nextEpoch(), uint64(block.timestamp), proof);
     }

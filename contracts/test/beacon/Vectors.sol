@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {BeaconHeader, IBeaconStateVerifier, LookaheadProof, ValidatorProof} from "baton/beacon/IBeaconStateVerifier.sol";
+import {BeaconHeader, LookaheadProof, ValidatorProof} from "baton/beacon/IBeaconProofs.sol";
 import {Test} from "forge-std/Test.sol";
 
 /// @notice Reads the vectors that Lodestar made: see contracts/vectors/beacon.mjs.

@@ -5,7 +5,7 @@ import {BeaconState} from "../chain/Beacon.sol";
 import {Party} from "../chain/Deployed.sol";
 import {Signing} from "../chain/Signing.sol";
 import {IBeaconForks} from "baton/beacon/IBeaconForks.sol";
-import {IBeaconStateVerifier, ValidatorProof} from "baton/beacon/IBeaconStateVerifier.sol";
+import {IBeaconProofs, ValidatorProof} from "baton/beacon/IBeaconProofs.sol";
 import {IDelegationSignatures} from "baton/delegation/IDelegationSignatures.sol";
 import {DelegationStatus, IDelegations} from "baton/delegation/IDelegations.sol";
 import {IGateways} from "baton/registry/IGateways.sol";
@@ -234,7 +234,7 @@ contract DelegateTest is DelegatingState {
         proof.index += 1;
         bytes32[4] memory key = publicKey(SECRET);
         bytes32[8] memory signature = signed(SECRET, message(a.id));
-        vm.expectPartialRevert(IBeaconStateVerifier.WrongStateRoot.selector);
+        vm.expectPartialRevert(IBeaconProofs.WrongStateRoot.selector);
         vm.prank(a.owner);
         registry.delegate(proof, uint64(block.timestamp), key, signature, a.id, deadline);
     }

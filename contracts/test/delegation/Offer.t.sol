@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {DelegatingState} from "./Delegate.t.sol";
-import {IBeaconStateVerifier, ValidatorProof} from "baton/beacon/IBeaconStateVerifier.sol";
+import {IBeaconProofs, ValidatorProof} from "baton/beacon/IBeaconProofs.sol";
 import {DelegationOffer, DelegationStatus, IDelegations} from "baton/delegation/IDelegations.sol";
 import {IDelegationSignatures} from "baton/delegation/IDelegationSignatures.sol";
 import {Delegation} from "baton/types/Delegation.sol";
@@ -61,10 +61,10 @@ contract OfferTest is DelegatingState {
     function test_UnprovenCredentialsAreRefused() public {
         ValidatorProof memory proof = proven(INDEX);
         proof.withdrawalCredentials = bytes32((uint256(1) << 248) | uint160(b.owner));
-        vm.expectPartialRevert(IBeaconStateVerifier.WrongStateRoot.selector);
+        vm.expectPartialRevert(IBeaconProofs.WrongStateRoot.selector);
         vm.prank(b.owner);
         registry.offerDelegation(proof, uint64(block.timestamp), a.id, deadline);
-        vm.expectPartialRevert(IBeaconStateVerifier.WrongStateRoot.selector);
+        vm.expectPartialRevert(IBeaconProofs.WrongStateRoot.selector);
         vm.prank(b.owner);
         registry.revokeDelegation(proof, uint64(block.timestamp));
     }

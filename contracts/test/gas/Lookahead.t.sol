@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {BeaconState} from "../chain/Beacon.sol";
 import {Party} from "../chain/Deployed.sol";
 import {Signing} from "../chain/Signing.sol";
-import {IBeaconStateVerifier, LookaheadProof, ValidatorProof} from "baton/beacon/IBeaconStateVerifier.sol";
+import {LookaheadProof, ValidatorProof} from "baton/beacon/IBeaconProofs.sol";
 import {IDelegationSignatures} from "baton/delegation/IDelegationSignatures.sol";
 import {Delegation} from "baton/types/Delegation.sol";
 
@@ -52,51 +52,67 @@ abstract contract LookaheadGasState is BeaconState, Signing {
         vm.cool(signatures);
         vm.cool(BEACON_ROOTS);
     }
+}
 
-    /// Measures a publication.
-    function measure(uint64[32] memory indices, string memory name) internal {
-        LookaheadProof memory proof = lookaheadProof(slot - 1, indices);
-        feedRoot(rootOf(proof.header));
+/// @notice A publication. Its root is told in `setUp`, so that EIP-4788's contract is cold: forge makes storage cold again, not accounts.
+abstract contract PublishGasState is LookaheadGasState {
+    function setUp() public virtual override {
+        super.setUp();
+        feedRoot(rootOf(lookaheadProof(slot - 1, proposers()).header));
+    }
+
+    function proposers() internal pure virtual returns (uint64[32] memory) {
+        return distinct();
+    }
+
+    function measure(string memory name) internal {
+        LookaheadProof memory proof = lookaheadProof(slot - 1, proposers());
         coolAll();
         registry.publish(nextEpoch(), uint64(block.timestamp), proof);
         vm.snapshotGasLastCall("lookahead", name);
     }
 }
 
-contract PublishGasTest is LookaheadGasState {
+contract PublishGasTest is PublishGasState {
     function test_Fresh() public {
-        measure(distinct(), "publish, fresh");
+        measure("publish, fresh");
+    }
+}
+
+contract RepublishGasTest is PublishGasState {
+    function setUp() public override {
+        super.setUp();
+        publish(distinct());
+        mineAt(slot + 256 * EPOCH);
+        feedRoot(rootOf(lookaheadProof(slot - 1, proposers()).header));
     }
 
-    /// The least: nobody delegated, and one validator all the time.
-    function test_Vacant() public {
-        measure(distinct2(), "publish, nobody delegated, fresh");
+    function test_RingReuse() public {
+        measure("publish, ring reuse");
     }
+}
 
-    function distinct2() private pure returns (uint64[32] memory indices) {
+contract VacantGasTest is PublishGasState {
+    function proposers() internal pure override returns (uint64[32] memory indices) {
         for (uint64 i = 0; i < 32; ++i) {
             indices[i] = 3_000_000 + i;
         }
     }
 
-    function test_WideFresh() public {
-        uint64[32] memory indices;
-        for (uint64 i = 0; i < 32; ++i) {
-            indices[i] = i < 12 ? 2_000_000 + i : 1_000_000 + i;
-        }
-        measure(indices, "publish, twelve gateways, fresh");
+    function test_NobodyDelegated() public {
+        measure("publish, nobody delegated, fresh");
     }
 }
 
-contract RepublishGasTest is LookaheadGasState {
-    function setUp() public override {
-        super.setUp();
-        publish(distinct());
-        mineAt(slot + 256 * EPOCH);
+contract WideGasTest is PublishGasState {
+    function proposers() internal pure override returns (uint64[32] memory indices) {
+        for (uint64 i = 0; i < 32; ++i) {
+            indices[i] = i < 12 ? 2_000_000 + i : 1_000_000 + i;
+        }
     }
 
-    function test_RingReuse() public {
-        measure(distinct(), "publish, ring reuse");
+    function test_TwelveGateways() public {
+        measure("publish, twelve gateways, fresh");
     }
 }
 
@@ -119,13 +135,23 @@ contract LookupGasTest is LookaheadGasState {
     }
 }
 
-contract DelegationGasTest is LookaheadGasState {
-    uint256 private constant SECRET = 0x1234567890abcdef1234567890abcdef1234567890abcdef1234567890abcdef;
-    uint64 private constant INDEX = 1_234_567;
+abstract contract DelegationGasState is LookaheadGasState {
+    uint256 internal constant SECRET = 0x1234567890abcdef1234567890abcdef1234567890abcdef1234567890abcdef;
+    uint64 internal constant INDEX = 1_234_567;
+
+    function byKey() internal view returns (ValidatorProof memory) {
+        return validatorProof(slot - 1, INDEX, pubkeyRootOf(publicKey(SECRET)), 0);
+    }
+}
+
+contract DelegateGasTest is DelegationGasState {
+    function setUp() public override {
+        super.setUp();
+        feedRoot(rootOf(byKey().header));
+    }
 
     function test_ByKey() public {
-        ValidatorProof memory proof = validatorProof(slot - 1, INDEX, pubkeyRootOf(publicKey(SECRET)), 0);
-        feedRoot(rootOf(proof.header));
+        ValidatorProof memory proof = byKey();
         Delegation memory delegation =
             Delegation({validatorIndex: INDEX, gateway: parties[0].id, nonce: 0, deadline: type(uint64).max});
         bytes32[8] memory signature = sign(SECRET, registry.signingRootOf(delegation));
@@ -139,9 +165,17 @@ contract DelegationGasTest is LookaheadGasState {
         registry.delegate(proof, uint64(block.timestamp), key, signature, parties[0].id, type(uint64).max);
         vm.snapshotGasLastCall("delegation", "delegate by BLS signature, fresh");
     }
+}
+
+contract OfferGasTest is DelegationGasState {
+    ValidatorProof private proof;
+
+    function setUp() public override {
+        super.setUp();
+        proof = proven(INDEX);
+    }
 
     function test_ByWithdrawalAddress() public {
-        ValidatorProof memory proof = proven(INDEX);
         coolAll();
         vm.prank(withdrawalAddress(INDEX));
         registry.offerDelegation(proof, uint64(block.timestamp), parties[0].id, type(uint64).max);
