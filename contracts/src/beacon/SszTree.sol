@@ -66,6 +66,7 @@ library SszTree {
 
     /// @notice The root of a beacon block's header, which is the block's: five fields, padded to eight.
     function root(BeaconHeader calldata header) internal view returns (bytes32 top) {
+        // Both numbers at once.
         uint256 numbers = swapLanes((uint256(header.slot) << 64) | header.proposerIndex);
         assembly ("memory-safe") {
             // As above. Of the fourth pair of leaves, both empty, the node is known.

@@ -24,6 +24,8 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
     uint256 internal immutable SETTLEMENT_DELAY;
     /// @notice What rule [S6] adds to that.
     uint256 internal immutable MARGIN;
+    /// @dev Both: how long before an epoch its lookahead can't be published any more.
+    uint256 private immutable _PUBLICATION_LEAD;
 
     /// @dev Published schedules, by epoch modulo the ring.
     EpochSchedule[SCHEDULE_RING] private _schedules;
@@ -53,6 +55,7 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
         MIN_CHANCES = minChances;
         SETTLEMENT_DELAY = settlementDelay;
         MARGIN = margin;
+        _PUBLICATION_LEAD = settlementDelay + margin;
     }
 
     /// @inheritdoc ILookahead
@@ -63,8 +66,8 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
         unchecked {
             uint256 begin = uint256(epoch) * SLOTS_PER_EPOCH;
             require(
-                epoch == current + 1 && slot + SETTLEMENT_DELAY + MARGIN < begin,
-                PublicationClosed(epoch, begin - SLOTS_PER_EPOCH, begin - SETTLEMENT_DELAY - MARGIN)
+                epoch == current + 1 && slot + _PUBLICATION_LEAD < begin,
+                PublicationClosed(epoch, begin - SLOTS_PER_EPOCH, begin - _PUBLICATION_LEAD)
             );
         }
         uint256 position = epoch % SCHEDULE_RING;
@@ -156,7 +159,7 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
     /// @dev Refuses epochs ahead that aren't fixed, rule [S1].
     function _checkFixed(uint256 epoch, uint256 current) private view {
         uint256 next = current + 1;
-        bool nextFixed = !PROVABLE || _currentSlot() + SETTLEMENT_DELAY + MARGIN >= next * SLOTS_PER_EPOCH
+        bool nextFixed = !PROVABLE || _currentSlot() + _PUBLICATION_LEAD >= next * SLOTS_PER_EPOCH
             || _schedules[next % SCHEDULE_RING].isOf(next);
         uint256 last = nextFixed ? next : current;
         require(epoch <= last, EpochNotFixed(epoch, last));
@@ -182,27 +185,22 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
                 if eq(shr(224, word), epoch) { word := shr(IDS_PER_WORD, word) }
                 if and(shr(mod(id, IDS_PER_WORD), word), 1) {
                     let colours := mload(add(table, 0x400))
-                    let place := 0
-                    let same := 0
+                    // The place above the highest taken; clz of nothing is 256, so that the first is 0.
+                    let place := div(sub(270, clz(colours)), 15)
+                    let extended := or(colours, shl(mul(place, 15), id))
                     if known {
                         // Its place in the table is another's now, so it may have been met before. Looked up in all places of the palette at
                         // once: there alone the difference is zero, and only in a zero does this addition not reach the highest bit.
-                        same := xor(colours, mul(id, EACH_ID))
+                        let same := xor(colours, mul(id, EACH_ID))
                         same := and(not(or(add(and(same, ID_LOW), ID_LOW), same)), ID_HIGH)
-                        place := div(sub(255, clz(same)), 15)
-                    }
-                    if iszero(same) {
-                        switch colours
-                        case 0 {
-                            // The first met is the last slot's that is proven.
-                            mstore(add(table, 0x420), add(index, 8))
+                        if same {
+                            place := div(sub(255, clz(same)), 15)
+                            extended := colours
                         }
-                        default {
-                            // The place above the highest taken.
-                            place := div(sub(270, clz(colours)), 15)
-                        }
-                        mstore(add(table, 0x400), or(colours, shl(mul(place, 15), id)))
                     }
+                    // The first met is the last slot's that is proven.
+                    if iszero(colours) { mstore(add(table, 0x420), add(index, 8)) }
+                    mstore(add(table, 0x400), extended)
                     entry := or(or(entry, and(place, 7)), shl(255, 1))
                 }
                 // Nobody needs no entry: an empty one is its own, and it must not look as if nobody had been met here.
