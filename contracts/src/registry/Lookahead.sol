@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {LookaheadProof} from "../beacon/IBeaconStateVerifier.sol";
-import {SszTree} from "../beacon/SszTree.sol";
+import {LookaheadProof} from "../beacon/IBeaconProofs.sol";
 import {Delegations} from "../delegation/Delegations.sol";
 import {ILookahead, Kind, Window} from "../lookahead/ILookahead.sol";
-import {EpochSchedule, EpochScheduleLibrary, SCHEDULE_RING} from "../types/EpochSchedule.sol";
+import {EACH_ID, EpochSchedule, EpochScheduleLibrary, ID_HIGH, ID_LOW, SCHEDULE_RING} from "../types/EpochSchedule.sol";
 import {Holding, HoldingLibrary} from "../types/Holding.sol";
 import {EligibleSet} from "./EligibleSet.sol";
 
@@ -25,6 +24,8 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
     uint256 internal immutable SETTLEMENT_DELAY;
     /// @notice What rule [S6] adds to that.
     uint256 internal immutable MARGIN;
+    /// @dev Both: how long before an epoch its lookahead can't be published any more.
+    uint256 private immutable _PUBLICATION_LEAD;
 
     /// @dev Published schedules, by epoch modulo the ring.
     EpochSchedule[SCHEDULE_RING] private _schedules;
@@ -54,25 +55,36 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
         MIN_CHANCES = minChances;
         SETTLEMENT_DELAY = settlementDelay;
         MARGIN = margin;
+        _PUBLICATION_LEAD = settlementDelay + margin;
     }
 
     /// @inheritdoc ILookahead
     function publish(uint64 epoch, uint64 timestamp, LookaheadProof calldata proof) external {
-        uint256 current = _currentEpoch();
-        // An epoch is below 2^59, or its slots have no timestamp.
+        uint256 slot = _currentSlot();
+        uint256 current = slot / SLOTS_PER_EPOCH;
+        // An epoch has 64 bits.
         unchecked {
             uint256 begin = uint256(epoch) * SLOTS_PER_EPOCH;
             require(
-                epoch == current + 1 && _currentSlot() + SETTLEMENT_DELAY + MARGIN < begin,
-                PublicationClosed(epoch, begin - SLOTS_PER_EPOCH, begin - SETTLEMENT_DELAY - MARGIN)
+                epoch == current + 1 && slot + _PUBLICATION_LEAD < begin,
+                PublicationClosed(epoch, begin - SLOTS_PER_EPOCH, begin - _PUBLICATION_LEAD)
             );
         }
-        require(!_schedules[epoch % SCHEDULE_RING].isOf(epoch), AlreadyPublished(epoch));
+        uint256 position = epoch % SCHEDULE_RING;
+        require(!_schedules[position].isOf(epoch), AlreadyPublished(epoch));
         uint64 headerSlot = proof.header.slot;
         // With the first slots of the epoch missed, the newest root can be of the epoch before, whose next epoch is this one.
         require(headerSlot / SLOTS_PER_EPOCH == current, WrongEpoch(headerSlot));
-        _verifierAt(headerSlot).verifyLookahead(_blockRootAt(timestamp), proof);
-        _store(epoch, _gatewaysOf(proof.chunks, current));
+        _checkLookahead(proof, headerSlot, timestamp);
+        (uint256 lanes, uint256 palette, uint256 length) = _paletteOf(proof.chunks, current);
+        EpochSchedule schedule;
+        if (EpochScheduleLibrary.fits(palette)) {
+            schedule = EpochScheduleLibrary.pack(epoch, length, lanes, palette);
+        } else {
+            (schedule, _seconds[position]) = EpochScheduleLibrary.packWide(epoch, length, _idsOf(proof.chunks, current));
+        }
+        _schedules[position] = schedule;
+        emit LookaheadPublished(epoch, EpochSchedule.unwrap(schedule));
     }
 
     /// @inheritdoc ILookahead
@@ -147,49 +159,118 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
     /// @dev Refuses epochs ahead that aren't fixed, rule [S1].
     function _checkFixed(uint256 epoch, uint256 current) private view {
         uint256 next = current + 1;
-        bool nextFixed = !PROVABLE || _currentSlot() + SETTLEMENT_DELAY + MARGIN >= next * SLOTS_PER_EPOCH
+        bool nextFixed = !PROVABLE || _currentSlot() + _PUBLICATION_LEAD >= next * SLOTS_PER_EPOCH
             || _schedules[next % SCHEDULE_RING].isOf(next);
         uint256 last = nextFixed ? next : current;
         require(epoch <= last, EpochNotFixed(epoch, last));
     }
 
-    /// @dev Maps proposers to gateways: delegations and eligibility as of the end of the epoch before the current, rules [S2] and [T6].
-    /// @return gateways By slot; zeros at the end are the rotation's.
-    function _gatewaysOf(bytes32[8] calldata chunks, uint256 current)
+    /// @dev Maps proposers to gateways: delegations and eligibility as of the end of the epoch before the current, rules [S2] and [T6]. In
+    /// assembly, four slots a round: little but the storage reads should cost. What is found out about a gateway is kept in a table of 32 places,
+    /// by the lowest bits of its id: its place in the palette (bits 0 to 2, of the first eight), its id (from bit 96), whether it is eligible (bit 255).
+    /// @return lanes The places in the palette, see {EpochScheduleLibrary-pack}; more above them.
+    /// @return palette The gateways that have slots.
+    /// @return length How many slots, from the first on, have one.
+    function _paletteOf(bytes32[8] calldata chunks, uint256 current)
         private
         view
-        returns (uint256[32] memory gateways)
+        returns (uint256 lanes, uint256 palette, uint256 length)
     {
-        uint256 group = type(uint256).max;
-        uint256 eligible = 0;
-        uint256 asked = 0;
-        uint256 next = 0;
-        // Backwards, because a vacant slot is the next delegated slot's gateway's. Four indices a chunk.
-        unchecked {
-            for (uint256 i = SLOTS_PER_EPOCH; i != 0;) {
-                --i;
-                uint256 four = SszTree.swapLanes(uint256(chunks[i / 4]));
-                // forge-lint: disable-next-line(unsafe-typecast)
-                uint64 index = uint64(four >> (64 * (3 - i % 4)));
-                uint256 delegated = _delegations[index].inForceAfter(current);
-                if (delegated != asked && delegated != 0) {
-                    asked = delegated;
-                    if (asked / IDS_PER_WORD != group) {
-                        group = asked / IDS_PER_WORD;
-                        eligible = _eligibleNext(group, current);
+        assembly ("memory-safe") {
+            // Finds out about a gateway, and enters it. The palette is kept behind the table.
+            function learn(table, known, index, id, epoch) -> entry {
+                entry := shl(96, id)
+                // See {EligibleSet}.
+                let word := sload(add(_eligibleIds.slot, div(id, IDS_PER_WORD)))
+                if eq(shr(224, word), epoch) { word := shr(IDS_PER_WORD, word) }
+                if and(shr(mod(id, IDS_PER_WORD), word), 1) {
+                    let colours := mload(add(table, 0x400))
+                    // The place above the highest taken; clz of nothing is 256, so that the first is 0.
+                    let place := div(sub(270, clz(colours)), 15)
+                    let extended := or(colours, shl(mul(place, 15), id))
+                    if known {
+                        // Its place in the table is another's now, so it may have been met before. Looked up in all places of the palette at
+                        // once: there alone the difference is zero, and only in a zero does this addition not reach the highest bit.
+                        let same := xor(colours, mul(id, EACH_ID))
+                        same := and(not(or(add(and(same, ID_LOW), ID_LOW), same)), ID_HIGH)
+                        if same {
+                            place := div(sub(255, clz(same)), 15)
+                            extended := colours
+                        }
                     }
+                    // The first met is the last slot's that is proven.
+                    if iszero(colours) { mstore(add(table, 0x420), add(index, 8)) }
+                    mstore(add(table, 0x400), extended)
+                    entry := or(or(entry, and(place, 7)), shl(255, 1))
                 }
-                if (delegated != 0 && (eligible >> (asked % IDS_PER_WORD)) & 1 != 0) next = delegated;
-                gateways[i] = next;
+                // Nobody needs no entry: an empty one is its own, and it must not look as if nobody had been met here.
+                if id { mstore(add(table, shl(5, and(id, 31))), entry) }
             }
+
+            let delegations := _delegations.slot
+            let known := mload(0x40)
+            calldatacopy(known, calldatasize(), 0x420)
+            mstore(add(known, 0x420), chunks)
+            let mark := 0
+            let gateways
+            let entry
+            // Backwards, because a vacant slot is the next delegated slot's gateway's. An index is eight bytes in calldata. Of the gateways in its
+            // delegation, what was before counts if it changed in this epoch: {StandingDelegation-inForceAfter}.
+            for { let chunk := add(chunks, 0x100) } gt(chunk, chunks) {} {
+                chunk := sub(chunk, 0x20)
+                gateways := sload(add(delegations, shr(192, calldataload(add(chunk, 24)))))
+                gateways := shr(shl(4, eq(shr(224, gateways), current)), gateways)
+                entry := mload(add(known, shl(5, and(gateways, 31))))
+                if and(xor(shr(96, entry), gateways), 0xffff) {
+                    entry := learn(known, entry, add(chunk, 24), and(gateways, 0xffff), current)
+                }
+                mark := xor(mark, mul(xor(mark, entry), shr(255, entry)))
+                lanes := or(shl(3, lanes), mark)
+
+                gateways := sload(add(delegations, shr(192, calldataload(add(chunk, 16)))))
+                gateways := shr(shl(4, eq(shr(224, gateways), current)), gateways)
+                entry := mload(add(known, shl(5, and(gateways, 31))))
+                if and(xor(shr(96, entry), gateways), 0xffff) {
+                    entry := learn(known, entry, add(chunk, 16), and(gateways, 0xffff), current)
+                }
+                mark := xor(mark, mul(xor(mark, entry), shr(255, entry)))
+                lanes := or(shl(3, lanes), mark)
+
+                gateways := sload(add(delegations, shr(192, calldataload(add(chunk, 8)))))
+                gateways := shr(shl(4, eq(shr(224, gateways), current)), gateways)
+                entry := mload(add(known, shl(5, and(gateways, 31))))
+                if and(xor(shr(96, entry), gateways), 0xffff) {
+                    entry := learn(known, entry, add(chunk, 8), and(gateways, 0xffff), current)
+                }
+                mark := xor(mark, mul(xor(mark, entry), shr(255, entry)))
+                lanes := or(shl(3, lanes), mark)
+
+                gateways := sload(add(delegations, shr(192, calldataload(chunk))))
+                gateways := shr(shl(4, eq(shr(224, gateways), current)), gateways)
+                entry := mload(add(known, shl(5, and(gateways, 31))))
+                if and(xor(shr(96, entry), gateways), 0xffff) {
+                    entry := learn(known, entry, chunk, and(gateways, 0xffff), current)
+                }
+                mark := xor(mark, mul(xor(mark, entry), shr(255, entry)))
+                lanes := or(shl(3, lanes), mark)
+            }
+            palette := mload(add(known, 0x400))
+            length := shr(3, sub(mload(add(known, 0x420)), chunks))
         }
     }
 
-    function _store(uint64 epoch, uint256[32] memory gateways) private {
-        (EpochSchedule schedule, uint256 second) = EpochScheduleLibrary.pack(epoch, gateways);
-        uint256 position = epoch % SCHEDULE_RING;
-        _schedules[position] = schedule;
-        if (schedule.isWide()) _seconds[position] = second;
-        emit LookaheadPublished(epoch, EpochSchedule.unwrap(schedule), second);
+    /// @dev The same again for an epoch of more than eight gateways: rare, so that what the usual one needn't keep is found once more.
+    /// @return ids The gateways by slot; zeros at the end, where nobody has them.
+    function _idsOf(bytes32[8] calldata chunks, uint256 current) private view returns (uint256[32] memory ids) {
+        uint256 next = 0;
+        unchecked {
+            for (uint256 slot = SLOTS_PER_EPOCH; slot != 0;) {
+                --slot;
+                uint256 index = (uint256(chunks[slot / 4]) >> (192 - 64 * (slot % 4))) & type(uint64).max;
+                uint256 id = _delegations[index].inForceAfter(current);
+                if (id != next && _isEligibleNext(id, current)) next = id;
+                ids[slot] = next;
+            }
+        }
     }
 }
