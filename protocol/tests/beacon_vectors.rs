@@ -144,6 +144,13 @@ fn no_other_byte_holds() {
         assert!(!shorter.holds(fork, state.block_root));
 
         let proof = validator_proof(&state.validators[4], state.header);
+        assert!(!proof.holds(fork, B256::ZERO));
+        for at in 0..header.len() {
+            let mut garbled = header;
+            garbled[at] ^= 1;
+            let proof = ValidatorProof { header: BeaconHeader::from_ssz(&garbled), ..proof.clone() };
+            assert!(!proof.holds(fork, state.block_root), "byte {at} of the header");
+        }
         for other in 0..8 {
             let moved = ValidatorProof { index: other, ..proof.clone() };
             assert_eq!(moved.holds(fork, state.block_root), other == 4);
@@ -175,14 +182,14 @@ fn the_header_is_in_the_state_of_a_block() {
         assert_eq!(header, BeaconHeader { state_root: proven.state_root, ..block });
         assert!(proven.prove_lookahead(header).expect("its header").holds(fork, header.root()));
 
-        // One empty slot later: the slot moved on, and the header got its root.
-        let state = State::load(fork, "22");
-        let mut later = ssz.clone();
-        later[40..48].copy_from_slice(&(block.slot + 1).to_le_bytes());
-        later[latest..latest + 112].copy_from_slice(&header.to_ssz());
-        let advanced = prove(&State { ssz: later, ..state }, None);
-        let error = StateError::Advanced { slot: block.slot + 1, block_slot: block.slot };
-        assert_eq!(advanced.header(), Err(error));
+        // One empty slot later the slot has moved on and the header has got its root: either of them tells.
+        for (slot, latest_header) in [(block.slot + 1, header), (block.slot + 1, block), (block.slot, header)] {
+            let mut later = ssz.clone();
+            later[40..48].copy_from_slice(&slot.to_le_bytes());
+            later[latest..latest + 112].copy_from_slice(&latest_header.to_ssz());
+            let advanced = prove(&State { ssz: later, ..State::load(fork, "22") }, None);
+            assert_eq!(advanced.header(), Err(StateError::Advanced { slot, block_slot: block.slot }));
+        }
 
         let other = BeaconHeader { state_root: B256::ZERO, ..header };
         let mismatch = StateError::HeaderMismatch {
@@ -208,6 +215,25 @@ fn validators_have_to_be_there_and_to_be_wanted() {
         assert_eq!(proven.prove_validator(state.header, 2), Err(StateError::NotWanted(2)));
         assert_eq!(proven.validator(5), Err(StateError::NoSuchValidator { index: 5, count: 5 }));
         assert!(proven.validator(1 << 50).is_err());
+    }
+}
+
+/// Portions that end inside every validator, at its border, and next to it.
+#[test]
+fn portions_may_split_validators() {
+    for fork in FORKS {
+        let state = State::load(fork, "22");
+        for portion in [61, 120, 121, 122] {
+            let mut prover = StateProver::new(fork, None, 0..22);
+            for bytes in state.ssz.chunks(portion) {
+                prover.push(bytes).expect("a state");
+            }
+            let proven = prover.finish().expect("a state");
+            for vector in &state.validators {
+                let proof = proven.prove_validator(state.header, field(vector, "index"));
+                assert_eq!(proof, Ok(validator_proof(vector, state.header)), "in portions of {portion}");
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use alloy::{
     eips::BlockNumberOrTag,
     network::TransactionBuilder,
-    primitives::{Address, Bytes, U256},
+    primitives::{Address, Bytes, FixedBytes, U256, address},
     providers::{Provider, RootProvider},
     rpc::types::TransactionRequest,
     sol_types::SolValue,
@@ -62,7 +62,13 @@ async fn until_snapshot(handle: &Handle, what: &str, reached: impl Fn(&Snapshot)
 }
 
 impl L1 {
+    /// On a chain without proposers to prove.
     async fn start() -> Self {
+        Self::start_with(Address::ZERO).await
+    }
+
+    /// With a verifier of beacon states.
+    async fn start_with(verifier: Address) -> Self {
         let mut anvil = Command::new(anvil())
             .args(["--port", "0"])
             .stdout(Stdio::piped())
@@ -92,11 +98,11 @@ impl L1 {
         };
         let mut l1 =
             Self { anvil, url, registry: IRegistry::new(Address::ZERO, provider.clone()), provider, account, clock };
-        l1.registry.set_address(l1.deploy().await);
+        l1.registry.set_address(l1.deploy(verifier).await);
         l1
     }
 
-    async fn deploy(&self) -> Address {
+    async fn deploy(&self, verifier: Address) -> Address {
         let path = project().join("out/Registry.sol/Registry.json");
         let artefact =
             std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `forge build`", path.display()));
@@ -106,6 +112,8 @@ impl L1 {
             l1GenesisTime: self.clock.l1_genesis_time,
             slotLength: SLOT,
             l2BlockTime: 1,
+            settlementDelay: self.clock.settlement_delay,
+            margin: 16,
             turn: 8,
             minChances: 3,
             evidenceHorizon: 256,
@@ -118,6 +126,10 @@ impl L1 {
             operator: self.account,
             fallbackKey: Address::repeat_byte(0xfb),
             inbox: Address::repeat_byte(0x1b),
+            genesisForkVersion: FixedBytes::ZERO,
+            timelock: self.account,
+            firstForkSlot: 0,
+            firstVerifier: verifier,
         };
         let deploy = TransactionRequest::default().with_deploy_code([&code[..], &parameters.abi_encode()].concat());
         self.send(deploy).await.expect("a contract")
@@ -161,6 +173,17 @@ impl L1 {
     /// Lets time pass and mines a block.
     async fn pass(&self, seconds: u64) {
         self.anvil("evm_increaseTime", json!([seconds])).await;
+        self.anvil("evm_mine", json!([])).await;
+    }
+
+    /// Mines the block of a slot.
+    async fn mine(&self, slot: u64) {
+        self.mine_at(self.clock.slot_start(slot)).await;
+    }
+
+    /// Mines a block with a timestamp.
+    async fn mine_at(&self, timestamp: u64) {
+        self.anvil("evm_setNextBlockTimestamp", json!([timestamp])).await;
         self.anvil("evm_mine", json!([])).await;
     }
 
@@ -232,6 +255,31 @@ async fn follows_schedule_gateways_and_urls_through_reorgs_and_outages() {
     assert_eq!(stale.gateways, later.gateways);
     shutdown.cancel();
     until("the follower's end", async || handle.changed().await.is_err()).await;
+}
+
+#[tokio::test]
+async fn the_next_epoch_is_known_once_it_is_fixed() {
+    // [S1]: while somebody can still publish it, nobody knows who owns its slots. The verifier is any contract: anvil's CREATE2 deployer.
+    let l1 = L1::start_with(address!("4e59b44847b379578588920ca78fbf26c0b4956c")).await;
+    let handle = Follower::spawn(l1.config(), CancellationToken::new()).expect("a good configuration");
+    let epoch = SlotClock::epoch_of(
+        l1.clock.slot_at(until_snapshot(&handle, "a head", Snapshot::is_known).await.l1_head.expect("known").timestamp),
+    ) + 3;
+    // [S6]: two slots of delay and sixteen of margin before the epoch begins.
+    let deadline = SlotClock::epoch_start(epoch + 1) - 2 - 16;
+    let at = |timestamp| move |now: &Snapshot| now.l1_head.is_some_and(|head| head.timestamp == timestamp);
+    l1.mine(deadline - 1).await;
+    let before = until_snapshot(&handle, "the slot before", at(l1.clock.slot_start(deadline - 1))).await;
+    assert!(before.stale.is_none() && before.schedule.contains(epoch) && !before.schedule.contains(epoch + 1));
+    l1.mine(deadline).await;
+    let fixed = until_snapshot(&handle, "the deadline", at(l1.clock.slot_start(deadline))).await;
+    assert!(fixed.schedule.contains(epoch + 1));
+    // A reorg puts a block from before the deadline in its place: it may be published after all.
+    l1.anvil("anvil_rollback", json!([1])).await;
+    let late = l1.clock.slot_start(deadline - 1) + 1;
+    l1.mine_at(late).await;
+    let back = until_snapshot(&handle, "the reorg", at(late)).await;
+    assert!(back.schedule.contains(epoch) && !back.schedule.contains(epoch + 1));
 }
 
 #[tokio::test]

@@ -12,13 +12,13 @@ const DELEGATED_EVERY: u64 = 4;
 ///
 /// A real chain draws them at random. Here gateways A and B get stretches of eight slots in turn, so that people can follow: in each, every fourth
 /// proposer has delegated to the stretch's gateway, and the others to nobody.
-pub fn proposers(validators: &Validators, epoch: u64) -> [u64; SLOTS_PER_EPOCH as usize] {
-    let mut slots = [0; SLOTS_PER_EPOCH as usize];
+pub fn proposers(validators: &Validators, epoch: u64) -> [u64; 32] {
+    let mut slots = [0; 32];
     for (offset, proposer) in (0..).zip(&mut slots) {
         let slot = epoch * SLOTS_PER_EPOCH + offset;
         let delegate = match slot {
             _ if slot % DELEGATED_EVERY != DELEGATED_EVERY - 1 => Delegate::Nobody,
-            _ if slot / STRETCH % 2 == 0 => Delegate::A,
+            _ if (slot / STRETCH).is_multiple_of(2) => Delegate::A,
             _ => Delegate::B,
         };
         let candidates = validators.of(delegate);
@@ -42,7 +42,7 @@ mod tests {
         for epoch in [0, 7] {
             let slots = proposers(&validators, epoch);
             for (stretch, slots) in slots.chunks(8).enumerate() {
-                let delegate = if stretch % 2 == 0 { Delegate::A } else { Delegate::B };
+                let delegate = if stretch.is_multiple_of(2) { Delegate::A } else { Delegate::B };
                 assert!(validators.of(delegate).contains(&slots[7]));
                 assert!(validators.of(Delegate::Nobody).contains(&slots[0]));
             }

@@ -13,7 +13,7 @@ const SLASHINGS: usize = 8_192;
 /// A sync committee: 512 keys and their aggregate, 48 bytes each.
 const SYNC_COMMITTEE: usize = 513 * 48;
 /// An ExecutionPayloadHeader without extra data: 16 fields and the offset of the one that varies.
-const PAYLOAD_HEADER: usize = 584;
+const PAYLOAD_HEADER: u32 = 584;
 /// Where the offset stands in it.
 const EXTRA_DATA_OFFSET: usize = 436;
 /// 32 ether in Gwei.
@@ -111,9 +111,8 @@ impl FuluState<'_> {
         out.zeros(3 * 40); // checkpoints
         out.list(vec![0; count * 8]); // inactivity_scores
         out.zeros(2 * SYNC_COMMITTEE);
-        let mut payload_header = vec![0; PAYLOAD_HEADER];
-        payload_header[EXTRA_DATA_OFFSET..EXTRA_DATA_OFFSET + 4]
-            .copy_from_slice(&(PAYLOAD_HEADER as u32).to_le_bytes());
+        let mut payload_header = vec![0; PAYLOAD_HEADER as usize];
+        payload_header[EXTRA_DATA_OFFSET..EXTRA_DATA_OFFSET + 4].copy_from_slice(&PAYLOAD_HEADER.to_le_bytes());
         out.list(payload_header);
         out.number(0); // next_withdrawal_index
         out.number(0); // next_withdrawal_validator_index

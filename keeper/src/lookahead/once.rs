@@ -18,7 +18,7 @@ pub enum Published {
     /// It published.
     Now {
         /// What was published.
-        prepared: Prepared,
+        prepared: Box<Prepared>,
         /// The transaction's.
         receipt: Box<TransactionReceipt>,
     },
@@ -116,7 +116,9 @@ pub async fn publish_once(
         // The block first: one that is newest now can't hold it later.
         let newest = l1.block(BlockNumberOrTag::Latest.into()).await?;
         match sender.outcome(l1, &pending).await? {
-            Outcome::Included(receipt) if receipt.status() => return Ok(Published::Now { prepared, receipt }),
+            Outcome::Included(receipt) if receipt.status() => {
+                return Ok(Published::Now { prepared: Box::new(prepared), receipt });
+            }
             Outcome::Included(_) => return Err(OnceError::Reverted(pending.hash)),
             Outcome::Replaced => return Err(OnceError::Replaced(pending.hash)),
             Outcome::Waiting if clock.slot_at(newest.timestamp) >= deadline => {

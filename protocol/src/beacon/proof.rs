@@ -29,9 +29,8 @@ impl LookaheadProof {
     /// Validator indices of the next epoch's proposers, slot by slot.
     pub fn proposers(&self) -> [u64; 32] {
         let mut proposers = [0; SLOTS];
-        let bytes = self.chunks.as_flattened_bytes();
         for (at, proposer) in proposers.iter_mut().enumerate() {
-            *proposer = uint(&bytes, 8 * at);
+            *proposer = uint(self.chunks[at / 4].as_slice(), 8 * (at % 4));
         }
         proposers
     }
@@ -66,16 +65,5 @@ impl ValidatorProof {
         let leaves = hash(&self.pubkey_root.0, &self.withdrawal_credentials.0);
         self.header.root() == block_root
             && climb(leaves, &self.branch, generalized_index) == Some(self.header.state_root.0)
-    }
-}
-
-/// Chunks as one run of bytes.
-trait Flattened {
-    fn as_flattened_bytes(&self) -> Vec<u8>;
-}
-
-impl Flattened for [B256; 8] {
-    fn as_flattened_bytes(&self) -> Vec<u8> {
-        self.iter().flat_map(|chunk| chunk.0).collect()
     }
 }
