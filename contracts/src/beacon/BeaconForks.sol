@@ -2,9 +2,12 @@
 pragma solidity 0.8.37;
 
 import {SlotClock} from "../time/SlotClock.sol";
+import {BeaconProof} from "./BeaconProof.sol";
 import {BeaconRoots} from "./BeaconRoots.sol";
 import {BeaconFork, IBeaconForks} from "./IBeaconForks.sol";
+import {LookaheadProof, ValidatorProof} from "./IBeaconProofs.sol";
 import {IBeaconStateVerifier} from "./IBeaconStateVerifier.sol";
+import {SszTree} from "./SszTree.sol";
 
 /// @title Beacon forks
 /// @notice Rules [F1] to [F3].
@@ -60,19 +63,31 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
 
     /// @inheritdoc IBeaconForks
     function verifierAt(uint64 slot) external view returns (IBeaconStateVerifier) {
-        return _verifierAt(slot);
+        return _forkAt(slot).verifier;
     }
 
-    /// @dev The verifier in force in a slot, rule [F1].
-    function _verifierAt(uint64 slot) internal view returns (IBeaconStateVerifier) {
-        BeaconFork memory fork = _newest;
-        // The usual case, in one storage read.
-        if (slot >= fork.fromSlot && PROVABLE) return fork.verifier;
-        for (uint256 left = _older.length; slot < fork.fromSlot && left != 0; --left) {
-            fork = _older[left - 1];
+    /// @dev The fork whose states blocks of a slot have, rule [F1].
+    function _forkAt(uint64 slot) internal view returns (BeaconFork memory fork) {
+        fork = _newest;
+        if (slot < fork.fromSlot) {
+            for (uint256 left = _older.length; slot < fork.fromSlot && left != 0; --left) {
+                fork = _older[left - 1];
+            }
+            require(slot >= fork.fromSlot, NoVerifier(slot));
         }
-        require(slot >= fork.fromSlot && PROVABLE, NoVerifier(slot));
-        return fork.verifier;
+        require(PROVABLE, NoVerifier(slot));
+    }
+
+    /// @dev Refuses a proof of the next epoch's proposers that doesn't hold against the parent of an L1 block.
+    function _checkLookahead(LookaheadProof calldata proof, uint64 timestamp) internal view {
+        uint256 generalizedIndex = _forkAt(proof.header.slot).nextEpochIndex;
+        BeaconProof.checkHeader(proof.header, _blockRootAt(timestamp));
+        BeaconProof.checkBranch(proof.header, SszTree.root(proof.chunks), generalizedIndex, proof.branch);
+    }
+
+    /// @dev Refuses a proof of a validator that doesn't hold against the parent of an L1 block.
+    function _checkValidator(ValidatorProof calldata proof, uint64 timestamp) internal view {
+        _forkAt(proof.header.slot).verifier.verifyValidator(_blockRootAt(timestamp), proof);
     }
 
     /// @dev The parent beacon block's root of the L1 block with this timestamp.
@@ -90,7 +105,10 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
     function _append(uint64 fromSlot, IBeaconStateVerifier verifier) private {
         require(fromSlot % SLOTS_PER_EPOCH == 0, ForkNotAtEpoch(fromSlot));
         require(address(verifier).code.length != 0, NoVerifierCode(address(verifier)));
-        _newest = BeaconFork({fromSlot: fromSlot, verifier: verifier});
+        uint32 nextEpochIndex = verifier.nextEpochIndex();
+        // An index of zero has no branch, one of one an empty branch: the state's root itself.
+        require(nextEpochIndex > 1, NoVerifierCode(address(verifier)));
+        _newest = BeaconFork({fromSlot: fromSlot, verifier: verifier, nextEpochIndex: nextEpochIndex});
         emit ForkAppended(fromSlot, verifier);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IBeaconStateVerifier} from "./IBeaconStateVerifier.sol";
 import {StateVerifier} from "./StateVerifier.sol";
 
 /// @title Verifier of Gloas states
@@ -9,12 +10,12 @@ import {StateVerifier} from "./StateVerifier.sol";
 /// fields, the length. `validators` is field 11, the 7th leaf of the third tree; `proposer_lookahead` is field 37, the 17th of the fourth.
 contract GloasVerifier is StateVerifier {
     /// @dev The right half of `proposer_lookahead`, the next epoch's.
-    uint256 private constant _NEXT_EPOCH = 2960 * 2 + 1;
+    uint32 private constant _NEXT_EPOCH = 2960 * 2 + 1;
     /// @dev The root over the elements of `validators`, beside which is their number.
     uint256 private constant _VALIDATORS = 358 * 2;
 
-    /// @inheritdoc StateVerifier
-    function _nextEpochIndex() internal pure override returns (uint256 generalizedIndex) {
+    /// @inheritdoc IBeaconStateVerifier
+    function nextEpochIndex() external pure returns (uint32) {
         return _NEXT_EPOCH;
     }
 

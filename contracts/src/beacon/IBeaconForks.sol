@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IBeaconProofs} from "./IBeaconProofs.sol";
 import {IBeaconStateVerifier} from "./IBeaconStateVerifier.sol";
 
 /// @notice A layout of the beacon state and from when on it holds.
@@ -9,11 +10,13 @@ struct BeaconFork {
     uint64 fromSlot;
     /// Who verifies proofs against them.
     IBeaconStateVerifier verifier;
+    /// Where in them the next epoch's proposers are, as the verifier said.
+    uint32 nextEpochIndex;
 }
 
 /// @title Forks of the beacon chain
 /// @notice Which verifier counts for a block, rules [F1] to [F3].
-interface IBeaconForks {
+interface IBeaconForks is IBeaconProofs {
     /// @notice States from a slot on are verified by this verifier.
     event ForkAppended(uint64 indexed fromSlot, IBeaconStateVerifier indexed verifier);
 
@@ -21,7 +24,7 @@ interface IBeaconForks {
     error NotTimelock(address caller);
     /// @notice The deployment was made for a chain without proposers to prove; it stays so, rule [F3].
     error NothingToProve();
-    /// @notice The verifier has no code.
+    /// @notice The verifier has no code, or doesn't say where the next epoch's proposers are.
     error NoVerifierCode(address verifier);
     /// @notice A fork begins with an epoch.
     error ForkNotAtEpoch(uint64 fromSlot);

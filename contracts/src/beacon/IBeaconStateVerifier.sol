@@ -1,63 +1,19 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-/// @notice The header of a beacon block, as the consensus specification has it (`BeaconBlockHeader`).
-struct BeaconHeader {
-    /// The block's slot.
-    uint64 slot;
-    /// The validator that proposed it.
-    uint64 proposerIndex;
-    /// The root of the block before.
-    bytes32 parentRoot;
-    /// The root of the state after the block.
-    bytes32 stateRoot;
-    /// The root of the block's body.
-    bytes32 bodyRoot;
-}
-
-/// @notice Proof of the next epoch's proposers: the second half of `proposer_lookahead` (EIP-7917) in a beacon state.
-struct LookaheadProof {
-    /// The header of the block whose state it is.
-    BeaconHeader header;
-    /// The half's 32 validator indices as SSZ has them: little-endian, 64 bits each, four to a chunk.
-    bytes32[8] chunks;
-    /// The siblings from the half's root up to the state's root, lowest first.
-    bytes32[] branch;
-}
-
-/// @notice Proof of a validator's key and withdrawal credentials in a beacon state.
-struct ValidatorProof {
-    /// The header of the block whose state it is.
-    BeaconHeader header;
-    /// The validator's index.
-    uint64 index;
-    /// The root of its `pubkey` field.
-    bytes32 pubkeyRoot;
-    /// Its `withdrawal_credentials`.
-    bytes32 withdrawalCredentials;
-    /// The siblings from the node over both fields up to the state's root, lowest first.
-    bytes32[] branch;
-}
+import {IBeaconProofs, ValidatorProof} from "./IBeaconProofs.sol";
 
 /// @title Verifier of proofs against beacon states
 /// @notice Where things lie in a beacon state changes with consensus forks, so each layout has a verifier of its own, without state, rule [F1].
-/// All functions revert unless the proof holds.
-interface IBeaconStateVerifier {
-    /// @notice The header isn't that of the block with this root.
-    error WrongBlockRoot(bytes32 computed, bytes32 expected);
-    /// @notice The branch doesn't lead to the header's state root.
-    error WrongStateRoot(bytes32 computed, bytes32 expected);
-    /// @notice The branch must have exactly as many siblings as the layout says.
-    error WrongBranchLength(uint256 length, uint256 expected);
+interface IBeaconStateVerifier is IBeaconProofs {
     /// @notice The state's list of validators has no place for this index.
     error ValidatorIndexTooLarge(uint64 index);
 
-    /// @notice Checks the proof of the next epoch's proposers.
-    /// @param blockRoot The root of the block.
-    /// @param proof The proof.
-    function verifyLookahead(bytes32 blockRoot, LookaheadProof calldata proof) external view;
+    /// @notice The generalized index, from the state's root, of the next epoch's proposers: the node over the eight chunks that are the second half of
+    /// `proposer_lookahead`. Asked for once, when the verifier is appended: a call in each publication would cost more than all its hashes.
+    function nextEpochIndex() external pure returns (uint32);
 
-    /// @notice Checks the proof of a validator's key and withdrawal credentials.
+    /// @notice Checks the proof of a validator's key and withdrawal credentials. Reverts unless it holds.
     /// @param blockRoot The root of the block.
     /// @param proof The proof.
     function verifyValidator(bytes32 blockRoot, ValidatorProof calldata proof) external view;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {BeaconHeader} from "./IBeaconStateVerifier.sol";
+import {BeaconHeader} from "./IBeaconProofs.sol";
 
 /// @title SSZ trees
 /// @notice Merkle roots as SSZ has them: SHA-256 over pairs. In assembly, because the precompile is called for each node of a proof and a
@@ -59,25 +59,40 @@ library SszTree {
             // Beyond the memory in use; each level is written over the one below.
             let level := mload(0x40)
             calldatacopy(level, chunks, 0x100)
-            hashed := 1
-            for { let size := 0x100 } gt(size, 0x20) { size := shr(1, size) } {
-                for { let position := 0 } lt(position, size) { position := add(position, 0x40) } {
-                    hashed := and(
-                        hashed,
-                        staticcall(gas(), 2, add(level, position), 0x40, add(level, shr(1, position)), 0x20)
-                    )
-                }
-            }
-            top := mload(level)
+            hashed := staticcall(gas(), 2, level, 0x40, level, 0x20)
+            hashed := and(hashed, staticcall(gas(), 2, add(level, 0x40), 0x40, add(level, 0x20), 0x20))
+            hashed := and(hashed, staticcall(gas(), 2, add(level, 0x80), 0x40, add(level, 0x40), 0x20))
+            hashed := and(hashed, staticcall(gas(), 2, add(level, 0xc0), 0x40, add(level, 0x60), 0x20))
+            hashed := and(hashed, staticcall(gas(), 2, level, 0x40, level, 0x20))
+            hashed := and(hashed, staticcall(gas(), 2, add(level, 0x40), 0x40, add(level, 0x20), 0x20))
+            hashed := and(hashed, staticcall(gas(), 2, level, 0x40, 0x00, 0x20))
+            top := mload(0x00)
         }
         require(hashed, Sha256Failed());
     }
 
     /// @notice The root of a beacon block's header, which is the block's: five fields, padded to eight.
     function root(BeaconHeader calldata header) internal view returns (bytes32 top) {
-        bytes32 numbers = pair(littleEndian(header.slot), littleEndian(header.proposerIndex));
-        bytes32 left = pair(numbers, pair(header.parentRoot, header.stateRoot));
-        return pair(left, pair(pair(header.bodyRoot, 0), _ZERO_PAIR));
+        bytes32 slot = littleEndian(header.slot);
+        bytes32 proposerIndex = littleEndian(header.proposerIndex);
+        bool hashed;
+        assembly ("memory-safe") {
+            // As above. Of the fourth pair of leaves, both empty, the node is known.
+            let level := mload(0x40)
+            mstore(level, slot)
+            mstore(add(level, 0x20), proposerIndex)
+            calldatacopy(add(level, 0x40), add(header, 0x40), 0x60)
+            mstore(add(level, 0xa0), 0)
+            hashed := staticcall(gas(), 2, level, 0x40, level, 0x20)
+            hashed := and(hashed, staticcall(gas(), 2, add(level, 0x40), 0x40, add(level, 0x20), 0x20))
+            hashed := and(hashed, staticcall(gas(), 2, add(level, 0x80), 0x40, add(level, 0x40), 0x20))
+            mstore(add(level, 0x60), _ZERO_PAIR)
+            hashed := and(hashed, staticcall(gas(), 2, level, 0x40, level, 0x20))
+            hashed := and(hashed, staticcall(gas(), 2, add(level, 0x40), 0x40, add(level, 0x20), 0x20))
+            hashed := and(hashed, staticcall(gas(), 2, level, 0x40, 0x00, 0x20))
+            top := mload(0x00)
+        }
+        require(hashed, Sha256Failed());
     }
 
     /// @notice A number as SSZ has it in a chunk: its bytes from the lowest on.

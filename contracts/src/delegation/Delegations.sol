@@ -3,7 +3,8 @@ pragma solidity 0.8.37;
 
 import {BeaconForks} from "../beacon/BeaconForks.sol";
 import {IBeaconForks} from "../beacon/IBeaconForks.sol";
-import {ValidatorProof} from "../beacon/IBeaconStateVerifier.sol";
+import {ValidatorProof} from "../beacon/IBeaconProofs.sol";
+import {SszTree} from "../beacon/SszTree.sol";
 import {Gateways} from "../registry/Gateways.sol";
 import {IGateways} from "../registry/IGateways.sol";
 import {Delegation} from "../types/Delegation.sol";
@@ -24,7 +25,9 @@ abstract contract Delegations is IDelegations, IBeaconForks, IGateways, Gateways
     uint256 private constant _ADDRESS_CREDENTIALS = 1;
     uint256 private constant _COMPOUNDING_CREDENTIALS = 2;
 
-    mapping(uint64 validatorIndex => StandingDelegation) internal _delegations;
+    /// @dev By validator index, its bytes turned round: as a publication finds it in the proof. An array, because a mapping would hash each index. The
+    /// highest index has no place in it: no list of validators is that long, and what stands behind is a mapping's empty word.
+    StandingDelegation[(1 << 64) - 1] internal _delegations;
     mapping(uint64 validatorIndex => DelegationOffer) private _offers;
 
     constructor(bytes4 genesisForkVersion) EIP712("Baton", "1") {
@@ -48,7 +51,7 @@ abstract contract Delegations is IDelegations, IBeaconForks, IGateways, Gateways
         Delegation memory delegation = Delegation({
             validatorIndex: proof.index,
             gateway: gateway,
-            nonce: _delegations[proof.index].nonce(),
+            nonce: _delegation(proof.index).nonce(),
             deadline: deadline
         });
         bytes32 digest = _hashTypedDataV4(delegation.structHash());
@@ -64,7 +67,7 @@ abstract contract Delegations is IDelegations, IBeaconForks, IGateways, Gateways
         _checkExists(gateway);
         _checkWithdrawalAddress(proof.withdrawalCredentials);
         _checkValidator(proof, timestamp);
-        uint64 nonce = _delegations[proof.index].nonce();
+        uint64 nonce = _delegation(proof.index).nonce();
         _offers[proof.index] = DelegationOffer({gateway: gateway, deadline: deadline, nonce: nonce});
         emit DelegationOffered(proof.index, gateway, nonce, deadline);
     }
@@ -74,7 +77,7 @@ abstract contract Delegations is IDelegations, IBeaconForks, IGateways, Gateways
         require(gateway != NOBODY, NobodyIsNoGateway());
         DelegationOffer memory offer = _offers[validatorIndex];
         require(
-            offer.gateway == gateway && offer.nonce == _delegations[validatorIndex].nonce(),
+            offer.gateway == gateway && offer.nonce == _delegation(validatorIndex).nonce(),
             NoOffer(validatorIndex, gateway)
         );
         _checkDeadline(offer.deadline);
@@ -92,7 +95,7 @@ abstract contract Delegations is IDelegations, IBeaconForks, IGateways, Gateways
 
     /// @inheritdoc IDelegations
     function renounceDelegation(uint64 validatorIndex) external {
-        uint16 gateway = _delegations[validatorIndex].latest();
+        uint16 gateway = _delegation(validatorIndex).latest();
         require(gateway != NOBODY, NotDelegated(validatorIndex));
         _checkOwner(gateway);
         _setDelegation(validatorIndex, NOBODY);
@@ -100,7 +103,7 @@ abstract contract Delegations is IDelegations, IBeaconForks, IGateways, Gateways
 
     /// @inheritdoc IDelegations
     function delegationOf(uint64 validatorIndex) external view returns (DelegationStatus memory) {
-        StandingDelegation delegation = _delegations[validatorIndex];
+        StandingDelegation delegation = _delegation(validatorIndex);
         // Fields of as many bits.
         // forge-lint: disable-start(unsafe-typecast)
         return DelegationStatus({
@@ -134,15 +137,18 @@ abstract contract Delegations is IDelegations, IBeaconForks, IGateways, Gateways
 
     /// @dev Sets a delegation and uses the nonce up, rules [D4] and [T6].
     function _setDelegation(uint64 validatorIndex, uint16 gateway) private {
-        StandingDelegation delegation = _delegations[validatorIndex];
+        StandingDelegation delegation = _delegation(validatorIndex);
         uint256 epoch = _currentEpoch();
-        _delegations[validatorIndex] = delegation.withGateway(gateway, epoch);
+        _delegations[_placeOf(validatorIndex)] = delegation.withGateway(gateway, epoch);
         emit DelegationSet(validatorIndex, gateway, delegation.nonce(), epoch + EPOCHS_TO_FORCE);
     }
 
-    /// @dev Proves a validator against the parent of an L1 block.
-    function _checkValidator(ValidatorProof calldata proof, uint64 timestamp) private view {
-        _verifierAt(proof.header.slot).verifyValidator(_blockRootAt(timestamp), proof);
+    function _delegation(uint64 validatorIndex) private view returns (StandingDelegation) {
+        return _delegations[_placeOf(validatorIndex)];
+    }
+
+    function _placeOf(uint64 validatorIndex) private pure returns (uint256) {
+        return SszTree.swapLanes(validatorIndex);
     }
 
     /// @dev Refuses all but the address in the credentials, rule [D3]: type, 11 zero bytes, address.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {ValidatorProof} from "../beacon/IBeaconStateVerifier.sol";
+import {ValidatorProof} from "../beacon/IBeaconProofs.sol";
 import {Delegation} from "../types/Delegation.sol";
 import {IDelegationSignatures} from "./IDelegationSignatures.sol";
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {LookaheadProof} from "../beacon/IBeaconStateVerifier.sol";
+import {LookaheadProof} from "../beacon/IBeaconProofs.sol";
 
 /// @notice How a slot came by its gateway.
 enum Kind {
@@ -30,11 +30,10 @@ struct Window {
 /// slot's epoch is *fixed*: when its lookahead is published, or when it can't be any more, `settlementDelay + margin` slots before the
 /// epoch begins; on a chain without proposers to prove, as soon as it is the next.
 interface ILookahead {
-    /// @notice An epoch's lookahead was published. Told in the words of storage: see `EpochSchedule`; `scheduleOf` spells them out.
+    /// @notice An epoch's lookahead was published; `scheduleOf` spells it out.
     /// @param epoch The epoch.
-    /// @param schedule The first word.
-    /// @param second The second word of a wide schedule, else zero.
-    event LookaheadPublished(uint64 indexed epoch, uint256 schedule, uint256 second);
+    /// @param schedule The schedule as stored, see `EpochSchedule`; of one with more than eight gateways the first word.
+    event LookaheadPublished(uint64 indexed epoch, uint256 schedule);
 
     /// @notice The slot lies too far ahead: its epoch's schedule can still change.
     /// @param epoch The epoch asked for.

@@ -17,8 +17,8 @@ abstract contract EligibleSet is SlotClock {
     uint256 private constant _NOW_MASK = (1 << IDS_PER_WORD) - 1;
     uint256 private constant _CHANGED_SHIFT = 2 * IDS_PER_WORD;
 
-    /// @dev The words, by id / 112.
-    mapping(uint256 group => uint256) private _eligibleIds;
+    /// @dev The words, by id / 112: ids have 15 bits.
+    uint256[(1 << 15) / IDS_PER_WORD + 1] internal _eligibleIds;
     /// @dev How many gateways take turns, by epoch.
     EpochHistory internal _count;
     /// @dev Who holds a place, by epoch. Places from the count on hold leftovers.
@@ -47,12 +47,11 @@ abstract contract EligibleSet is SlotClock {
         _flipEligible(id);
     }
 
-    /// @dev Which of a group of ids are eligible in the epoch after the current one.
-    /// @param group The ids' number divided by {IDS_PER_WORD}.
-    /// @return bits A bit for each; more above them.
-    function _eligibleNext(uint256 group, uint256 currentEpoch) internal view returns (uint256 bits) {
-        bits = _eligibleIds[group];
-        if (bits >> _CHANGED_SHIFT == currentEpoch) bits >>= IDS_PER_WORD;
+    /// @dev Whether a gateway is eligible in the epoch after the current one.
+    function _isEligibleNext(uint256 id, uint256 currentEpoch) internal view returns (bool) {
+        uint256 word = _eligibleIds[id / IDS_PER_WORD];
+        if (word >> _CHANGED_SHIFT == currentEpoch) word >>= IDS_PER_WORD;
+        return (word >> (id % IDS_PER_WORD)) & 1 != 0;
     }
 
     /// @dev Notes that a gateway joined or left. If nothing of the group changed in this epoch yet, what is so far becomes what was before.

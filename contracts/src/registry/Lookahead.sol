@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {LookaheadProof} from "../beacon/IBeaconStateVerifier.sol";
-import {SszTree} from "../beacon/SszTree.sol";
+import {LookaheadProof} from "../beacon/IBeaconProofs.sol";
 import {Delegations} from "../delegation/Delegations.sol";
 import {ILookahead, Kind, Window} from "../lookahead/ILookahead.sol";
-import {EpochSchedule, EpochScheduleLibrary, SCHEDULE_RING} from "../types/EpochSchedule.sol";
+import {EACH_ID, EpochSchedule, EpochScheduleLibrary, ID_HIGH, ID_LOW, SCHEDULE_RING} from "../types/EpochSchedule.sol";
 import {Holding, HoldingLibrary} from "../types/Holding.sol";
 import {EligibleSet} from "./EligibleSet.sol";
 
@@ -58,21 +57,31 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
 
     /// @inheritdoc ILookahead
     function publish(uint64 epoch, uint64 timestamp, LookaheadProof calldata proof) external {
-        uint256 current = _currentEpoch();
-        // An epoch is below 2^59, or its slots have no timestamp.
+        uint256 slot = _currentSlot();
+        uint256 current = slot / SLOTS_PER_EPOCH;
+        // An epoch has 64 bits.
         unchecked {
             uint256 begin = uint256(epoch) * SLOTS_PER_EPOCH;
             require(
-                epoch == current + 1 && _currentSlot() + SETTLEMENT_DELAY + MARGIN < begin,
+                epoch == current + 1 && slot + SETTLEMENT_DELAY + MARGIN < begin,
                 PublicationClosed(epoch, begin - SLOTS_PER_EPOCH, begin - SETTLEMENT_DELAY - MARGIN)
             );
         }
-        require(!_schedules[epoch % SCHEDULE_RING].isOf(epoch), AlreadyPublished(epoch));
+        uint256 position = epoch % SCHEDULE_RING;
+        require(!_schedules[position].isOf(epoch), AlreadyPublished(epoch));
         uint64 headerSlot = proof.header.slot;
         // With the first slots of the epoch missed, the newest root can be of the epoch before, whose next epoch is this one.
         require(headerSlot / SLOTS_PER_EPOCH == current, WrongEpoch(headerSlot));
-        _verifierAt(headerSlot).verifyLookahead(_blockRootAt(timestamp), proof);
-        _store(epoch, _gatewaysOf(proof.chunks, current));
+        _checkLookahead(proof, timestamp);
+        (uint256 lanes, uint256 palette, uint256 length) = _paletteOf(proof.chunks, current);
+        EpochSchedule schedule;
+        if (EpochScheduleLibrary.fits(palette)) {
+            schedule = EpochScheduleLibrary.pack(epoch, length, lanes, palette);
+        } else {
+            (schedule, _seconds[position]) = EpochScheduleLibrary.packWide(epoch, length, _idsOf(proof.chunks, current));
+        }
+        _schedules[position] = schedule;
+        emit LookaheadPublished(epoch, EpochSchedule.unwrap(schedule));
     }
 
     /// @inheritdoc ILookahead
@@ -153,43 +162,101 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
         require(epoch <= last, EpochNotFixed(epoch, last));
     }
 
-    /// @dev Maps proposers to gateways: delegations and eligibility as of the end of the epoch before the current, rules [S2] and [T6].
-    /// @return gateways By slot; zeros at the end are the rotation's.
-    function _gatewaysOf(bytes32[8] calldata chunks, uint256 current)
+    /// @dev Maps proposers to gateways: delegations and eligibility as of the end of the epoch before the current, rules [S2] and [T6]. In
+    /// assembly, four slots a round: little but the storage reads should cost. What is found out about a gateway is kept in a table of 32 places,
+    /// by the lowest bits of its id: whether it is eligible (bit 0), its place in the palette (from bit 1), its id (from bit 9).
+    /// @return lanes The places in the palette, see {EpochScheduleLibrary-pack}.
+    /// @return palette The gateways that have slots.
+    /// @return length How many slots, from the first on, have one.
+    function _paletteOf(bytes32[8] calldata chunks, uint256 current)
         private
         view
-        returns (uint256[32] memory gateways)
+        returns (uint256 lanes, uint256 palette, uint256 length)
     {
-        uint256 group = type(uint256).max;
-        uint256 eligible = 0;
-        uint256 asked = 0;
-        uint256 next = 0;
-        // Backwards, because a vacant slot is the next delegated slot's gateway's. Four indices a chunk.
-        unchecked {
-            for (uint256 i = SLOTS_PER_EPOCH; i != 0;) {
-                --i;
-                uint256 four = SszTree.swapLanes(uint256(chunks[i / 4]));
-                // forge-lint: disable-next-line(unsafe-typecast)
-                uint64 index = uint64(four >> (64 * (3 - i % 4)));
-                uint256 delegated = _delegations[index].inForceAfter(current);
-                if (delegated != asked && delegated != 0) {
-                    asked = delegated;
-                    if (asked / IDS_PER_WORD != group) {
-                        group = asked / IDS_PER_WORD;
-                        eligible = _eligibleNext(group, current);
+        assembly ("memory-safe") {
+            // Finds out about a gateway, and enters it. The palette is kept behind the table.
+            function learn(table, index, id, epoch) -> found {
+                found := shl(9, id)
+                // See {EligibleSet}.
+                let word := sload(add(_eligibleIds.slot, div(id, IDS_PER_WORD)))
+                if eq(shr(224, word), epoch) { word := shr(IDS_PER_WORD, word) }
+                if and(shr(mod(id, IDS_PER_WORD), word), 1) {
+                    // Looked up in all places of the palette at once: there alone the difference is zero, and only in a zero does this
+                    // addition not reach the highest bit.
+                    let colours := mload(add(table, 0x400))
+                    let same := xor(colours, mul(id, EACH_ID))
+                    same := and(not(or(add(and(same, ID_LOW), ID_LOW), same)), ID_HIGH)
+                    let place := div(sub(255, clz(same)), 15)
+                    if iszero(same) {
+                        // The one above the highest taken.
+                        switch colours
+                        case 0 {
+                            // The first found is the last slot's that is proven.
+                            place := 0
+                            mstore(add(table, 0x420), add(index, 8))
+                        }
+                        default { place := div(sub(270, clz(colours)), 15) }
+                        mstore(add(table, 0x400), or(colours, shl(mul(place, 15), id)))
                     }
+                    found := or(or(found, shl(1, place)), 1)
                 }
-                if (delegated != 0 && (eligible >> (asked % IDS_PER_WORD)) & 1 != 0) next = delegated;
-                gateways[i] = next;
+                mstore(add(table, shl(5, and(id, 31))), found)
             }
+
+            let delegations := _delegations.slot
+            let known := mload(0x40)
+            calldatacopy(known, calldatasize(), 0x420)
+            mstore(add(known, 0x420), chunks)
+            let mark := 0
+            let gateway
+            let entry
+            // Backwards, because a vacant slot is the next delegated slot's gateway's. An index is eight bytes in calldata; of the gateways
+            // in its delegation, what was before counts if it changed in this epoch: {StandingDelegation-inForceAfter}.
+            for { let chunk := add(chunks, 0x100) } gt(chunk, chunks) {} {
+                chunk := sub(chunk, 0x20)
+                gateway := sload(add(delegations, shr(192, calldataload(add(chunk, 24)))))
+                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
+                entry := mload(add(known, shl(5, and(gateway, 31))))
+                if xor(shr(9, entry), gateway) { entry := learn(known, add(chunk, 24), gateway, current) }
+                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
+                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+
+                gateway := sload(add(delegations, shr(192, calldataload(add(chunk, 16)))))
+                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
+                entry := mload(add(known, shl(5, and(gateway, 31))))
+                if xor(shr(9, entry), gateway) { entry := learn(known, add(chunk, 16), gateway, current) }
+                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
+                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+
+                gateway := sload(add(delegations, shr(192, calldataload(add(chunk, 8)))))
+                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
+                entry := mload(add(known, shl(5, and(gateway, 31))))
+                if xor(shr(9, entry), gateway) { entry := learn(known, add(chunk, 8), gateway, current) }
+                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
+                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+
+                gateway := sload(add(delegations, shr(192, calldataload(chunk))))
+                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
+                entry := mload(add(known, shl(5, and(gateway, 31))))
+                if xor(shr(9, entry), gateway) { entry := learn(known, chunk, gateway, current) }
+                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
+                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+            }
+            palette := mload(add(known, 0x400))
+            length := shr(3, sub(mload(add(known, 0x420)), chunks))
         }
     }
 
-    function _store(uint64 epoch, uint256[32] memory gateways) private {
-        (EpochSchedule schedule, uint256 second) = EpochScheduleLibrary.pack(epoch, gateways);
-        uint256 position = epoch % SCHEDULE_RING;
-        _schedules[position] = schedule;
-        if (schedule.isWide()) _seconds[position] = second;
-        emit LookaheadPublished(epoch, EpochSchedule.unwrap(schedule), second);
+    /// @dev The same again for an epoch of more than eight gateways: rare, so that what the usual one needn't keep is found once more.
+    /// @return ids The gateways by slot; zeros at the end, where nobody has them.
+    function _idsOf(bytes32[8] calldata chunks, uint256 current) private view returns (uint256[32] memory ids) {
+        uint256 next = 0;
+        for (uint256 slot = SLOTS_PER_EPOCH; slot != 0;) {
+            --slot;
+            uint256 index = (uint256(chunks[slot / 4]) >> (192 - 64 * (slot % 4))) & type(uint64).max;
+            uint256 id = _delegations[index].inForceAfter(current);
+            if (_isEligibleNext(id, current)) next = id;
+            ids[slot] = next;
+        }
     }
 }

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-
 /// @dev Places of the ring of schedules: more epochs than evidence reaches back, and the one ahead.
 uint256 constant SCHEDULE_RING = 256;
+
+// Of 17 places of 15 bits each, a palette's and more. Literals, because assembly takes no others.
+
+/// @dev A one in each place: times a gateway, the gateway in each.
+uint256 constant EACH_ID = 0x0001000200040008001000200040008001000200040008001000200040008001;
+/// @dev All but the highest bit of each place.
+uint256 constant ID_LOW = 0x3fff7ffefffdfffbfff7ffefffdfffbfff7ffefffdfffbfff7ffefffdfffbfff;
+/// @dev The highest bit of each place.
+uint256 constant ID_HIGH = 0x4000800100020004000800100020004000800100020004000800100020004000;
 
 /// @notice A proven epoch's schedule, rule [S2], in one word, or in two if more than eight gateways share the epoch. From the lowest bit up: published
 /// (1 bit), wide (1), how many of the epoch's slots are proven (6), epoch / 256 (23); then, in 225 bits,
@@ -33,58 +40,44 @@ library EpochScheduleLibrary {
     uint256 private constant _PALETTE_SHIFT = 127;
     uint256 private constant _ID_BITS = 15;
     uint256 private constant _ID_MASK = (1 << 15) - 1;
-    uint256 private constant _COLOURS = 8;
-    /// @dev In each of the palette's places: a one, the bits below the highest, the highest.
-    uint256 private constant _EACH_ID = ((1 << 120) - 1) / _ID_MASK;
-    uint256 private constant _ID_LOW = _EACH_ID * 0x3fff;
-    uint256 private constant _ID_HIGH = _EACH_ID * 0x4000;
+    uint256 private constant _PALETTE_BITS = 120;
     uint256 private constant _SLOTS = 32;
     uint256 private constant _SLOTS_IN_FIRST = 15;
     /// @dev A one in every lane: times a value, the value in every lane.
     uint256 private constant _EACH_LANE = _LANES_MASK / _LANE_MASK;
 
-    /// @notice Packs a schedule.
+    /// @notice Whether a palette's gateways are few enough for one word.
+    /// @param palette Gateways of 15 bits each, from the lowest place up.
+    function fits(uint256 palette) internal pure returns (bool) {
+        return palette >> _PALETTE_BITS == 0;
+    }
+
+    /// @notice Packs a schedule of at most eight gateways.
     /// @param epoch The epoch; below 2^31.
-    /// @param gateways The gateways by slot, of 15 bits; zeros at the end, and only there, are the rotation's.
-    /// @return schedule The schedule.
-    /// @return second Its second word if it is wide, else zero.
-    function pack(uint256 epoch, uint256[32] memory gateways)
+    /// @param length How many slots, from the first on, are proven.
+    /// @param lanes Which of the palette's gateways each of them has, slot 0 lowest; zero beyond.
+    /// @param palette The gateways that have slots, from the lowest place up; must {fits}.
+    function pack(uint256 epoch, uint256 length, uint256 lanes, uint256 palette) internal pure returns (EpochSchedule) {
+        return EpochSchedule.wrap(_header(epoch, length) | (lanes << _LANES_SHIFT) | (palette << _PALETTE_SHIFT));
+    }
+
+    /// @notice Packs a schedule of any gateways.
+    /// @param epoch The epoch; below 2^31.
+    /// @param length How many slots, from the first on, are proven.
+    /// @param ids The gateways by slot; zero from `length` on.
+    /// @return schedule The first word.
+    /// @return second The second word.
+    function packWide(uint256 epoch, uint256 length, uint256[32] memory ids)
         internal
         pure
         returns (EpochSchedule schedule, uint256 second)
     {
-        uint256 lanes = 0;
-        uint256 palette = 0;
-        uint256 colours = 0;
-        uint256 last = 0;
-        uint256 lane = 0;
-        uint256 length = 0;
-        // Places have five bits, so nothing overflows.
-        unchecked {
-            for (; length < _SLOTS; ++length) {
-                uint256 gateway = gateways[length];
-                if (gateway != last) {
-                    if (gateway == 0) break;
-                    last = gateway;
-                    // The palette's place of this gateway, found in all places at once: there alone the difference is zero, and
-                    // only in a zero does this addition not reach the highest bit. Empty places are zero and no gateway is.
-                    uint256 differences = palette ^ (gateway * _EACH_ID);
-                    uint256 found = ~(((differences & _ID_LOW) + _ID_LOW) | differences) & _ID_HIGH;
-                    if (found != 0) {
-                        lane = Math.log2(found) / _ID_BITS;
-                    } else {
-                        if (colours == _COLOURS) return _packWide(epoch, gateways);
-                        lane = colours;
-                        palette |= gateway << (lane * _ID_BITS);
-                        ++colours;
-                    }
-                }
-                lanes |= lane << (length * _LANE_BITS);
-            }
+        uint256 word = _header(epoch, length) | _WIDE;
+        for (uint256 i = 0; i < _SLOTS; ++i) {
+            if (i < _SLOTS_IN_FIRST) word |= ids[i] << (_LANES_SHIFT + i * _ID_BITS);
+            else second |= ids[i] << ((i - _SLOTS_IN_FIRST) * _ID_BITS);
         }
-        schedule = EpochSchedule.wrap(
-            _header(epoch, length) | (lanes << _LANES_SHIFT) | (palette << _PALETTE_SHIFT)
-        );
+        return (EpochSchedule.wrap(word), second);
     }
 
     /// @notice Whether the word is an epoch's, rather than one of an earlier lap of the ring, or empty.
@@ -141,21 +134,6 @@ library EpochScheduleLibrary {
             }
             if (end > length) end = length;
         }
-    }
-
-    /// @dev What {pack} does for more than eight gateways.
-    function _packWide(uint256 epoch, uint256[32] memory gateways)
-        private
-        pure
-        returns (EpochSchedule schedule, uint256 second)
-    {
-        uint256 length = 0;
-        uint256 first = 0;
-        for (; length < _SLOTS && gateways[length] != 0; ++length) {
-            if (length < _SLOTS_IN_FIRST) first |= gateways[length] << (length * _ID_BITS);
-            else second |= gateways[length] << ((length - _SLOTS_IN_FIRST) * _ID_BITS);
-        }
-        schedule = EpochSchedule.wrap(_header(epoch, length) | _WIDE | (first << _LANES_SHIFT));
     }
 
     function _header(uint256 epoch, uint256 length) private pure returns (uint256) {

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {DeployedState, Party} from "./Deployed.sol";
-import {BeaconHeader, LookaheadProof, ValidatorProof} from "baton/beacon/IBeaconStateVerifier.sol";
+import {BeaconHeader, LookaheadProof, ValidatorProof} from "baton/beacon/IBeaconProofs.sol";
 
 /// @notice Beacon blocks whose states hold what a test wants: a node is folded up a made-up branch, and what comes out is the state's root.
 /// Written plainly, apart from the contracts' code; where things lie in real states is tested with vectors.

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {BeaconState} from "../chain/Beacon.sol";
 import {Party} from "../chain/Deployed.sol";
 import {IBeaconForks} from "baton/beacon/IBeaconForks.sol";
-import {IBeaconStateVerifier, LookaheadProof} from "baton/beacon/IBeaconStateVerifier.sol";
+import {IBeaconProofs, LookaheadProof} from "baton/beacon/IBeaconProofs.sol";
 import {ILookahead, Kind, Window} from "baton/lookahead/ILookahead.sol";
 import {Vm} from "forge-std/Vm.sol";
 
@@ -82,10 +82,9 @@ contract PublishTest is PublishingState {
         Vm.Log memory log = logs[logs.length - 1];
         assertEq(log.topics[0], ILookahead.LookaheadPublished.selector);
         assertEq(uint256(log.topics[1]), nextEpoch());
-        (uint256 word, uint256 second) = abi.decode(log.data, (uint256, uint256));
+        uint256 word = abi.decode(log.data, (uint256));
         // Published, 32 proven slots, the epoch's lap; every lane the palette's first, which is B.
         assertEq(word, 1 | (32 << 2) | ((uint256(nextEpoch()) / 256) << 8) | (uint256(b.id) << 127));
-        assertEq(second, 0);
     }
 
     /// [S6] The first slot in which the deadline has passed is `settlementDelay + margin` before the epoch.
@@ -173,7 +172,7 @@ contract PublishTest is PublishingState {
         bytes32 other = keccak256("another block");
         feedRoot(other);
         vm.expectRevert(
-            abi.encodeWithSelector(IBeaconStateVerifier.WrongBlockRoot.selector, rootOf(proof.header), other)
+            abi.encodeWithSelector(IBeaconProofs.WrongBlockRoot.selector, rootOf(proof.header), other)
         );
         registry.publish(nextEpoch(), uint64(block.timestamp), proof);
     }
@@ -182,7 +181,7 @@ contract PublishTest is PublishingState {
         LookaheadProof memory proof = lookaheadProof(slot - 1, all(1));
         feedRoot(rootOf(proof.header));
         proof.chunks = chunksOf(all(2));
-        vm.expectPartialRevert(IBeaconStateVerifier.WrongStateRoot.selector);
+        vm.expectPartialRevert(IBeaconProofs.WrongStateRoot.selector);
         registry.publish(nextEpoch(), uint64(block.timestamp), proof);
     }
 
@@ -215,13 +214,13 @@ contract PublishTest is PublishingState {
         for (uint256 i = 0; i + 1 < branch.length; ++i) {
             proof.branch[i] = branch[i];
         }
-        vm.expectRevert(abi.encodeWithSelector(IBeaconStateVerifier.WrongBranchLength.selector, 6, 7));
+        vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, 6, 7));
         registry.publish(nextEpoch(), uint64(block.timestamp), proof);
         proof.branch = new bytes32[](branch.length + 1);
         for (uint256 i = 0; i < branch.length; ++i) {
             proof.branch[i] = branch[i];
         }
-        vm.expectRevert(abi.encodeWithSelector(IBeaconStateVerifier.WrongBranchLength.selector, 8, 7));
+        vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, 8, 7));
         registry.publish(nextEpoch(), uint64(block.timestamp), proof);
     }
 
@@ -229,7 +228,7 @@ contract PublishTest is PublishingState {
     function test_AShorterBranchToTheRootIsRefused() public {
         LookaheadProof memory proof = lookaheadProof(slot - 1, all(1), 101);
         feedRoot(rootOf(proof.header));
-        vm.expectRevert(abi.encodeWithSelector(IBeaconStateVerifier.WrongBranchLength.selector, 6, 7));
+        vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, 6, 7));
         registry.publish(nextEpoch(), uint64(block.timestamp), proof);
     }
 
@@ -237,7 +236,7 @@ contract PublishTest is PublishingState {
     function test_TheCurrentEpochsHalfIsRefused() public {
         LookaheadProof memory proof = lookaheadProof(slot - 1, all(1), 202);
         feedRoot(rootOf(proof.header));
-        vm.expectPartialRevert(IBeaconStateVerifier.WrongStateRoot.selector);
+        vm.expectPartialRevert(IBeaconProofs.WrongStateRoot.selector);
         registry.publish(nextEpoch(), uint64(block.timestamp), proof);
     }
 }
