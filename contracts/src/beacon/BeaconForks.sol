@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {SlotClock} from "../time/SlotClock.sol";
+import {PackedFork, PackedForkLibrary} from "../types/PackedFork.sol";
 import {BeaconProof} from "./BeaconProof.sol";
 import {BeaconRoots} from "./BeaconRoots.sol";
 import {BeaconFork, IBeaconForks} from "./IBeaconForks.sol";
@@ -22,9 +23,9 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
     IBeaconStateVerifier internal immutable FIRST_VERIFIER;
 
     /// @dev The newest fork, in one word: usually that is all that is asked for.
-    BeaconFork private _newest;
+    PackedFork private _newest;
     /// @dev The forks before it, the oldest first.
-    BeaconFork[] private _older;
+    PackedFork[] private _older;
 
     constructor(address timelock, uint64 firstForkSlot, address firstVerifier) {
         TIMELOCK = timelock;
@@ -44,7 +45,7 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
         // Two epochs, so that a publication's rules don't change under a publisher who has a proof at hand, and the timelock's mistake
         // can be seen before it counts.
         uint256 least = (_currentEpoch() + EPOCHS_TO_FORCE) * SLOTS_PER_EPOCH;
-        uint256 after_ = uint256(_newest.fromSlot) + SLOTS_PER_EPOCH;
+        uint256 after_ = uint256(_newest.fromSlot()) + SLOTS_PER_EPOCH;
         if (after_ > least) least = after_;
         require(fromSlot >= least, ForkTooEarly(fromSlot, least));
         _older.push(_newest);
@@ -56,38 +57,39 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
         uint256 older = _older.length;
         all = new BeaconFork[](PROVABLE ? older + 1 : 0);
         for (uint256 i = 0; i < older; ++i) {
-            all[i] = _older[i];
+            all[i] = _older[i].unpack();
         }
-        if (PROVABLE) all[older] = _newest;
+        if (PROVABLE) all[older] = _newest.unpack();
     }
 
     /// @inheritdoc IBeaconForks
     function verifierAt(uint64 slot) external view returns (IBeaconStateVerifier) {
-        return _forkAt(slot).verifier;
+        return _forkAt(slot).verifier();
     }
 
     /// @dev The fork whose states blocks of a slot have, rule [F1].
-    function _forkAt(uint64 slot) internal view returns (BeaconFork memory fork) {
+    function _forkAt(uint64 slot) internal view returns (PackedFork fork) {
         fork = _newest;
-        if (slot < fork.fromSlot) {
-            for (uint256 left = _older.length; slot < fork.fromSlot && left != 0; --left) {
+        if (slot < fork.fromSlot()) {
+            for (uint256 left = _older.length; slot < fork.fromSlot() && left != 0; --left) {
                 fork = _older[left - 1];
             }
-            require(slot >= fork.fromSlot, NoVerifier(slot));
+            require(slot >= fork.fromSlot(), NoVerifier(slot));
         }
         require(PROVABLE, NoVerifier(slot));
     }
 
     /// @dev Refuses a proof of the next epoch's proposers that doesn't hold against the parent of an L1 block.
-    function _checkLookahead(LookaheadProof calldata proof, uint64 timestamp) internal view {
-        uint256 generalizedIndex = _forkAt(proof.header.slot).nextEpochIndex;
+    /// @param slot Its header's.
+    function _checkLookahead(LookaheadProof calldata proof, uint64 slot, uint64 timestamp) internal view {
+        uint256 generalizedIndex = _forkAt(slot).nextEpochIndex();
         BeaconProof.checkHeader(proof.header, _blockRootAt(timestamp));
         BeaconProof.checkBranch(proof.header, SszTree.root(proof.chunks), generalizedIndex, proof.branch);
     }
 
     /// @dev Refuses a proof of a validator that doesn't hold against the parent of an L1 block.
     function _checkValidator(ValidatorProof calldata proof, uint64 timestamp) internal view {
-        _forkAt(proof.header.slot).verifier.verifyValidator(_blockRootAt(timestamp), proof);
+        _forkAt(proof.header.slot).verifier().verifyValidator(_blockRootAt(timestamp), proof);
     }
 
     /// @dev The parent beacon block's root of the L1 block with this timestamp.
@@ -108,7 +110,9 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
         uint32 nextEpochIndex = verifier.nextEpochIndex();
         // An index of zero has no branch, one of one an empty branch: the state's root itself.
         require(nextEpochIndex > 1, NoVerifierCode(address(verifier)));
-        _newest = BeaconFork({fromSlot: fromSlot, verifier: verifier, nextEpochIndex: nextEpochIndex});
+        _newest = PackedForkLibrary.pack(
+            BeaconFork({fromSlot: fromSlot, verifier: verifier, nextEpochIndex: nextEpochIndex})
+        );
         emit ForkAppended(fromSlot, verifier);
     }
 }

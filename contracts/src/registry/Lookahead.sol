@@ -72,7 +72,7 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
         uint64 headerSlot = proof.header.slot;
         // With the first slots of the epoch missed, the newest root can be of the epoch before, whose next epoch is this one.
         require(headerSlot / SLOTS_PER_EPOCH == current, WrongEpoch(headerSlot));
-        _checkLookahead(proof, timestamp);
+        _checkLookahead(proof, headerSlot, timestamp);
         (uint256 lanes, uint256 palette, uint256 length) = _paletteOf(proof.chunks, current);
         EpochSchedule schedule;
         if (EpochScheduleLibrary.fits(palette)) {
@@ -164,8 +164,8 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
 
     /// @dev Maps proposers to gateways: delegations and eligibility as of the end of the epoch before the current, rules [S2] and [T6]. In
     /// assembly, four slots a round: little but the storage reads should cost. What is found out about a gateway is kept in a table of 32 places,
-    /// by the lowest bits of its id: whether it is eligible (bit 0), its place in the palette (from bit 1), its id (from bit 9).
-    /// @return lanes The places in the palette, see {EpochScheduleLibrary-pack}.
+    /// by the lowest bits of its id: its place in the palette (bits 0 to 2, of the first eight), its id (from bit 96), whether it is eligible (bit 255).
+    /// @return lanes The places in the palette, see {EpochScheduleLibrary-pack}; more above them.
     /// @return palette The gateways that have slots.
     /// @return length How many slots, from the first on, have one.
     function _paletteOf(bytes32[8] calldata chunks, uint256 current)
@@ -175,32 +175,38 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
     {
         assembly ("memory-safe") {
             // Finds out about a gateway, and enters it. The palette is kept behind the table.
-            function learn(table, index, id, epoch) -> found {
-                found := shl(9, id)
+            function learn(table, known, index, id, epoch) -> entry {
+                entry := shl(96, id)
                 // See {EligibleSet}.
                 let word := sload(add(_eligibleIds.slot, div(id, IDS_PER_WORD)))
                 if eq(shr(224, word), epoch) { word := shr(IDS_PER_WORD, word) }
                 if and(shr(mod(id, IDS_PER_WORD), word), 1) {
-                    // Looked up in all places of the palette at once: there alone the difference is zero, and only in a zero does this
-                    // addition not reach the highest bit.
                     let colours := mload(add(table, 0x400))
-                    let same := xor(colours, mul(id, EACH_ID))
-                    same := and(not(or(add(and(same, ID_LOW), ID_LOW), same)), ID_HIGH)
-                    let place := div(sub(255, clz(same)), 15)
+                    let place := 0
+                    let same := 0
+                    if known {
+                        // Its place in the table is another's now, so it may have been met before. Looked up in all places of the palette at
+                        // once: there alone the difference is zero, and only in a zero does this addition not reach the highest bit.
+                        same := xor(colours, mul(id, EACH_ID))
+                        same := and(not(or(add(and(same, ID_LOW), ID_LOW), same)), ID_HIGH)
+                        place := div(sub(255, clz(same)), 15)
+                    }
                     if iszero(same) {
-                        // The one above the highest taken.
                         switch colours
                         case 0 {
-                            // The first found is the last slot's that is proven.
-                            place := 0
+                            // The first met is the last slot's that is proven.
                             mstore(add(table, 0x420), add(index, 8))
                         }
-                        default { place := div(sub(270, clz(colours)), 15) }
+                        default {
+                            // The place above the highest taken.
+                            place := div(sub(270, clz(colours)), 15)
+                        }
                         mstore(add(table, 0x400), or(colours, shl(mul(place, 15), id)))
                     }
-                    found := or(or(found, shl(1, place)), 1)
+                    entry := or(or(entry, and(place, 7)), shl(255, 1))
                 }
-                mstore(add(table, shl(5, and(id, 31))), found)
+                // Nobody needs no entry: an empty one is its own, and it must not look as if nobody had been met here.
+                if id { mstore(add(table, shl(5, and(id, 31))), entry) }
             }
 
             let delegations := _delegations.slot
@@ -208,39 +214,47 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
             calldatacopy(known, calldatasize(), 0x420)
             mstore(add(known, 0x420), chunks)
             let mark := 0
-            let gateway
+            let gateways
             let entry
-            // Backwards, because a vacant slot is the next delegated slot's gateway's. An index is eight bytes in calldata; of the gateways
-            // in its delegation, what was before counts if it changed in this epoch: {StandingDelegation-inForceAfter}.
+            // Backwards, because a vacant slot is the next delegated slot's gateway's. An index is eight bytes in calldata. Of the gateways in its
+            // delegation, what was before counts if it changed in this epoch: {StandingDelegation-inForceAfter}.
             for { let chunk := add(chunks, 0x100) } gt(chunk, chunks) {} {
                 chunk := sub(chunk, 0x20)
-                gateway := sload(add(delegations, shr(192, calldataload(add(chunk, 24)))))
-                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
-                entry := mload(add(known, shl(5, and(gateway, 31))))
-                if xor(shr(9, entry), gateway) { entry := learn(known, add(chunk, 24), gateway, current) }
-                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
-                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+                gateways := sload(add(delegations, shr(192, calldataload(add(chunk, 24)))))
+                gateways := shr(shl(4, eq(shr(224, gateways), current)), gateways)
+                entry := mload(add(known, shl(5, and(gateways, 31))))
+                if and(xor(shr(96, entry), gateways), 0xffff) {
+                    entry := learn(known, entry, add(chunk, 24), and(gateways, 0xffff), current)
+                }
+                mark := xor(mark, mul(xor(mark, entry), shr(255, entry)))
+                lanes := or(shl(3, lanes), mark)
 
-                gateway := sload(add(delegations, shr(192, calldataload(add(chunk, 16)))))
-                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
-                entry := mload(add(known, shl(5, and(gateway, 31))))
-                if xor(shr(9, entry), gateway) { entry := learn(known, add(chunk, 16), gateway, current) }
-                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
-                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+                gateways := sload(add(delegations, shr(192, calldataload(add(chunk, 16)))))
+                gateways := shr(shl(4, eq(shr(224, gateways), current)), gateways)
+                entry := mload(add(known, shl(5, and(gateways, 31))))
+                if and(xor(shr(96, entry), gateways), 0xffff) {
+                    entry := learn(known, entry, add(chunk, 16), and(gateways, 0xffff), current)
+                }
+                mark := xor(mark, mul(xor(mark, entry), shr(255, entry)))
+                lanes := or(shl(3, lanes), mark)
 
-                gateway := sload(add(delegations, shr(192, calldataload(add(chunk, 8)))))
-                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
-                entry := mload(add(known, shl(5, and(gateway, 31))))
-                if xor(shr(9, entry), gateway) { entry := learn(known, add(chunk, 8), gateway, current) }
-                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
-                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+                gateways := sload(add(delegations, shr(192, calldataload(add(chunk, 8)))))
+                gateways := shr(shl(4, eq(shr(224, gateways), current)), gateways)
+                entry := mload(add(known, shl(5, and(gateways, 31))))
+                if and(xor(shr(96, entry), gateways), 0xffff) {
+                    entry := learn(known, entry, add(chunk, 8), and(gateways, 0xffff), current)
+                }
+                mark := xor(mark, mul(xor(mark, entry), shr(255, entry)))
+                lanes := or(shl(3, lanes), mark)
 
-                gateway := sload(add(delegations, shr(192, calldataload(chunk))))
-                gateway := and(shr(shl(4, eq(shr(224, gateway), current)), gateway), 0xffff)
-                entry := mload(add(known, shl(5, and(gateway, 31))))
-                if xor(shr(9, entry), gateway) { entry := learn(known, chunk, gateway, current) }
-                mark := xor(mark, mul(xor(mark, entry), and(entry, 1)))
-                lanes := or(shl(3, lanes), and(shr(1, mark), 7))
+                gateways := sload(add(delegations, shr(192, calldataload(chunk))))
+                gateways := shr(shl(4, eq(shr(224, gateways), current)), gateways)
+                entry := mload(add(known, shl(5, and(gateways, 31))))
+                if and(xor(shr(96, entry), gateways), 0xffff) {
+                    entry := learn(known, entry, chunk, and(gateways, 0xffff), current)
+                }
+                mark := xor(mark, mul(xor(mark, entry), shr(255, entry)))
+                lanes := or(shl(3, lanes), mark)
             }
             palette := mload(add(known, 0x400))
             length := shr(3, sub(mload(add(known, 0x420)), chunks))
@@ -251,12 +265,14 @@ abstract contract Lookahead is ILookahead, Delegations, EligibleSet {
     /// @return ids The gateways by slot; zeros at the end, where nobody has them.
     function _idsOf(bytes32[8] calldata chunks, uint256 current) private view returns (uint256[32] memory ids) {
         uint256 next = 0;
-        for (uint256 slot = SLOTS_PER_EPOCH; slot != 0;) {
-            --slot;
-            uint256 index = (uint256(chunks[slot / 4]) >> (192 - 64 * (slot % 4))) & type(uint64).max;
-            uint256 id = _delegations[index].inForceAfter(current);
-            if (_isEligibleNext(id, current)) next = id;
-            ids[slot] = next;
+        unchecked {
+            for (uint256 slot = SLOTS_PER_EPOCH; slot != 0;) {
+                --slot;
+                uint256 index = (uint256(chunks[slot / 4]) >> (192 - 64 * (slot % 4))) & type(uint64).max;
+                uint256 id = _delegations[index].inForceAfter(current);
+                if (id != next && _isEligibleNext(id, current)) next = id;
+                ids[slot] = next;
+            }
         }
     }
 }

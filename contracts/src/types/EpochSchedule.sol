@@ -55,10 +55,10 @@ library EpochScheduleLibrary {
     /// @notice Packs a schedule of at most eight gateways.
     /// @param epoch The epoch; below 2^31.
     /// @param length How many slots, from the first on, are proven.
-    /// @param lanes Which of the palette's gateways each of them has, slot 0 lowest; zero beyond.
+    /// @param lanes Which of the palette's gateways each of them has, 3 bits a slot, slot 0 lowest. What is above 96 bits is left away.
     /// @param palette The gateways that have slots, from the lowest place up; must {fits}.
     function pack(uint256 epoch, uint256 length, uint256 lanes, uint256 palette) internal pure returns (EpochSchedule) {
-        return EpochSchedule.wrap(_header(epoch, length) | (lanes << _LANES_SHIFT) | (palette << _PALETTE_SHIFT));
+        return EpochSchedule.wrap(_header(epoch, length) | ((lanes & _LANES_MASK) << _LANES_SHIFT) | (palette << _PALETTE_SHIFT));
     }
 
     /// @notice Packs a schedule of any gateways.
@@ -73,9 +73,14 @@ library EpochScheduleLibrary {
         returns (EpochSchedule schedule, uint256 second)
     {
         uint256 word = _header(epoch, length) | _WIDE;
-        for (uint256 i = 0; i < _SLOTS; ++i) {
-            if (i < _SLOTS_IN_FIRST) word |= ids[i] << (_LANES_SHIFT + i * _ID_BITS);
-            else second |= ids[i] << ((i - _SLOTS_IN_FIRST) * _ID_BITS);
+        // Places have five bits, so nothing overflows.
+        unchecked {
+            for (uint256 i = 0; i < _SLOTS_IN_FIRST; ++i) {
+                word |= ids[i] << (_LANES_SHIFT + i * _ID_BITS);
+            }
+            for (uint256 i = _SLOTS_IN_FIRST; i < _SLOTS; ++i) {
+                second |= ids[i] << ((i - _SLOTS_IN_FIRST) * _ID_BITS);
+            }
         }
         return (EpochSchedule.wrap(word), second);
     }

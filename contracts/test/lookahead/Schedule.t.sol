@@ -171,6 +171,35 @@ contract ScheduleTest is PublishingState {
         checkSlot(31, last, Kind.Proven);
     }
 
+    /// Gateways whose ids differ by 32, and vacancies among them: those that a publication could take for one another.
+    function test_IdsThatShareTheirLowestBits() public {
+        Party memory p;
+        for (uint256 i = 4; i <= 65; ++i) {
+            p = register(vm.toString(i), PENALTY, REFUND);
+            if (i == 32 || i == 33 || i == 64 || i == 65) delegate(uint64(100 + i), p);
+        }
+        mineAt(uint256(nextEpoch()) * EPOCH + 1);
+        uint64[32] memory indices;
+        uint64[6] memory choice = [uint64(1), 132, 133, 164, 165, 9];
+        uint16[6] memory ids = [uint16(1), 32, 33, 64, 65, 0];
+        for (uint256 i = 0; i < 32; ++i) {
+            indices[i] = choice[(i * i + i / 6) % 6];
+        }
+        indices[31] = 132;
+        publish(indices);
+        uint16 next = 0;
+        uint256 end = 32;
+        for (uint256 i = 32; i != 0; --i) {
+            uint16 id = 0;
+            for (uint256 j = 0; j < 6; ++j) {
+                if (indices[i - 1] == choice[j]) id = ids[j];
+            }
+            if (id != 0 && id != next) (next, end) = (id, i);
+            checkSlot(i - 1, next, Kind.Proven);
+            assertEq(registry.windowAt(uint256(nextEpoch()) * EPOCH + i - 1).end, uint256(nextEpoch()) * EPOCH + end);
+        }
+    }
+
     /// [S8] The ring holds an epoch for 255 epochs and forgets it then, before another is written over it.
     function test_SchedulesAreForgotten() public {
         uint64 epoch = nextEpoch();
