@@ -15,13 +15,14 @@ use baton_protocol::{
     beacon::{BeaconHeader, Fork},
     delegation::BlsSecretKey,
 };
-use futures::stream;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::{
-    convert::Infallible,
+    io,
     path::PathBuf,
     str::FromStr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 /// A state of the vectors.
@@ -190,9 +191,15 @@ async fn state(State(node): State<BeaconNode>, Path(slot): Path<u64>) -> Respons
     let ssz = manners.other_state.unwrap_or_else(|| state.ssz.clone());
     let length = ssz.len();
     let ssz = ssz.slice(..length.min(manners.cut));
+    let broken = manners.says_length && ssz.len() < length;
     let pieces = (0..ssz.len()).step_by(manners.piece).map(move |at| {
         let piece = ssz.slice(at..ssz.len().min(at + manners.piece));
-        Ok::<_, Infallible>(piece)
+        Ok(piece)
+    });
+    // What is written must be out before the connection breaks.
+    let end = stream::iter(broken.then_some(())).then(async |()| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
     });
     let version = manners.version.map_or_else(|| state.fork.to_string(), str::to_owned);
     let mut response =
@@ -200,5 +207,5 @@ async fn state(State(node): State<BeaconNode>, Path(slot): Path<u64>) -> Respons
     if manners.says_length {
         response = response.header(header::CONTENT_LENGTH, length);
     }
-    response.body(Body::from_stream(stream::iter(pieces))).expect("a response")
+    response.body(Body::from_stream(stream::iter(pieces).chain(end))).expect("a response")
 }
