@@ -114,9 +114,11 @@ async fn each_failure_has_a_name_and_a_remedy() {
 #[tokio::test]
 async fn bytes_that_are_missing_or_anothers_prove_nothing() {
     let manners = Manners::default;
-    for cut in [0, 1, 100_000, 2_739_242] {
+    for cut in [100_000, 2_739_242] {
         let (failed, text) = failure(Manners { cut, ..manners() }).await;
         assert!(matches!(failed, NodeFailure::BrokenOff { .. }) && failed.is_retryable(), "{cut}: {text}");
+    }
+    for cut in [0, 1, 100_000, 2_739_242] {
         let (failed, text) = failure(Manners { cut, says_length: false, ..manners() }).await;
         assert!(matches!(failed, NodeFailure::State { .. } | NodeFailure::OtherState { .. }), "{cut}: {text}");
     }

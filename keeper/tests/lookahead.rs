@@ -40,7 +40,10 @@ fn silent(_: Progress) {}
 impl World {
     /// `on_the_way` is run two epochs earlier, early enough for what it delegates to count.
     async fn start(on_the_way: impl AsyncFnOnce(&Self)) -> Self {
-        let state = VectorState::load(Fork::Fulu, 22);
+        Self::with(VectorState::load(Fork::Fulu, 22), on_the_way).await
+    }
+
+    async fn with(state: VectorState, on_the_way: impl AsyncFnOnce(&Self)) -> Self {
         let epoch = SlotClock::epoch_of(state.header.slot) + 1;
         let before = SlotClock::epoch_start(epoch - 3);
         let l1 = TestL1::start(before, state.header.slot + 1).await;
@@ -285,6 +288,35 @@ async fn what_is_delegated_can_be_given_back() {
         let standing = standing(&l1, index).await.expect("read");
         assert_eq!((standing.gateway, standing.nonce), (0, 2));
     }
+}
+
+#[tokio::test]
+async fn a_withdrawal_address_offers_and_the_gateway_accepts() {
+    let withdrawal = PrivateKeySigner::random();
+    let state = VectorState::load(Fork::Fulu, 22).with_withdrawal_address(3, withdrawal.address());
+    let world = World::with(state, async |_| {}).await;
+    world.l1.fund(withdrawal.address()).await;
+    world.l1.mine_next(world.state.root).await;
+    let (l1, beacon, root) = (world.l1.l1(), world.beacon(), world.state.root);
+    let (validator, owner) = (world.l1.sender(withdrawal), world.l1.sender(world.l1.owner.clone()));
+    let now = world.l1.clock.slot_start(world.l1.slot());
+    let offering = delegation::offer(&l1, &beacon, &validator, &[3], 2, now + 10 * SLOT, SLOT, &silent);
+    let sent = world.l1.mining(root, offering).await.expect("sent");
+    assert!(sent[0].succeeded(), "{sent:?}");
+    let offered = standing(&l1, 3).await.expect("read");
+    assert_eq!((offered.gateway, offered.offer.map(|offer| offer.gateway)), (0, Some(2)));
+    // To gateway 1 there is none.
+    let other = delegation::accept(&l1, &owner, &[3], 1, SLOT).await.expect_err("refused");
+    assert!(matches!(other, ActError::NoOffer { .. }), "{other}");
+    let sent = world.l1.mining(root, delegation::accept(&l1, &owner, &[3], 2, SLOT)).await.expect("sent");
+    assert!(sent[0].succeeded(), "{sent:?}");
+    let accepted = standing(&l1, 3).await.expect("read");
+    assert_eq!((accepted.gateway, accepted.nonce, accepted.offer), (2, 1, None));
+    let revoking = delegation::revoke(&l1, &beacon, &validator, &[3], SLOT, &silent);
+    let sent = world.l1.mining(root, revoking).await.expect("sent");
+    assert!(sent[0].succeeded(), "{sent:?}");
+    let revoked = standing(&l1, 3).await.expect("read");
+    assert_eq!((revoked.gateway, revoked.nonce), (0, 2));
 }
 
 #[tokio::test]

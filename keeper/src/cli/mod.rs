@@ -176,3 +176,39 @@ async fn status(config: &KeeperConfig) -> eyre::Result<String> {
 fn print(text: &str) -> eyre::Result<()> {
     Ok(writeln!(std::io::stdout(), "{text}")?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_signature_comes_from_a_file_or_from_flags_never_from_both_or_half() {
+        let submit = |arguments: &[&str]| {
+            let line = ["keeper", "delegation", "submit", "--key-file", "owner.json"].iter().chain(arguments);
+            Cli::try_parse_from(line).is_ok()
+        };
+        let signature = format!("0x{}", "ab".repeat(96));
+        let flags = ["--validator", "17", "--gateway", "1", "--deadline", "9", "--signature", signature.as_str()];
+        assert!(submit(&["--signed", "signed.json"]) && submit(&flags));
+        assert!(!submit(&[]) && !submit(&flags[..6]) && !submit(&["--signed", "signed.json", "--gateway", "1"]));
+        assert!(!submit(&[&flags[..7], &["0xabcd"]].concat()), "a signature has 96 bytes");
+    }
+
+    #[test]
+    fn no_command_takes_a_key_as_an_argument() {
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            for argument in command.get_arguments() {
+                let name = argument.get_id().as_str();
+                assert!(!name.contains("key") && !name.contains("password") || name.ends_with("_file"), "{name}");
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
+}

@@ -232,13 +232,9 @@ async fn by_withdrawal_address(
 /// # Errors
 /// The L1's; [`ActError::UnknownGateway`].
 pub async fn owner_of(l1: &L1, gateway: GatewayId) -> Result<Address, ActError> {
-    match l1.registry().ownerOf(gateway).call().await {
-        Ok(owner) => Ok(owner),
-        Err(error) if error.as_decoded_error::<IRegistry::UnknownGateway>().is_some() => {
-            Err(ActError::UnknownGateway(gateway))
-        }
-        Err(error) => Err(L1Error::from(error).into()),
-    }
+    let owner = l1.registry().ownerOf(gateway).call().await.map_err(L1Error::from)?;
+    // The registry knows no owner of a gateway that it doesn't know.
+    if owner.is_zero() { Err(ActError::UnknownGateway(gateway)) } else { Ok(owner) }
 }
 
 /// Nobody's consent is asked for a delegation to nobody.

@@ -1,7 +1,7 @@
 //! A beacon node that serves states of the vectors (`contracts/vectors/beacon`), and misbehaves on request.
 #![allow(dead_code, reason = "each test uses its part")]
 
-use alloy::primitives::{B256, keccak256};
+use alloy::primitives::{Address, B256, keccak256};
 use axum::{
     Json, Router,
     body::{Body, Bytes},
@@ -12,16 +12,17 @@ use axum::{
     routing::get,
 };
 use baton_protocol::{
-    beacon::{BeaconHeader, Fork},
+    beacon::{BeaconHeader, Fork, StateProver},
     delegation::BlsSecretKey,
 };
-use futures::stream;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::{
-    convert::Infallible,
+    io,
     path::PathBuf,
     str::FromStr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 /// A state of the vectors.
@@ -54,6 +55,20 @@ impl VectorState {
             body_root: field(&vector["header"], "bodyRoot"),
         };
         Self { fork, ssz: ssz.into(), header, root: field(&vector, "blockRoot"), vector }
+    }
+
+    /// The same state with another withdrawal address of a validator (0x02 credentials), and the header that it makes.
+    pub(crate) fn with_withdrawal_address(&self, index: u64, address: Address) -> Self {
+        let pubkey = Self::secret(index).public_key().to_compressed();
+        let mut ssz = self.ssz.to_vec();
+        let place = ssz.windows(48).position(|bytes| bytes == pubkey.as_slice()).expect("it is a validator") + 48;
+        let mut credentials = address.into_word();
+        credentials[0] = 2;
+        ssz[place..place + 32].copy_from_slice(credentials.as_slice());
+        let mut prover = StateProver::new(self.fork, Some(ssz.len() as u64), []);
+        prover.push(&ssz).expect("a state");
+        let header = BeaconHeader { state_root: prover.finish().expect("a state").state_root, ..self.header };
+        Self { ssz: ssz.into(), header, root: header.root(), ..self.clone() }
     }
 
     /// The secret key of a validator: the same in all states.
@@ -190,9 +205,15 @@ async fn state(State(node): State<BeaconNode>, Path(slot): Path<u64>) -> Respons
     let ssz = manners.other_state.unwrap_or_else(|| state.ssz.clone());
     let length = ssz.len();
     let ssz = ssz.slice(..length.min(manners.cut));
+    let broken = manners.says_length && ssz.len() < length;
     let pieces = (0..ssz.len()).step_by(manners.piece).map(move |at| {
         let piece = ssz.slice(at..ssz.len().min(at + manners.piece));
-        Ok::<_, Infallible>(piece)
+        Ok(piece)
+    });
+    // What is written must be out before the connection breaks.
+    let end = stream::iter(broken.then_some(())).then(async |()| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
     });
     let version = manners.version.map_or_else(|| state.fork.to_string(), str::to_owned);
     let mut response =
@@ -200,5 +221,5 @@ async fn state(State(node): State<BeaconNode>, Path(slot): Path<u64>) -> Respons
     if manners.says_length {
         response = response.header(header::CONTENT_LENGTH, length);
     }
-    response.body(Body::from_stream(stream::iter(pieces))).expect("a response")
+    response.body(Body::from_stream(stream::iter(pieces).chain(end))).expect("a response")
 }

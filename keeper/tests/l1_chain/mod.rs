@@ -67,7 +67,7 @@ impl TestL1 {
             l2_block_time: SLOT,
             settlement_delay: RULES.settlement_delay,
         };
-        let mut anvil = Command::new(project().join("node_modules/.bin/anvil"))
+        let mut anvil = Command::new(anvil())
             .args(["--port", "0", "--no-mining", "--timestamp", &clock.slot_start(begin).to_string()])
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -239,6 +239,15 @@ impl TestL1 {
     pub(crate) async fn anvil(&self, method: &'static str, params: Value) -> Value {
         self.provider.raw_request(method.into(), params).await.expect("anvil obeys")
     }
+}
+
+/// The program itself: the script before it would leave it behind.
+fn anvil() -> PathBuf {
+    let packages = project().join("node_modules/@foundry-rs");
+    let folders =
+        std::fs::read_dir(&packages).unwrap_or_else(|error| panic!("{}: {error}; run `npm ci`", packages.display()));
+    let programs = folders.flatten().filter(|folder| folder.file_name().to_string_lossy().starts_with("anvil-"));
+    programs.map(|folder| folder.path().join("bin/anvil")).find(|path| path.is_file()).expect("anvil; run `npm ci`")
 }
 
 fn project() -> PathBuf {
