@@ -34,6 +34,9 @@ library CommitBoost {
     /// @dev A whole word's bytes turned round.
     function _littleEndian(uint256 value) private pure returns (bytes32) {
         uint256 lanes = SszTree.swapLanes(value);
-        return bytes32((lanes << 192) | ((lanes & (type(uint64).max << 64)) << 64) | ((lanes >> 64) & (type(uint64).max << 64)) | (lanes >> 192));
+        return bytes32(
+            (lanes << 192) | ((lanes & (type(uint64).max << 64)) << 64) | ((lanes >> 64) & (type(uint64).max << 64))
+                | (lanes >> 192)
+        );
     }
 }

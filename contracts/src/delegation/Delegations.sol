@@ -10,8 +10,8 @@ import {IGateways} from "../registry/IGateways.sol";
 import {Delegation} from "../types/Delegation.sol";
 import {StandingDelegation} from "../types/StandingDelegation.sol";
 import {DelegationSignatures} from "./DelegationSignatures.sol";
-import {DelegationOffer, DelegationStatus, IDelegations} from "./IDelegations.sol";
 import {IDelegationSignatures} from "./IDelegationSignatures.sol";
+import {DelegationOffer, DelegationStatus, IDelegations} from "./IDelegations.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 /// @title Delegations
@@ -49,10 +49,7 @@ abstract contract Delegations is IDelegations, IBeaconForks, IGateways, Gateways
         if (gateway != NOBODY) _checkOwner(gateway);
         _checkValidator(proof, timestamp);
         Delegation memory delegation = Delegation({
-            validatorIndex: proof.index,
-            gateway: gateway,
-            nonce: _delegation(proof.index).nonce(),
-            deadline: deadline
+            validatorIndex: proof.index, gateway: gateway, nonce: _delegation(proof.index).nonce(), deadline: deadline
         });
         bytes32 digest = _hashTypedDataV4(delegation.structHash());
         _SIGNATURES.check(digest, delegation.nonce, proof.pubkeyRoot, key, signature);

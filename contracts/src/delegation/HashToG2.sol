@@ -51,7 +51,8 @@ library HashToG2 {
     function _expand(bytes memory message, bytes memory tag) private view returns (bytes32[8] memory uniform) {
         // Z_pad is a block of 64 zero bytes; then the message, the output's length in two bytes, a zero, tag and its length.
         bytes memory suffixed = abi.encodePacked(tag, bytes1(uint8(tag.length)));
-        bytes memory preimage = abi.encodePacked(bytes32(0), bytes32(0), message, uint16(_UNIFORM_BYTES), bytes1(0), suffixed);
+        bytes memory preimage =
+            abi.encodePacked(bytes32(0), bytes32(0), message, uint16(_UNIFORM_BYTES), bytes1(0), suffixed);
         bytes32 first = sha256(preimage);
         bool ok = true;
         assembly ("memory-safe") {

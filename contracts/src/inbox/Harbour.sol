@@ -49,7 +49,9 @@ abstract contract Harbour is BlockClock {
     /// @dev Rules [V2] and [V3].
     function _chancesUpTo(Holding window) private view returns (uint256 bound) {
         if (window.kind() == Kind.Open) return window.first();
-        if (window.kind() == Kind.Proven && _isLive(window.end() - 1)) return window.end();
+        uint256 last = window.end() - 1;
+        // There is one settlement a slot: who lost the last to another had no last chance.
+        if (window.kind() == Kind.Proven && _isLive(last) && !_isTaken(last)) return window.end();
         uint256 first = window.first();
         uint256 chances = 0;
         // The bound stays above the first slot, and there are no more chances than slots.
@@ -59,6 +61,9 @@ abstract contract Harbour is BlockClock {
             }
         }
     }
+
+    /// @dev Whether another than the slot's holder settled in a slot.
+    function _isTaken(uint256 slot) internal view virtual returns (bool);
 
     /// @dev Rule [V4].
     function _excusedByBacklog(Holding window) private view returns (bool) {

@@ -75,7 +75,7 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         _judgeRuns(record, window, batch.hashes, batch.runs);
         _link = record.link;
         _advance(record, state, window, holds, batch.viewNumber);
-        _store(record);
+        _store(record, !holds);
     }
 
     /// @inheritdoc IInbox
@@ -324,6 +324,11 @@ contract Inbox is IInbox, Commitments, Records, Harbour {
         uint256 bound = _liableBefore(window);
         uint256 ended = window.endedSlot();
         return _firstNumberOf(ended != 0 && ended < bound ? ended : bound);
+    }
+
+    /// @inheritdoc Harbour
+    function _isTaken(uint256 slot) internal view override returns (bool) {
+        return _wasTaken(slot);
     }
 
     /// @dev Refuses a run whose signature or anchor doesn't hold, rules [L3] to [L5].

@@ -4,15 +4,17 @@ pragma solidity 0.8.37;
 import {IInbox, Record} from "./IInbox.sol";
 
 /// @title Records
-/// @notice Rules [I12] and [I13]: one hash per slot, in a ring. A word is the upper 240 bits of the record's hash, the lap of the ring (15
-/// bits), by which a slot without a record is told from one whose place still holds an older record, and whether the bounties were
-/// collected (1 bit). A collected record stays provable.
+/// @notice Rules [I12] and [I13]: one hash per slot, in a ring. A word is the upper 240 bits of the record's hash, the lap of the ring (14
+/// bits), by which a slot without a record is told from one whose place still holds an older record, whether another than the slot's
+/// holder settled (1 bit), and whether the bounties were collected (1 bit). A collected record stays provable.
 abstract contract Records is IInbox {
     /// @notice Slots that the ring holds: twice the longest horizon and more.
     uint256 internal constant RECORD_RING = 16_384;
 
     uint256 private constant _HASH_MASK = ~uint256(type(uint16).max);
-    uint256 private constant _LAP_MASK = type(uint16).max >> 1;
+    uint256 private constant _LAP_SHIFT = 2;
+    uint256 private constant _LAP_MASK = type(uint16).max >> _LAP_SHIFT;
+    uint256 private constant _TAKEN = 2;
     uint256 private constant _COLLECTED = 1;
 
     uint256[RECORD_RING] private _records;
@@ -35,7 +37,8 @@ abstract contract Records is IInbox {
     }
 
     /// @dev Stores a record and tells of it.
-    function _store(Record memory record) internal {
+    /// @param taken Whether another than the slot's holder settled.
+    function _store(Record memory record, bool taken) internal {
         bytes32 topic = Settled.selector;
         uint256 hash;
         // In assembly, because the record's encoding and the event's data are the same bytes but for one word, and needn't be made
@@ -53,7 +56,14 @@ abstract contract Records is IInbox {
             mstore(add(encoded, 0x120), 0xe0)
             log3(add(encoded, 0x60), add(0xe0, size), topic, mload(record), mload(add(record, 0x20)))
         }
-        _records[record.slot % RECORD_RING] = (hash & _HASH_MASK) | (_lap(record.slot) << 1);
+        _records[record.slot % RECORD_RING] =
+            (hash & _HASH_MASK) | (_lap(record.slot) << _LAP_SHIFT) | (taken ? _TAKEN : 0);
+    }
+
+    /// @dev Whether another than the slot's holder settled in a slot.
+    function _wasTaken(uint256 slot) internal view returns (bool) {
+        uint256 word = _records[slot % RECORD_RING];
+        return _isOfLap(word, slot) && word & _TAKEN != 0;
     }
 
     /// @dev Marks a record as collected.
@@ -76,6 +86,6 @@ abstract contract Records is IInbox {
 
     /// @dev Whether a word was stored for a slot, rather than for one some laps earlier. An empty word was for none.
     function _isOfLap(uint256 word, uint256 slot) private pure returns (bool) {
-        return word != 0 && (word >> 1) & _LAP_MASK == _lap(slot);
+        return word != 0 && (word >> _LAP_SHIFT) & _LAP_MASK == _lap(slot);
     }
 }

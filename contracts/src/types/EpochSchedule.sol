@@ -58,7 +58,9 @@ library EpochScheduleLibrary {
     /// @param lanes Which of the palette's gateways each of them has, 3 bits a slot, slot 0 lowest. What is above 96 bits is left away.
     /// @param palette The gateways that have slots, from the lowest place up; must {fits}.
     function pack(uint256 epoch, uint256 length, uint256 lanes, uint256 palette) internal pure returns (EpochSchedule) {
-        return EpochSchedule.wrap(_header(epoch, length) | ((lanes & _LANES_MASK) << _LANES_SHIFT) | (palette << _PALETTE_SHIFT));
+        return EpochSchedule.wrap(
+            _header(epoch, length) | ((lanes & _LANES_MASK) << _LANES_SHIFT) | (palette << _PALETTE_SHIFT)
+        );
     }
 
     /// @notice Packs a schedule of any gateways.
@@ -118,8 +120,12 @@ library EpochScheduleLibrary {
         unchecked {
             if (self.isWide()) {
                 gateway = _wideAt(self, second, index);
-                for (first = index; first != 0 && _wideAt(self, second, first - 1) == gateway;) --first;
-                for (end = index + 1; end < length && _wideAt(self, second, end) == gateway;) ++end;
+                for (first = index; first != 0 && _wideAt(self, second, first - 1) == gateway;) {
+                    --first;
+                }
+                for (end = index + 1; end < length && _wideAt(self, second, end) == gateway;) {
+                    ++end;
+                }
                 return (gateway, first, end);
             }
             uint256 lanes = (EpochSchedule.unwrap(self) >> _LANES_SHIFT) & _LANES_MASK;

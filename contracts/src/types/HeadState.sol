@@ -102,7 +102,8 @@ library HeadStateLibrary {
     }
 
     /// @notice Whether a slot is known to be held by a gateway that settles from this account, and the part of its window from the last
-    /// settlement on. A window whose work is still counted is asked for again, because the count is kept by its first slot.
+    /// settlement on. A window whose work is still counted is asked for again, because the count is kept by its first slot. Nor is its
+    /// kind kept, and Fallback may be wrong: only the verdict needs it, on windows that are over, for which the registry is asked.
     function holdingIn(HeadState self, uint256 slot_, uint256 gateway, address settler)
         internal
         pure

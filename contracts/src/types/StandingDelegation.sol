@@ -43,7 +43,11 @@ library StandingDelegationLibrary {
     }
 
     /// @notice The delegation with another gateway, set in the current epoch; the nonce is used up.
-    function withGateway(StandingDelegation self, uint16 gateway, uint256 currentEpoch) internal pure returns (StandingDelegation) {
+    function withGateway(StandingDelegation self, uint16 gateway, uint256 currentEpoch)
+        internal
+        pure
+        returns (StandingDelegation)
+    {
         uint256 before = self.inForceAfter(currentEpoch);
         return StandingDelegation.wrap(
             gateway | (before << _BEFORE_SHIFT) | (currentEpoch << _EPOCH_SHIFT)

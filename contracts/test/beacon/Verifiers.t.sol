@@ -127,18 +127,14 @@ abstract contract VerifierTest is BeaconVectors {
         bytes32[] memory branch = proof.branch;
         for (uint256 length = branch.length - 1; length <= branch.length + 1; length += 2) {
             proof.branch = cut(branch, length);
-            vm.expectRevert(
-                abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, length, branch.length)
-            );
+            vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, length, branch.length));
             lookaheads.verifyLookahead(root, proof);
         }
         ValidatorProof memory key = validator(place, string.concat(place, ".validators[8]"));
         branch = key.branch;
         for (uint256 length = branch.length - 1; length <= branch.length + 1; length += 2) {
             key.branch = cut(branch, length);
-            vm.expectRevert(
-                abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, length, branch.length)
-            );
+            vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, length, branch.length));
             verifier.verifyValidator(root, key);
         }
     }
@@ -158,9 +154,7 @@ abstract contract VerifierTest is BeaconVectors {
     function test_AnotherBlockIsRefused() public {
         string memory place = entry("states", 3);
         LookaheadProof memory proof = lookahead(place);
-        vm.expectRevert(
-            abi.encodeWithSelector(IBeaconProofs.WrongBlockRoot.selector, blockRoot(place), bytes32(0))
-        );
+        vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBlockRoot.selector, blockRoot(place), bytes32(0)));
         lookaheads.verifyLookahead(0, proof);
     }
 
@@ -212,9 +206,7 @@ contract GloasVerifierTest is VerifierTest {
         ValidatorProof memory proof = validator(place, place);
         proof.index = type(uint64).max;
         bytes32 root = blockRoot(place);
-        vm.expectRevert(
-            abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, proof.branch.length, 108)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBranchLength.selector, proof.branch.length, 108));
         verifier.verifyValidator(root, proof);
     }
 }

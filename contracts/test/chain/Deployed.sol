@@ -88,6 +88,12 @@ abstract contract DeployedState is L1Chain {
         });
     }
 
+    /// The parameters of a chain without proposers to prove.
+    function bareParameters() internal view returns (RegistryParameters memory p) {
+        p = DeployedState.registryParameters();
+        (p.firstVerifier, p.timelock) = (address(0), address(0));
+    }
+
     function inboxConfiguration() internal view virtual returns (InboxConfiguration memory) {
         return InboxConfiguration({
             l2GenesisTime: uint64(L1_GENESIS + FIRST_EPOCH * EPOCH * SLOT_LENGTH),

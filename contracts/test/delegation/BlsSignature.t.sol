@@ -88,7 +88,8 @@ contract BlsSignatureTest is Test {
         bytes memory message = vm.parseJsonBytes(json, string.concat(place, ".message"));
         expected = vm.parseJsonBool(json, string.concat(place, ".output"));
         // A precompile that refuses its input takes all the gas that it was given.
-        bool verified = bls.verify{gas: 1_000_000}(message, abi.decode(key, (bytes32[4])), abi.decode(signature, (bytes32[8])));
+        bool verified =
+            bls.verify{gas: 1_000_000}(message, abi.decode(key, (bytes32[4])), abi.decode(signature, (bytes32[8])));
         assertEq(verified, expected, vm.parseJsonString(json, string.concat(place, ".name")));
     }
 

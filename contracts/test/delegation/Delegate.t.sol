@@ -35,10 +35,7 @@ abstract contract DelegatingState is BeaconState, Signing {
 
     function message(uint16 gateway) internal view returns (Delegation memory) {
         return Delegation({
-            validatorIndex: INDEX,
-            gateway: gateway,
-            nonce: registry.delegationOf(INDEX).nonce,
-            deadline: deadline
+            validatorIndex: INDEX, gateway: gateway, nonce: registry.delegationOf(INDEX).nonce, deadline: deadline
         });
     }
 
@@ -222,9 +219,7 @@ contract DelegateTest is DelegatingState {
         uint64 told = uint64(block.timestamp);
         mineAt(slot + 8191);
         deadline = type(uint64).max;
-        vm.expectRevert(
-            abi.encodeWithSelector(IBeaconForks.BeaconRootExpired.selector, told, told + SLOT_LENGTH)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IBeaconForks.BeaconRootExpired.selector, told, told + SLOT_LENGTH));
         vm.prank(a.owner);
         registry.delegate(proof, told, key, signature, a.id, deadline);
     }

@@ -3,10 +3,10 @@ pragma solidity 0.8.37;
 
 import {DelegatingState} from "./Delegate.t.sol";
 import {IBeaconProofs, ValidatorProof} from "baton/beacon/IBeaconProofs.sol";
-import {DelegationOffer, DelegationStatus, IDelegations} from "baton/delegation/IDelegations.sol";
 import {IDelegationSignatures} from "baton/delegation/IDelegationSignatures.sol";
-import {Delegation} from "baton/types/Delegation.sol";
+import {DelegationOffer, DelegationStatus, IDelegations} from "baton/delegation/IDelegations.sol";
 import {IGateways} from "baton/registry/IGateways.sol";
+import {Delegation} from "baton/types/Delegation.sol";
 
 /// @notice Rules [D3] to [D6]: by the withdrawal address, and what revokes.
 contract OfferTest is DelegatingState {
@@ -129,15 +129,11 @@ contract OfferTest is DelegatingState {
         registry.acceptDelegation(INDEX, a.id);
         vm.revertToState(snapshot);
         mineAt(slot + 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(IDelegations.DelegationExpired.selector, deadline, block.timestamp)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IDelegations.DelegationExpired.selector, deadline, block.timestamp));
         vm.prank(a.owner);
         registry.acceptDelegation(INDEX, a.id);
         ValidatorProof memory proof = proven(INDEX);
-        vm.expectRevert(
-            abi.encodeWithSelector(IDelegations.DelegationExpired.selector, deadline, block.timestamp)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IDelegations.DelegationExpired.selector, deadline, block.timestamp));
         vm.prank(withdrawalAddress(INDEX));
         registry.offerDelegation(proof, uint64(block.timestamp), a.id, deadline);
     }
@@ -169,10 +165,7 @@ contract OfferTest is DelegatingState {
             a.owner,
             a.id,
             signature,
-            abi.encodeWithSelector(
-                IDelegationSignatures.WrongSignature.selector,
-                registry.signingRootOf(message(a.id))
-            )
+            abi.encodeWithSelector(IDelegationSignatures.WrongSignature.selector, registry.signingRootOf(message(a.id)))
         );
     }
 

@@ -33,8 +33,7 @@ contract SigningRootTest is DeployedState {
             IDelegationSignatures signatures = IRegistry(at_).delegationSignatures();
             assertEq(signatures.signingRoot(digest, delegation.nonce), root);
             bytes32[4] memory key = abi.decode(vm.parseJsonBytes(json, place(i, ".pubkeyPoint")), (bytes32[4]));
-            bytes32[8] memory signature =
-                abi.decode(vm.parseJsonBytes(json, place(i, ".signaturePoint")), (bytes32[8]));
+            bytes32[8] memory signature = abi.decode(vm.parseJsonBytes(json, place(i, ".signaturePoint")), (bytes32[8]));
             bytes32 pubkeyRoot = vm.parseJsonBytes32(json, place(i, ".pubkeyRoot"));
             signatures.check(digest, delegation.nonce, pubkeyRoot, key, signature);
             // And not under another nonce.

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {DeployedState} from "../chain/Deployed.sol";
+import {IBeaconForks} from "baton/beacon/IBeaconForks.sol";
 import {IInbox, InboxConfiguration, InboxParameters} from "baton/inbox/IInbox.sol";
 import {IGateways} from "baton/registry/IGateways.sol";
 import {IRegistry, RegistryParameters} from "baton/registry/IRegistry.sol";
@@ -9,6 +10,13 @@ import {Lookahead} from "baton/registry/Lookahead.sol";
 import {IBatcherRotation} from "baton/rollup/IBatcherRotation.sol";
 import {BlockClock} from "baton/time/BlockClock.sol";
 import {SlotClock} from "baton/time/SlotClock.sol";
+
+/// @notice A verifier that would take a state's root for the next epoch's proposers.
+contract NoLayout {
+    function nextEpochIndex() external pure returns (uint32) {
+        return 1;
+    }
+}
 
 /// @notice The constructors refuse parameters that break a rule.
 contract ConstructTest is DeployedState {
@@ -101,6 +109,34 @@ contract ConstructTest is DeployedState {
         refuses(abi.encodeWithSelector(IGateways.ZeroAddress.selector, "fallbackKey"));
         p.inbox = address(0);
         refuses(abi.encodeWithSelector(IGateways.ZeroAddress.selector, "inbox"));
+    }
+
+    /// [S6] The margin is what L1 reorgs are allowed for, and some slots remain to publish in.
+    function test_RegistryRefusesDeadlines() public {
+        p.margin = 15;
+        refuses(abi.encodeWithSelector(Lookahead.MarginTooShort.selector, 15, 16));
+        p.settlementDelay = 13;
+        refuses(abi.encodeWithSelector(Lookahead.NoTimeToPublish.selector, 13, 16));
+        p.settlementDelay = 12;
+        (bool ok,) = deploys("Registry.sol", abi.encode(p));
+        assertTrue(ok);
+    }
+
+    /// [F1], [F2] The first fork begins with an epoch, has a verifier that is one, and somebody who appends the next.
+    function test_RegistryRefusesForks() public {
+        p.timelock = address(0);
+        refuses(abi.encodeWithSelector(SlotClock.ZeroParameter.selector, "timelock"));
+        p.firstForkSlot = 33;
+        refuses(abi.encodeWithSelector(IBeaconForks.ForkNotAtEpoch.selector, 33));
+        p.firstVerifier = address(99);
+        refuses(abi.encodeWithSelector(IBeaconForks.NoVerifierCode.selector, address(99)));
+        p.firstVerifier = address(new NoLayout());
+        refuses(abi.encodeWithSelector(IBeaconForks.NoVerifierCode.selector, p.firstVerifier));
+        // A chain without proposers to prove needs none of that.
+        p.firstVerifier = address(0);
+        p.timelock = address(0);
+        (bool ok,) = deploys("Registry.sol", abi.encode(p));
+        assertTrue(ok);
     }
 
     /// [T1] Slot 0 mustn't lie ahead.

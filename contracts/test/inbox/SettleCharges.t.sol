@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Party} from "../chain/Deployed.sol";
 import {RunningState} from "../chain/Running.sol";
 import {Batch, IInbox} from "baton/inbox/IInbox.sol";
+import {RegistryParameters} from "baton/registry/IRegistry.sol";
 import {Outcome, RunKind} from "baton/types/Outcome.sol";
 
 /// @notice Who pays how much for what was dropped: rules [I7], [I8], [I10], [I11], [V1] to [V5].
@@ -85,17 +86,6 @@ contract SettleChargesTest is RunningState {
         assertEq(inbox.liableBefore(uint64(start)), start);
         vm.etch(BEACON_ROOTS, hex"60015f5260205ff3");
         assertEq(inbox.liableBefore(uint64(start)), start + 6);
-    }
-
-    /// [V1] Beyond EIP-4788's ring, and without a revert.
-    function test_BeyondTheRingSlotsCountAsMissed() public {
-        dropWindowOfA();
-        assertEq(inbox.liableBefore(uint64(start)), start + 6);
-        // Places are taken by the blocks that come 8,191 slots later.
-        for (uint256 i = 0; i < TURN; ++i) {
-            mineAt(start + 8191 + i);
-        }
-        assertEq(inbox.liableBefore(uint64(start)), start);
     }
 
     /// [I7] The poster's share is half of what was paid, and nothing moves before it is collected.
@@ -340,5 +330,23 @@ contract SettleChargesTest is RunningState {
         Party memory p = registry.gatewayAt(slot) == b.id ? b : register("C", AMPLE, REFUND);
         settle(p, addSigned(batchOf(p), RunKind.Recreated, 48, a.secret));
         assertEq(lastRecord.outcomes[0].chargedBlocks(), 0);
+    }
+}
+
+/// @notice A chain without proposers to prove, which remembers all schedules.
+contract BareChargesTest is RunningState {
+    function registryParameters() internal view override returns (RegistryParameters memory) {
+        return bareParameters();
+    }
+
+    /// [V1] Beyond EIP-4788's ring, and without a revert.
+    function test_BeyondTheRingSlotsCountAsMissed() public {
+        dropWindowOfA();
+        assertEq(inbox.liableBefore(uint64(start)), start + 6);
+        // Places are taken by the blocks that come 8,191 slots later.
+        for (uint256 i = 0; i < TURN; ++i) {
+            mineAt(start + 8191 + i);
+        }
+        assertEq(inbox.liableBefore(uint64(start)), start);
     }
 }

@@ -248,8 +248,8 @@ contract SettleRunsTest is RunningState {
         registry.requestExit(b.id);
         mineTo(start);
         uint256 open = start + EPOCH;
-        for (; registry.gatewayAt(open) != 0; open += EPOCH) {
-            mineTo(open);
+        for (mineTo(open); registry.gatewayAt(open) != 0; mineTo(open)) {
+            open += EPOCH;
         }
         Party memory c = register("C", AMPLE, REFUND);
         mineTo(open + 2);

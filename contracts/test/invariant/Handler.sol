@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Party} from "../chain/Deployed.sol";
+import {BeaconState} from "../chain/Beacon.sol";
+import {DeployedState, Party} from "../chain/Deployed.sol";
 import {RunningState} from "../chain/Running.sol";
 import {Batch, Record} from "baton/inbox/IInbox.sol";
 import {Kind, Window} from "baton/lookahead/ILookahead.sol";
@@ -9,11 +10,15 @@ import {Outcome, RunKind} from "baton/types/Outcome.sol";
 
 /// @notice Plays a chain on which anything may happen, and keeps the books that the contracts' are compared with. The first gateway follows
 /// the rules: in each of its slots that has a block it settles all that is due, up to what fits. The others do as the fuzzer says.
-contract Handler is RunningState {
+contract Handler is RunningState, BeaconState {
     uint256 private constant MAX_GATEWAYS = 12;
     /// What fits a batch here; more than a slot's blocks, so that backlogs are worked off.
     uint256 private constant MAX_BLOCKS = 150;
     uint256 private constant RING = 16_384;
+    /// Validators that may delegate; some more propose.
+    uint64 private constant VALIDATORS = 12;
+    /// How many epochs back schedules are kept.
+    uint256 private constant KEPT = 254;
 
     Party[] public parties;
     mapping(address key => uint256) private secrets;
@@ -37,6 +42,10 @@ contract Handler is RunningState {
     uint256[] public epochsSeen;
     /// How often each thing happened, to see that the runs reach everything.
     mapping(bytes32 what => uint256) public times;
+
+    function setUp() public override(DeployedState, RunningState) {
+        RunningState.setUp();
+    }
 
     constructor() {
         setUp();
@@ -163,6 +172,31 @@ contract Handler is RunningState {
         ++times["collect"];
     }
 
+    /// A validator of a few delegates, or revokes.
+    function delegateTo(uint256 seed) external {
+        uint64 index = uint64(seed % VALIDATORS);
+        if (seed % 7 == 0) revoke(index);
+        else delegate(index, any(seed >> 8));
+        ++times["delegate"];
+    }
+
+    /// Somebody publishes the next epoch, if nobody has and it isn't too late.
+    function publishNext(uint256 seed) external {
+        uint256 begin = uint256(nextEpoch()) * EPOCH;
+        if (slot + DELAY + MARGIN >= begin || slot - 1 < begin - EPOCH || registry.isPublished(nextEpoch())) return;
+        uint64[32] memory indices;
+        for (uint256 i = 0; i < 32; ++i) {
+            // Proposers at random, now and then one for some slots on end.
+            uint256 random = uint256(keccak256(abi.encode(seed, seed % 3 == 0 ? i / 5 : i)));
+            indices[i] = uint64(random % (VALIDATORS + 3));
+        }
+        publish(indices);
+        ++times["publish"];
+        seeSchedule();
+        (, Kind[32] memory kinds) = registry.scheduleOf(nextEpoch());
+        if (kinds[0] == Kind.Proven) ++times["proven"];
+    }
+
     // What the invariants look at.
 
     function count() external view returns (uint256) {
@@ -225,10 +259,20 @@ contract Handler is RunningState {
 
     function seeSchedule() private {
         for (uint256 epoch = currentEpoch(); epoch <= currentEpoch() + 1; ++epoch) {
-            if (scheduleSeen[epoch] != 0) continue;
+            // The next one may not be fixed yet; once it has been seen it is.
+            if (scheduleSeen[epoch] != 0 || (epoch > currentEpoch() && !isNextFixed())) continue;
             scheduleSeen[epoch] = scheduleNow(epoch);
             epochsSeen.push(epoch);
         }
+    }
+
+    function isNextFixed() private view returns (bool) {
+        return registry.isPublished(nextEpoch()) || slot + DELAY + MARGIN >= uint256(nextEpoch()) * EPOCH;
+    }
+
+    /// Whether an epoch's schedule is still kept.
+    function isKept(uint256 epoch) external view returns (bool) {
+        return epoch + KEPT >= currentEpoch();
     }
 
     function bountyOf(Record memory record) private pure returns (uint256 bounty) {

@@ -171,9 +171,7 @@ contract PublishTest is PublishingState {
         LookaheadProof memory proof = lookaheadProof(slot - 1, all(1));
         bytes32 other = keccak256("another block");
         feedRoot(other);
-        vm.expectRevert(
-            abi.encodeWithSelector(IBeaconProofs.WrongBlockRoot.selector, rootOf(proof.header), other)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IBeaconProofs.WrongBlockRoot.selector, rootOf(proof.header), other));
         registry.publish(nextEpoch(), uint64(block.timestamp), proof);
     }
 

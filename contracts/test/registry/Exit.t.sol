@@ -29,8 +29,8 @@ contract ExitTest is DeployedState {
         emit ICollateral.BecameIneligible(a.id, FIRST_EPOCH + 6);
         requestExit();
         assertFalse(registry.isEligible(a.id));
+        mineAt((FIRST_EPOCH + 6) * EPOCH - 1);
         assertEq(registry.gatewayAt((FIRST_EPOCH + 6) * EPOCH - 1), a.id);
-        mineAt((FIRST_EPOCH + 5) * EPOCH);
         assertEq(registry.gatewayAt((FIRST_EPOCH + 6) * EPOCH), 0);
         assertEq(registry.gateway(a.id).withdrawableSlot, withdrawable);
     }

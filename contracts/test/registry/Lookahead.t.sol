@@ -3,12 +3,18 @@ pragma solidity 0.8.37;
 
 import {DeployedState, Party} from "../chain/Deployed.sol";
 import {ILookahead, Kind, Window} from "baton/lookahead/ILookahead.sol";
+import {RegistryParameters} from "baton/registry/IRegistry.sol";
 
-/// @notice Rules [S1], [S3], [S4], [T5], [T6] against a reference that keeps the eligible list of every epoch.
+/// @notice Rules [S1], [S3], [S4], [T5], [T6] on a chain without proposers to prove, against a reference that keeps the eligible list of every
+/// epoch.
 contract LookaheadTest is DeployedState {
     Party[] private parties;
     /// What the eligible list was at the end of an epoch.
     mapping(uint256 epoch => uint16[]) private listAt;
+
+    function registryParameters() internal view override returns (RegistryParameters memory) {
+        return bareParameters();
+    }
 
     function test_AnEmptySetLeavesSlotsOpen() public view {
         Window memory window = registry.windowAt(slot + 5);
