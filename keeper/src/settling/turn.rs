@@ -55,7 +55,9 @@ pub fn turn(situation: &Situation<'_>, slot: u64) -> Result<Turn, ScheduleError>
     }
     // Before the first settlement, silence is counted from when there could have been one.
     let since = if head.slot == 0 { situation.clock.owner_slot(1) } else { head.slot };
-    let silent = slot > since.saturating_add(rules.silence);
+    // The last slot of a proven window is its own proposer's and may be all that its gateway has: silence is no reason to take it, `[K10]`.
+    let last_chance = window.kind == Kind::Proven && slot + 1 == window.end;
+    let silent = slot > since.saturating_add(rules.silence) && !last_chance;
     if !open && !silent || eligible.is_empty() {
         return Ok(Turn::NotMine);
     }
@@ -120,6 +122,30 @@ mod tests {
             claims: &[],
         };
         turn(&situation, slot).expect("known epoch")
+    }
+
+    #[test]
+    fn silence_leaves_the_last_slot_of_a_proven_window_alone() {
+        let mut schedule = Schedule::default();
+        schedule.insert(EpochSchedule { epoch: 0, slots: [(1, Kind::Proven); 32] });
+        let ask = |slot, ended: &BTreeMap<GatewayId, u64>| {
+            let situation = Situation {
+                me: 2,
+                clock: &CLOCK,
+                schedule: &schedule,
+                rules: RULES,
+                head: SettledHead { number: 1, link: Link::default(), slot: 1 },
+                landing: Landing { slot, due: false, overdue: false },
+                ended,
+                eligible: &[2],
+                live_slots: &BTreeSet::new(),
+                claims: &[],
+            };
+            turn(&situation, slot).expect("known epoch")
+        };
+        assert_eq!(ask(30, &BTreeMap::new()), Turn::Silent);
+        assert_eq!(ask(31, &BTreeMap::new()), Turn::NotMine);
+        assert_eq!(ask(31, &BTreeMap::from([(1, 5)])), Turn::Open, "an ended gateway has no chances to lose");
     }
 
     #[test]
