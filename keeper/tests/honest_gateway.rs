@@ -293,8 +293,10 @@ impl World {
         let current = self.schedule.window_at(slot).expect("known");
         if current.gateway == sent.gateway {
             let backlog = self.clock.owner_slot(self.head.number + 1) < current.first;
-            let record =
-                self.records.entry(current.first).or_insert(WindowRecord { faced_backlog: backlog, settled: 0 });
+            let record = self
+                .records
+                .entry(current.first)
+                .or_insert(WindowRecord { faced_backlog: backlog, ..WindowRecord::default() });
             record.settled += sent.plan.blocks() as u64;
         }
         let mut number = self.head.number;

@@ -9,6 +9,8 @@ pub struct WindowRecord {
     pub faced_backlog: bool,
     /// Blocks that it settled in the window, its own or others'.
     pub settled: u64,
+    /// Whether another gateway settled in the window's last slot: there is one settlement a slot. `[V2]`
+    pub last_taken: bool,
 }
 
 /// The first owner slot that isn't liable in a window that is over: blocks with an owner slot below it are charged when another settles them.
@@ -30,7 +32,7 @@ pub fn liable_before(
             return window.first;
         }
     }
-    if window.kind == Kind::Proven && window.end > window.first && live(window.end - 1) {
+    if window.kind == Kind::Proven && window.end > window.first && live(window.end - 1) && !record.last_taken {
         return window.end;
     }
     let chances = usize::try_from(min_chances.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -65,12 +67,19 @@ mod tests {
     }
 
     #[test]
+    fn a_last_slot_that_another_took_is_no_chance() {
+        let taken = WindowRecord { last_taken: true, ..WindowRecord::default() };
+        assert_eq!(verdict(Kind::Proven, taken, &[15]), 8);
+        assert_eq!(verdict(Kind::Proven, taken, &[8, 9, 10, 15]), 10);
+    }
+
+    #[test]
     fn a_backlog_worked_off_at_full_rate_excuses_the_rest() {
         let live = [8, 9, 10, 11];
-        let enough = WindowRecord { faced_backlog: true, settled: 24 };
+        let enough = WindowRecord { faced_backlog: true, settled: 24, last_taken: false };
         assert_eq!(verdict(Kind::Proven, enough, &live), 8);
         assert_eq!(verdict(Kind::Proven, WindowRecord { settled: 23, ..enough }, &live), 10);
-        assert_eq!(verdict(Kind::Proven, WindowRecord { faced_backlog: false, settled: 24 }, &live), 10);
+        assert_eq!(verdict(Kind::Proven, WindowRecord { faced_backlog: false, ..enough }, &live), 10);
     }
 
     #[test]
