@@ -98,6 +98,7 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
         if (root == 0) {
             // A slot's place in the ring is taken again exactly a ring of slots later.
             uint256 reach = (BeaconRoots.RING - 1) * SLOT_LENGTH;
+            // forge-lint: disable-next-line(block-timestamp)
             uint256 oldest = block.timestamp < reach ? 0 : block.timestamp - reach;
             require(timestamp >= oldest, BeaconRootExpired(timestamp, oldest));
             revert NoBeaconRoot(timestamp);

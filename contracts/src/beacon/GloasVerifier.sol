@@ -25,8 +25,9 @@ contract GloasVerifier is StateVerifier {
         uint256 leaf = index;
         uint256 depth = 0;
         // At most 32 rounds: the trees before the 33rd hold more than 2^64 leaves.
-        for (; leaf >= 1 << depth; depth += 2) {
-            leaf -= 1 << depth;
+        for (uint256 leaves = 1; leaf >= leaves; leaves *= 4) {
+            leaf -= leaves;
+            depth += 2;
             generalizedIndex = 2 * generalizedIndex + 1;
         }
         return ((2 * generalizedIndex) << depth) | leaf;

@@ -6,7 +6,7 @@ pragma solidity 0.8.37;
 /// that their sum is what clearing after adding gives.
 library HashToG2 {
     /// @dev expand_message's output: two elements of Fp2, each of two numbers of 64 bytes, which are then reduced.
-    uint256 private constant _UNIFORM_BYTES = 256;
+    uint16 private constant _UNIFORM_BYTES = 256;
     uint256 private constant _SHA256 = 0x02;
     uint256 private constant _MODEXP = 0x05;
     uint256 private constant _G2ADD = 0x0d;
@@ -51,8 +51,7 @@ library HashToG2 {
     function _expand(bytes memory message, bytes memory tag) private view returns (bytes32[8] memory uniform) {
         // Z_pad is a block of 64 zero bytes; then the message, the output's length in two bytes, a zero, tag and its length.
         bytes memory suffixed = abi.encodePacked(tag, bytes1(uint8(tag.length)));
-        bytes memory preimage =
-            abi.encodePacked(bytes32(0), bytes32(0), message, uint16(_UNIFORM_BYTES), bytes1(0), suffixed);
+        bytes memory preimage = abi.encodePacked(bytes32(0), bytes32(0), message, _UNIFORM_BYTES, bytes1(0), suffixed);
         bytes32 first = sha256(preimage);
         bool ok = true;
         assembly ("memory-safe") {

@@ -14,7 +14,7 @@ import {EpochHistory} from "../types/EpochHistory.sol";
 abstract contract EligibleSet is SlotClock {
     /// @dev Ids of a word of {_eligibleIds}.
     uint256 internal constant IDS_PER_WORD = 112;
-    uint256 private constant _NOW_MASK = (1 << IDS_PER_WORD) - 1;
+    uint256 private constant _NOW_MASK = type(uint112).max;
     uint256 private constant _CHANGED_SHIFT = 2 * IDS_PER_WORD;
 
     /// @dev The words, by id / 112: ids have 15 bits.
@@ -62,6 +62,7 @@ abstract contract EligibleSet is SlotClock {
         if (word >> _CHANGED_SHIFT != current) {
             word = (word & _NOW_MASK) | ((word & _NOW_MASK) << IDS_PER_WORD) | (current << _CHANGED_SHIFT);
         }
+        // forge-lint: disable-next-line(incorrect-shift)
         _eligibleIds[group] = word ^ (1 << (id % IDS_PER_WORD));
     }
 

@@ -134,6 +134,7 @@ library EpochScheduleLibrary {
             gateway = (EpochSchedule.unwrap(self) >> (_PALETTE_SHIFT + colour * _ID_BITS)) & _ID_MASK;
             // Lanes of the same gateway become zero; the nearest others on both sides bound the run.
             uint256 others = lanes ^ (colour * _EACH_LANE);
+            // forge-lint: disable-next-line(incorrect-shift)
             uint256 below = others & ((1 << shift) - 1);
             uint256 above = others >> shift;
             assembly ("memory-safe") {
