@@ -13,6 +13,9 @@ import {SszTree} from "./SszTree.sol";
 /// @title Beacon forks
 /// @notice Rules [F1] to [F3].
 abstract contract BeaconForks is IBeaconForks, SlotClock {
+    /// @notice How much later a fork may begin than the earliest that can be appended, in slots: 291 days of slots of 12 s, rule [F2].
+    uint256 internal constant MAX_FORK_LEAD = 1 << 21;
+
     /// @notice May append forks, rule [F2].
     address internal immutable TIMELOCK;
     /// @notice Whether the chain has proposers to prove.
@@ -45,6 +48,9 @@ abstract contract BeaconForks is IBeaconForks, SlotClock {
         // Two epochs, so that a publication's rules don't change under a publisher who has a proof at hand, and the timelock's mistake
         // can be seen before it counts.
         uint256 least = (_currentEpoch() + EPOCHS_TO_FORCE) * SLOTS_PER_EPOCH;
+        // A timestamp taken for a slot, say, would shut out all forks to come.
+        uint256 most = least + MAX_FORK_LEAD;
+        require(fromSlot <= most, ForkTooLate(fromSlot, most));
         uint256 after_ = uint256(_newest.fromSlot()) + SLOTS_PER_EPOCH;
         if (after_ > least) least = after_;
         require(fromSlot >= least, ForkTooEarly(fromSlot, least));

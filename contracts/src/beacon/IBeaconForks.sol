@@ -30,6 +30,8 @@ interface IBeaconForks is IBeaconProofs {
     error ForkNotAtEpoch(uint64 fromSlot);
     /// @notice A fork must lie at least two epochs ahead and after all forks before, rule [F2].
     error ForkTooEarly(uint64 fromSlot, uint256 least);
+    /// @notice A fork can be appended at most some months before it comes, rule [F2]: is it a slot?
+    error ForkTooLate(uint64 fromSlot, uint256 most);
     /// @notice No verifier is in force in this slot.
     error NoVerifier(uint64 slot);
     /// @notice EIP-4788's contract has forgotten roots of timestamps before `oldest`: take a newer block.

@@ -60,10 +60,19 @@ contract ForksTest is PublishingState {
             IBeaconStateVerifier(address(99)),
             abi.encodeWithSelector(IBeaconForks.NoVerifierCode.selector, address(99))
         );
+        uint64 most = gloasSlot + (1 << 21);
+        appendReverts(most + 32, gloas, abi.encodeWithSelector(IBeaconForks.ForkTooLate.selector, most + 32, most));
         appendGloas();
         appendReverts(
             gloasSlot, gloas, abi.encodeWithSelector(IBeaconForks.ForkTooEarly.selector, gloasSlot, gloasSlot + 32)
         );
+    }
+
+    /// [F2] The latest slot that is still near enough.
+    function test_TheLatestFork() public {
+        gloasSlot += 1 << 21;
+        appendGloas();
+        assertEq(registry.forks()[1].fromSlot, gloasSlot);
     }
 
     /// [F1] Each slot has the verifier of the last fork at or before it, however many there are.
