@@ -19,6 +19,7 @@ struct Contracts {
     address inbox;
     address rotation;
     address systemConfig;
+    address verifier;
 }
 
 interface IDeploy {
@@ -51,6 +52,11 @@ contract ScriptsTest is Test {
         assertEq(vm.parseJsonAddress(json, ".inbox"), deployed.inbox);
         assertEq(vm.parseJsonAddress(json, ".rotation"), deployed.rotation);
         assertEq(vm.parseJsonAddress(json, ".systemConfig"), deployed.systemConfig);
+        assertEq(vm.parseJsonAddress(json, ".verifier"), deployed.verifier);
+        assertEq(
+            vm.parseJsonAddress(json, ".delegationSignatures"),
+            address(IRegistry(deployed.registry).delegationSignatures())
+        );
         assertEq(vm.parseJsonUint(json, ".chainId"), block.chainid);
         vm.removeFile(OUT);
     }
@@ -63,11 +69,17 @@ contract ScriptsTest is Test {
         assertEq(p.evidenceHorizon, 7800);
         assertEq(deployed.systemConfig, address(0xA4), "the rollup's own");
         assertEq(IInbox(deployed.inbox).batcher(), address(0xA3));
+        assertEq(p.firstVerifier, deployed.verifier);
+        assertEq(p.firstForkSlot, 411_392 * 32, "Fusaka's epoch");
+        assertEq(address(IRegistry(deployed.registry).verifierAt(p.firstForkSlot)), deployed.verifier);
+        assertEq(p.timelock, address(0xA6));
 
         deployed = deploy("script/config/devnet.json");
         p = IRegistry(deployed.registry).parameters();
         assertEq(p.inbox, deployed.inbox);
         assertEq(p.slotLength, 2);
+        assertEq(deployed.verifier, address(0), "no proposers to prove");
+        assertEq(IRegistry(deployed.registry).forks().length, 0);
         assertEq(p.penaltyThreshold, 1.192 ether);
         assertEq(IInbox(deployed.inbox).parameters().silence, 64);
         assertEq(IOwned(deployed.systemConfig).owner(), deployed.rotation);
@@ -89,6 +101,13 @@ contract ScriptsTest is Test {
         vm.expectRevert(
             abi.encodeWithSignature("NumberTooLarge(string,uint256)", "l1GenesisTime", uint256(type(uint64).max) + 1)
         );
+        reader.readConfiguration(path);
+        string memory good = vm.readFile("script/config/devnet.json");
+        vm.writeFile(path, vm.replace(good, '"none"', '"electra"'));
+        vm.expectRevert(abi.encodeWithSignature("UnknownFork(string)", "electra"));
+        reader.readConfiguration(path);
+        vm.writeFile(path, vm.replace(good, '"0x00000000"', '"0x0000000000"'));
+        vm.expectRevert(abi.encodeWithSignature("NotFourBytes(string,uint256)", "genesisForkVersion", 5));
         reader.readConfiguration(path);
         vm.removeFile(path);
     }

@@ -55,9 +55,10 @@ pub fn turn(situation: &Situation<'_>, slot: u64) -> Result<Turn, ScheduleError>
     }
     // Before the first settlement, silence is counted from when there could have been one.
     let since = if head.slot == 0 { situation.clock.owner_slot(1) } else { head.slot };
-    // The last slot of a proven window is its own proposer's and may be all that its gateway has: silence is no reason to take it, `[K10]`.
+    // The last slot of a proven window is its own proposer's and may be all that its gateway has. Taking it is for when nothing else helps, `[K10]`.
     let last_chance = window.kind == Kind::Proven && slot + 1 == window.end;
-    let silent = slot > since.saturating_add(rules.silence) && !last_chance;
+    let patience = if last_chance { rules.silence.saturating_mul(2) } else { rules.silence };
+    let silent = slot > since.saturating_add(patience);
     if !open && !silent || eligible.is_empty() {
         return Ok(Turn::NotMine);
     }
@@ -128,12 +129,12 @@ mod tests {
     fn silence_leaves_the_last_slot_of_a_proven_window_alone() {
         let mut schedule = Schedule::default();
         schedule.insert(EpochSchedule { epoch: 0, slots: [(1, Kind::Proven); 32] });
-        let ask = |slot, ended: &BTreeMap<GatewayId, u64>| {
+        let ask_after = |silence, slot, ended: &BTreeMap<GatewayId, u64>| {
             let situation = Situation {
                 me: 2,
                 clock: &CLOCK,
                 schedule: &schedule,
-                rules: RULES,
+                rules: SettlementRules { silence, ..RULES },
                 head: SettledHead { number: 1, link: Link::default(), slot: 1 },
                 landing: Landing { slot, due: false, overdue: false },
                 ended,
@@ -143,8 +144,10 @@ mod tests {
             };
             turn(&situation, slot).expect("known epoch")
         };
+        let ask = |slot, ended: &BTreeMap<GatewayId, u64>| ask_after(20, slot, ended);
         assert_eq!(ask(30, &BTreeMap::new()), Turn::Silent);
         assert_eq!(ask(31, &BTreeMap::new()), Turn::NotMine);
+        assert_eq!(ask_after(14, 31, &BTreeMap::new()), Turn::Silent, "the silence lasts for too long");
         assert_eq!(ask(31, &BTreeMap::from([(1, 5)])), Turn::Open, "an ended gateway has no chances to lose");
     }
 
