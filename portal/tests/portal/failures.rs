@@ -8,8 +8,7 @@ use baton_portal::Secret;
 use serde_json::{Value, json};
 
 /// Short enough for a test to wait for, long enough to find out other failures first.
-const SHORT: Options =
-    Options { budget_ms: 400, queue: 64, id_prefixes: [3, 4], gateway_secret: [3; 32], fallback_timeout_ms: 20_000 };
+const SHORT: Options = Options { budget_ms: 400, ..Options::DEFAULT };
 
 /// Gateway 1 owns block 1; it fails; the fallback's payload is served and its decision says why.
 async fn falls_back(stand: &Stand, outcome: &str) -> Value {
@@ -117,12 +116,12 @@ async fn payload_without_the_forced_transactions() {
 }
 
 /// The fallback's verdict on what it is asked to check.
-async fn payload_not_accepted(status: &'static str) {
+async fn payload_not_accepted(status: &'static str, outcome: &str) {
     let stand = Stand::start().await;
     stand.fallback.fail("engine_newPayload", Fault::Status(status));
     let answer = stand.block(GENESIS, 1).await;
     assert_eq!(builder(&answer), "fallback");
-    assert_eq!(stand.decision().await["outcome"], "rejected");
+    assert_eq!(stand.decision().await["outcome"], outcome);
     let checked = &stand.fallback.arrived("engine_newPayload")[0].json;
     assert_eq!(checked["method"], "engine_newPayloadV4");
     assert_eq!(checked["params"].as_array().map(Vec::len), Some(4));
@@ -130,13 +129,13 @@ async fn payload_not_accepted(status: &'static str) {
 
 #[tokio::test]
 async fn payload_rejected_by_the_fallback() {
-    payload_not_accepted("INVALID").await;
+    payload_not_accepted("INVALID", "rejected").await;
 }
 
 #[tokio::test]
 async fn payload_that_the_fallback_cannot_judge() {
-    payload_not_accepted("SYNCING").await;
-    payload_not_accepted("ACCEPTED").await;
+    payload_not_accepted("SYNCING", "undecided").await;
+    payload_not_accepted("ACCEPTED", "undecided").await;
 }
 
 #[tokio::test]
@@ -204,8 +203,12 @@ async fn fallback_down() {
     stand.wait_for_admin("/healthz", 200).await;
     stand.stop_fallback().await;
     stand.wait_for_admin("/healthz", 503).await;
-    let answer = stand.call("engine_exchangeCapabilities", json!([[]])).await;
+    let answer = stand.call("engine_getClientVersionV1", json!([])).await;
     assert_eq!(answer["error"]["code"], -32000, "{answer}");
+    // A consensus client that doesn't get its capabilities ends.
+    let answer = stand.call("engine_exchangeCapabilities", json!([[]])).await;
+    let names = answer["result"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    assert!(names.contains(&json!("engine_newPayloadV4")), "{answer}");
     let answer = stand.call("engine_getPayloadV4", json!(["0x0000000000000001"])).await;
     assert_eq!(answer["error"]["code"], -32000, "{answer}");
 }

@@ -6,6 +6,8 @@ mod failures;
 mod node;
 mod program;
 mod recorded;
+mod rules;
 mod stand;
+mod swap_in;
 mod tampering;
 mod updates;

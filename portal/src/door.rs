@@ -1,0 +1,58 @@
+//! The engine port: who may enter, and with how much.
+
+use crate::{
+    jwt::Secret,
+    office::Office,
+    proxy::Proxy,
+    server::{JSON, TEXT, respond},
+};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tracing::debug;
+
+/// The engine port.
+#[derive(Debug)]
+pub(crate) struct Door {
+    proxy: Arc<Proxy>,
+    office: Arc<Office>,
+    secret: Secret,
+    max_body: usize,
+}
+
+impl Door {
+    pub(crate) const fn new(proxy: Arc<Proxy>, office: Arc<Office>, secret: Secret, max_body: usize) -> Self {
+        Self { proxy, office, secret, max_body }
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        // As rollup-boost does: op-conductor looks at the health of its execution engine on the engine's own port, without a token.
+        if request.method() == Method::GET
+            && let Some(answer) = self.office.health(request.uri().path())
+        {
+            return answer;
+        }
+        let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if let Err(error) = self.secret.authorize(token, now) {
+            debug!(%error, "refused a call");
+            return respond(StatusCode::UNAUTHORIZED, TEXT, error.to_string());
+        }
+        if request.method() != Method::POST {
+            return respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "JSON-RPC is posted");
+        }
+        match Limited::new(request.into_body(), self.max_body).collect().await {
+            Ok(body) => respond(StatusCode::OK, JSON, self.proxy.answer(body.to_bytes()).await),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                let message = format!("the body exceeds `engine.max_body_mb` ({} bytes)", self.max_body);
+                respond(StatusCode::PAYLOAD_TOO_LARGE, TEXT, message)
+            }
+            Err(error) => respond(StatusCode::BAD_REQUEST, TEXT, error.to_string()),
+        }
+    }
+}
