@@ -1,9 +1,11 @@
 //! The portal over real HTTP and JWT: op-node's side on one end, a fallback and gateways on the other.
 
 mod admin;
+mod browser;
 mod engines;
 mod failures;
 mod node;
+mod observability;
 mod program;
 mod recorded;
 mod rules;

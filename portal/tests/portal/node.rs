@@ -150,6 +150,11 @@ impl Node {
         self.inner.lock().expect("not poisoned").latest = Some(timestamp);
     }
 
+    /// It has a block, as if a peer had told it.
+    pub(crate) fn knows(&self, block: B256) {
+        self.inner.lock().expect("not poisoned").known.insert(block);
+    }
+
     /// Lets everything that is held go on.
     pub(crate) fn release(&self) {
         self.hold.send_replace(false);

@@ -62,6 +62,7 @@ pub(crate) struct Options {
     pub(crate) fallback_timeout_ms: u64,
     /// More keys of `[gateways]`, and tables in it.
     pub(crate) gateways: &'static str,
+    pub(crate) max_body_mb: usize,
     /// Whether there is a second validator, which has the gateways' secret.
     pub(crate) validator: bool,
 }
@@ -74,6 +75,7 @@ impl Options {
         gateway_secret: GATEWAYS,
         fallback_timeout_ms: 20_000,
         gateways: "",
+        max_body_mb: 2,
         validator: false,
     };
 }
@@ -133,7 +135,7 @@ pub(crate) fn write_config(secrets: &TempDir, fallback: &str, options: &Options)
         [engine]
         listen = "127.0.0.1:0"
         jwt_secret_file = {op_node:?}
-        max_body_mb = 2
+        max_body_mb = {}
         [admin]
         listen = "127.0.0.1:0"
         [fallback]
@@ -151,7 +153,7 @@ pub(crate) fn write_config(secrets: &TempDir, fallback: &str, options: &Options)
         registry = "0x00000000000000000000000000000000000000b1"
         clock = {{ l1_genesis_time = {GENESIS_TIME}, slot_length = 1, l2_genesis_time = {GENESIS_TIME}, l2_block_time = 1, settlement_delay = 2 }}
         "#,
-        options.fallback_timeout_ms, options.budget_ms, options.queue, options.gateways
+        options.max_body_mb, options.fallback_timeout_ms, options.budget_ms, options.queue, options.gateways
     )
 }
 
@@ -179,6 +181,19 @@ impl Stand {
         let portal = run_with_schedule(&config, schedule, shutdown.clone()).await.expect("the portal starts");
         let op_node = OpNode::new(&portal);
         Self { op_node, fallback, gateways, validator, portal, publisher, shutdown, secrets, options }
+    }
+
+    /// Ends the portal and starts another between the same nodes, as after a crash: nothing is remembered.
+    pub(crate) async fn restart_portal(&mut self) {
+        self.shutdown.cancel();
+        let config = config(&self.secrets, &self.fallback.url(), &self.options);
+        let (publisher, schedule) = channel(snapshot([self.gateways[0].url(), self.gateways[1].url()]));
+        self.shutdown = CancellationToken::new();
+        let portal = run_with_schedule(&config, schedule, self.shutdown.clone()).await.expect("the portal starts");
+        self.op_node = OpNode::new(&portal);
+        self.publisher = publisher;
+        let before = std::mem::replace(&mut self.portal, portal);
+        before.stopped().await;
     }
 
     /// Stops the fallback, and waits until its port is closed.
