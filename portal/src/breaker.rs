@@ -19,6 +19,7 @@ pub enum Fault {
     Unsigned,
 }
 
+/// All of them. `Unsigned` is the last: it is noted apart from the others, because it comes later.
 const FAULTS: [Fault; 5] = [Fault::Late, Fault::Empty, Fault::Invalid, Fault::Mismatch, Fault::Unsigned];
 
 /// How many blocks in a row with a fault open the breaker, and for how long. 0: that fault never does.
@@ -124,8 +125,11 @@ impl Breaker {
     pub fn note(&mut self, fault: Option<Fault>, limits: &Limits, now: u64) -> bool {
         let Some(fault) = fault else {
             // A block that was ordered before the breaker opened says nothing about the gateway since.
-            if !matches!(self.0, State::Open { .. }) {
-                *self = Self::default();
+            match &mut self.0 {
+                // Whether it signs its blocks is heard of later.
+                State::Closed(counts) => counts[..FAULTS.len() - 1].fill(0),
+                State::HalfOpen { .. } => *self = Self::default(),
+                State::Open { .. } => {}
             }
             return false;
         };
@@ -154,6 +158,13 @@ impl Breaker {
                 true
             }
             State::Open { .. } => false,
+        }
+    }
+
+    /// Notes that it has signed a block of its own in time.
+    pub fn signed(&mut self) {
+        if let State::Closed(counts) = &mut self.0 {
+            counts[FAULTS.len() - 1] = 0;
         }
     }
 
@@ -217,6 +228,19 @@ mod tests {
         assert_eq!(opened_by(Fault::Unsigned), Some(1));
         // Zero switches a rule off.
         assert_eq!(opened_by(Fault::Empty), None);
+    }
+
+    #[test]
+    fn good_payloads_are_no_excuse_for_not_signing() {
+        let limits = Limits { unsigned: 2, ..LIMITS };
+        let mut breaker = Breaker::default();
+        assert!(!breaker.note(Some(Fault::Unsigned), &limits, 0));
+        breaker.note(None, &limits, 0);
+        assert!(breaker.note(Some(Fault::Unsigned), &limits, 0));
+        let mut breaker = Breaker::default();
+        breaker.note(Some(Fault::Unsigned), &limits, 0);
+        breaker.signed();
+        assert!(!breaker.note(Some(Fault::Unsigned), &limits, 0));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::{
     jwt::{Secret, SecretError},
     mode::{Mode, Modes},
     policy::{Policy, Rules},
+    soft_blocks::SoftBlockRule,
 };
 use alloy::primitives::Address;
 use baton_protocol::{GatewayId, NOBODY, SlotClock};
@@ -139,6 +140,9 @@ pub struct GatewaysConfig {
     /// What a valid payload must be besides.
     #[serde(default)]
     pub policy: Rules,
+    /// Whether gateways must sign their blocks in time. None: that isn't looked at.
+    #[serde(default)]
+    pub soft_blocks: Option<SoftBlockRule>,
     /// What is different for single gateways.
     #[serde(default)]
     pub overrides: Vec<GatewayOverride>,
@@ -301,6 +305,7 @@ pub(crate) struct Live {
     /// How long reads may wait for the scheduled gateway; `None`: reads and transactions are the fallback's alone.
     pub(crate) multiplex: Option<Duration>,
     pub(crate) warm_up_blocks: u64,
+    pub(crate) soft_blocks: Option<SoftBlockRule>,
 }
 
 /// Where and with which secret.
@@ -352,6 +357,7 @@ impl Config {
             ("gateways.timeout_ms", self.gateways.timeout_ms),
             ("gateways.queue", self.gateways.queue as u64),
             ("gateways.read_timeout_ms", self.gateways.read_timeout_ms),
+            ("gateways.soft_blocks.within_ms", self.gateways.soft_blocks.as_ref().map_or(1, |rule| rule.within_ms)),
             ("gateways.breaker.pause_ms", self.gateways.breaker.pause_ms),
         ] {
             if value == 0 {
@@ -425,6 +431,7 @@ impl GatewaysConfig {
             policies: Arc::new(self.policy.policies()),
             multiplex: self.multiplex.then(|| Duration::from_millis(self.read_timeout_ms)),
             warm_up_blocks: self.warm_up_blocks,
+            soft_blocks: self.soft_blocks.clone(),
         }
     }
 }
@@ -457,7 +464,7 @@ fn uri(field: &str, value: &str) -> Result<Uri, ConfigError> {
     http_uri(value).ok_or_else(|| ConfigError::Url { field: field.to_owned(), value: value.to_owned() })
 }
 
-fn http_uri(value: &str) -> Option<Uri> {
+pub(crate) fn http_uri(value: &str) -> Option<Uri> {
     let uri: Uri = value.trim().parse().ok()?;
     (uri.scheme_str() == Some("http") && uri.host().is_some()).then_some(uri)
 }

@@ -20,7 +20,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 pub(crate) struct Upstream {
     client: Client<HttpConnector, Full<Bytes>>,
     uri: Uri,
-    secret: Secret,
+    secret: Option<Secret>,
     timeout: Duration,
     max_body: usize,
 }
@@ -61,8 +61,9 @@ impl UpstreamError {
 }
 
 impl Upstream {
-    /// A node at an `http` URI. Connects when first asked.
-    pub(crate) fn new(uri: Uri, secret: Secret, timeout: Duration, max_body: usize) -> Self {
+    /// A node at an `http` URI, with the secret shared with it, if there is one. Connects when first asked.
+    pub(crate) fn new(uri: Uri, secret: impl Into<Option<Secret>>, timeout: Duration, max_body: usize) -> Self {
+        let secret = secret.into();
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT.min(timeout)));
@@ -93,7 +94,9 @@ impl Upstream {
         *request.uri_mut() = self.uri.clone();
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // A token is ASCII, so it always fits a header.
-        if let Ok(mut token) = HeaderValue::from_str(&format!("Bearer {}", self.secret.token(now))) {
+        if let Some(secret) = &self.secret
+            && let Ok(mut token) = HeaderValue::from_str(&format!("Bearer {}", secret.token(now)))
+        {
             token.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, token);
         }

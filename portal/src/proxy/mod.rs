@@ -3,6 +3,7 @@
 mod attempt;
 mod build;
 mod serve;
+mod signing;
 
 use crate::{
     breaker::{Breaker, Condition},
@@ -12,11 +13,13 @@ use crate::{
     gateways::{Gateways, Lanes},
     lane::{Building, Health, Lane, Peer},
     mode::Mode,
-    peek::{self, Body, Call, PayloadId, RegistryQuery},
+    peek::{self, Body, Call, Method, PayloadId, RegistryQuery},
     policy::Waiting,
     registry,
     route::{self, Owner, Route, View},
-    rpc, telemetry,
+    rpc,
+    soft_blocks::Expected,
+    telemetry,
     trace::Tracer,
     upstream::{Upstream, UpstreamError},
     version,
@@ -65,6 +68,8 @@ pub(crate) struct Proxy {
     breakers: Mutex<BTreeMap<GatewayId, Breaker>>,
     waiting: Mutex<Waiting>,
     latest: Mutex<Latest>,
+    /// The last payload of a gateway that was served and isn't known to be adopted.
+    served: Mutex<Option<Expected>>,
     fallback_up: AtomicBool,
     head_old: AtomicBool,
     /// The chain's default EIP-1559 parameters, as the fallback last showed them.
@@ -139,6 +144,7 @@ impl Proxy {
             breakers: Mutex::default(),
             waiting: Mutex::default(),
             latest: Mutex::default(),
+            served: Mutex::default(),
             fallback_up: AtomicBool::new(false),
             head_old: AtomicBool::new(false),
             default_fees: Mutex::default(),
@@ -266,6 +272,9 @@ impl Proxy {
         let snapshot = self.schedule.snapshot();
         let lanes = self.gateways.lanes();
         let view = View { snapshot: &snapshot, gateways: &lanes.ids, modes: &live.modes, fixed: self.fixed };
+        if let Method::ForkchoiceUpdated(update) = &call.method {
+            self.adopted(update.head);
+        }
         let answer = match route::route(call, view) {
             Route::Forward { kind, tell } => {
                 self.tell(kind, &tell, call, &body, &lanes, &live);

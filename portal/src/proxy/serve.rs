@@ -101,6 +101,9 @@ impl Proxy {
                 None => (rpc::failure(id, rpc::UPSTREAM_FAILED, "no payload"), None),
             },
         };
+        if choice == Choice::Gateway {
+            self.expect_soft_block(&build, from_owner.as_ref());
+        }
         let served = Served { choice, block_hash, took: started.elapsed(), asked_ns };
         let offer = from_fallback.map(|fallback| fallback.offer);
         match from_owner {

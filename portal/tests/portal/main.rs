@@ -9,6 +9,7 @@ mod observability;
 mod program;
 mod recorded;
 mod rules;
+mod soft_blocks;
 mod stand;
 mod swap_in;
 mod tampering;

@@ -26,7 +26,9 @@ async fn everything_that_is_asked_for_is_there() {
     let stand = Stand::start_with(Options { queue: 1, ..Options::DEFAULT }).await;
     stand.gateways[1].fail("engine_", Fault::Held);
     for _ in 0..4 {
-        stand.call("engine_newPayloadV4", json!([{"blockHash": GENESIS, "parentHash": GENESIS}, [], GENESIS, []])).await;
+        stand
+            .call("engine_newPayloadV4", json!([{"blockHash": GENESIS, "parentHash": GENESIS}, [], GENESIS, []]))
+            .await;
     }
     stand.call("eth_call", json!([{}])).await;
     stand.block(GENESIS, 1).await;

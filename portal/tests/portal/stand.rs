@@ -196,6 +196,11 @@ impl Stand {
         before.stopped().await;
     }
 
+    /// The configuration that the portal was started with.
+    pub(crate) fn config(&self) -> Config {
+        config(&self.secrets, &self.fallback.url(), &self.options)
+    }
+
     /// Stops the fallback, and waits until its port is closed.
     pub(crate) async fn stop_fallback(&mut self) {
         self.fallback.stop().await;
