@@ -1,6 +1,6 @@
 //! The optional rule that a gateway whose block was adopted must sign it in time: its soft block is looked for in its feed.
 //!
-//! A gateway signs a block once op-node has adopted it (rule `[L3]` in `docs/protocol.md`), so time runs from the forkchoice update that makes the
+//! A gateway signs a block once op-node has adopted it (rule `[K1]` in `docs/protocol.md`), so time runs from the forkchoice update that makes the
 //! served payload the head. A valid signature over another block of that number is evidence, and is archived with the payload, the feed's item
 //! unchanged: that is the form in which keepers keep and report soft blocks.
 
