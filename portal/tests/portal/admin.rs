@@ -144,6 +144,49 @@ async fn an_l1_that_is_down_costs_nobody_a_block() {
     tokio::time::timeout(Duration::from_secs(10), portal.stopped()).await.expect("it stops");
 }
 
+/// An L1 node that answers every question with a result of some other question's shape, or an older head than before.
+async fn lying_l1() -> String {
+    let asked = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let app = axum::Router::new().fallback(axum::routing::post(move |body: String| async move {
+        let call: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        let count = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let hash = alloy::primitives::B256::from(alloy::primitives::U256::from(count));
+        let result = match (call["method"].as_str(), count % 4) {
+            (Some("eth_blockNumber"), _) => json!(format!("0x{:x}", 1_000_000 - count)),
+            (Some("eth_getBlockByNumber"), 0 | 1) => {
+                json!({"number": "0x7", "hash": hash, "parentHash": hash, "timestamp": "0x1"})
+            }
+            (Some("eth_call"), 0) => json!("0x"),
+            (Some("eth_call"), _) => json!(format!("0x{}", "ff".repeat(32))),
+            (Some("eth_getLogs"), 0 | 1) => json!([{"address": hash, "topics": [hash], "data": "0xff"}]),
+            (_, 2) => json!("0x1"),
+            _ => json!(null),
+        };
+        axum::Json(json!({"jsonrpc": "2.0", "id": call["id"], "result": result}))
+    }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
+}
+
+#[tokio::test]
+async fn an_l1_that_talks_nonsense_costs_nobody_a_block() {
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let mut config = config(&secrets, &fallback.url(), &Options::default());
+    config.schedule.l1_urls = vec![lying_l1().await, lying_l1().await];
+    config.schedule.poll_interval_ms = Some(1);
+    let portal = run(&config, CancellationToken::new()).await.expect("the portal starts");
+    let op_node = OpNode::new(&portal);
+    let mut head = GENESIS;
+    for number in 1..=20 {
+        let answer = op_node.block(head, number).await;
+        assert_eq!(builder(&answer), "fallback");
+        head = op_node.adopt(&answer["result"]).await;
+    }
+}
+
 #[tokio::test]
 async fn metrics_and_decisions_are_served() {
     let stand = Stand::start().await;
