@@ -1,15 +1,17 @@
 //! The engine port: who may enter, and with how much.
 
 use crate::{
+    body::Beginning,
     jwt::Secret,
     office::Office,
+    peek,
     proxy::Proxy,
     server::{JSON, TEXT, respond},
 };
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
 use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -46,13 +48,33 @@ impl Door {
         if request.method() != Method::POST {
             return respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "JSON-RPC is posted");
         }
-        match Limited::new(request.into_body(), self.max_body).collect().await {
-            Ok(body) => respond(StatusCode::OK, JSON, self.proxy.answer(body.to_bytes()).await),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                let message = format!("the body exceeds `engine.max_body_mb` ({} bytes)", self.max_body);
-                respond(StatusCode::PAYLOAD_TOO_LARGE, TEXT, message)
-            }
-            Err(error) => respond(StatusCode::BAD_REQUEST, TEXT, error.to_string()),
+        let mut incoming = request.into_body();
+        let length = incoming.size_hint().exact();
+        if length.is_some_and(|length| length > self.max_body as u64) {
+            return self.too_big();
         }
+        let broken = |error: hyper::Error| respond(StatusCode::BAD_REQUEST, TEXT, error.to_string());
+        let beginning = match Beginning::read(&mut incoming, peek::BEGINNING).await {
+            Ok(beginning) => beginning,
+            Err(error) => return broken(error),
+        };
+        if let Some(length) = length
+            && !beginning.ended
+        {
+            let whole = beginning.whole();
+            if let Some(call) = peek::new_payload(&whole) {
+                return respond(StatusCode::OK, JSON, self.proxy.pass(&call, beginning.pieces, incoming, length).await);
+            }
+        }
+        match beginning.finish(incoming, self.max_body).await {
+            Ok(Some(body)) => respond(StatusCode::OK, JSON, self.proxy.answer(body).await),
+            Ok(None) => self.too_big(),
+            Err(error) => broken(error),
+        }
+    }
+
+    fn too_big(&self) -> Response<Full<Bytes>> {
+        let message = format!("the body exceeds `engine.max_body_mb` ({} bytes)", self.max_body);
+        respond(StatusCode::PAYLOAD_TOO_LARGE, TEXT, message)
     }
 }

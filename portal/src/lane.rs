@@ -1,6 +1,7 @@
 //! The lane of one gateway: updates go out one after the other, so that none overtakes another; a slow gateway holds up nobody but itself.
 
 use crate::{
+    body::Pieces,
     peek::PayloadId,
     queue::{Dropped, Queue},
     route::Kind,
@@ -73,7 +74,7 @@ pub(crate) enum NotBuilding {
 #[derive(Debug)]
 struct Update {
     label: Label,
-    body: Bytes,
+    body: Pieces,
     building: Option<watch::Sender<Option<Result<PayloadId, NotBuilding>>>>,
 }
 
@@ -127,14 +128,14 @@ impl Lane {
     }
 
     /// Puts an update at the end of the lane. Never waits.
-    pub(crate) fn send(&self, kind: Kind, method: &str, body: Bytes) {
-        self.push(kind, Update { label: version::label(method), body, building: None });
+    pub(crate) fn send(&self, kind: Kind, method: &str, body: impl Into<Pieces>) {
+        self.push(kind, Update { label: version::label(method), body: body.into(), building: None });
     }
 
     /// Like [`Lane::send`], for an order to build, whose answer can be waited for.
-    pub(crate) fn order(&self, method: &str, body: Bytes) -> Building {
+    pub(crate) fn order(&self, method: &str, body: impl Into<Pieces>) -> Building {
         let (sender, receiver) = watch::channel(None);
-        self.push(Kind::Build, Update { label: version::label(method), body, building: Some(sender) });
+        self.push(Kind::Build, Update { label: version::label(method), body: body.into(), building: Some(sender) });
         receiver
     }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod body;
 pub mod boost;
 pub mod breaker;
 pub mod builds;

@@ -13,6 +13,8 @@ use std::borrow::Cow;
 
 mod prefix;
 
+pub(crate) use prefix::{LONGEST as BEGINNING, new_payload};
+
 /// The Engine API's handle for a block being built.
 pub type PayloadId = B64;
 

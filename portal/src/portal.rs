@@ -16,10 +16,14 @@ use crate::{
 use alloy::primitives::Address;
 use baton_protocol::{GatewayId, SlotClock};
 use baton_schedule::{Follower, GatewayInfo, GatewayUrls, Handle, SequencerKeys, Snapshot, channel};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
 /// How often to look whether the fallback answers, and how long it may take: together less than the second in which the portal must say so.
 const PROBE_INTERVAL: Duration = Duration::from_millis(400);
@@ -34,6 +38,9 @@ pub enum StartError {
     /// The schedule can't be followed.
     #[error("`schedule`: {0}")]
     Schedule(#[from] baton_schedule::ConfigError),
+    /// The engine port's thread can't be had.
+    #[error("can't start the engine port's thread: {0}")]
+    Thread(std::io::Error),
     /// An address can't be listened on.
     #[error("`{field}` ({address}): {source}; choose a free address")]
     Listen {
@@ -160,7 +167,7 @@ async fn start(
         let door = door.clone();
         async move { door.answer(request).await }
     };
-    tasks.spawn(serve(engine, handler, shutdown.clone()));
+    tasks.spawn(on_a_thread(engine, handler, shutdown.clone())?);
     for listener in [Some(admin), debug].into_iter().flatten() {
         let office = office.clone();
         let handler = move |request| {
@@ -180,6 +187,36 @@ async fn start(
         proxy,
         config: as_written.clone(),
         tasks,
+    })
+}
+
+/// Serves on a thread of its own. op-node's calls then go from one connection to the other without waking another thread, and whatever gateways
+/// have the other threads do, this one isn't kept from op-node.
+fn on_a_thread<H, F>(
+    listener: TcpListener,
+    handler: H,
+    shutdown: CancellationToken,
+) -> Result<impl Future<Output = ()>, StartError>
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let listener = listener.into_std().map_err(StartError::Thread)?;
+    let (ended, end) = oneshot::channel();
+    let serve = move || {
+        runtime.block_on(async move {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => serve(listener, handler, shutdown).await,
+                Err(error) => error!(%error, "can't listen on the engine's thread"),
+            }
+        });
+        // The portal may be gone already.
+        let _ = ended.send(());
+    };
+    std::thread::Builder::new().name("engine".to_owned()).spawn(serve).map_err(StartError::Thread)?;
+    Ok(async move {
+        let _ = end.await;
     })
 }
 

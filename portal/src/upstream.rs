@@ -1,9 +1,9 @@
 //! One node behind the portal, over HTTP with its own secret.
 
-use crate::jwt::Secret;
+use crate::{body::Outgoing, jwt::Secret};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -18,7 +18,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// A node that speaks JSON-RPC over HTTP. Connections are kept alive and shared by clones.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpConnector, Outgoing>,
     uri: Uri,
     secret: Option<Secret>,
     timeout: Duration,
@@ -74,6 +74,11 @@ impl Upstream {
         Self { client, uri, secret, timeout, max_body }
     }
 
+    /// The same node over connections of its own: those of a client live where they were made, and serve others only across threads.
+    pub(crate) fn apart(&self) -> Self {
+        Self::new(self.uri.clone(), self.secret.clone(), self.timeout, self.max_body)
+    }
+
     /// Where it is.
     pub(crate) const fn uri(&self) -> &Uri {
         &self.uri
@@ -81,15 +86,15 @@ impl Upstream {
 
     /// Sends a body and gives the answer's, whatever is in it. The time limit covers the whole exchange, so a node that hangs after its headers
     /// is late like any other.
-    pub(crate) async fn call(&self, body: Bytes) -> Result<Bytes, UpstreamError> {
-        tokio::time::timeout(self.timeout, self.exchange(body))
+    pub(crate) async fn call(&self, body: impl Into<Outgoing>) -> Result<Bytes, UpstreamError> {
+        tokio::time::timeout(self.timeout, self.exchange(body.into()))
             .await
             .unwrap_or(Err(UpstreamError::Timeout(self.timeout)))
     }
 
-    async fn exchange(&self, body: Bytes) -> Result<Bytes, UpstreamError> {
+    async fn exchange(&self, body: Outgoing) -> Result<Bytes, UpstreamError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

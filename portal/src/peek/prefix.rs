@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// The longest part of a body that is looked at.
-const LONGEST: usize = 512;
+pub(crate) const LONGEST: usize = 512;
 
 /// A call of `newPayload` whose method stands before its parameters, as all clients write it. `None`: it takes reading the whole body.
-pub(super) fn new_payload(bytes: &[u8]) -> Option<Call<'_>> {
+pub(crate) fn new_payload(bytes: &[u8]) -> Option<Call<'_>> {
     let mut text = Text { rest: &bytes[..bytes.len().min(LONGEST)] };
     text.expect(b'{')?;
     let mut id = None;

@@ -49,7 +49,7 @@ impl Proxy {
         if let Some(validator) = &self.validator {
             validator.send(Kind::Head, &call.name, head_only.clone());
         }
-        lock(&self.latest).head = Some((call.name.clone().into_owned(), head_only));
+        lock(&self.latest).head = Some((call.name.clone().into_owned(), head_only.into()));
         self.warm_up(number, lanes, live);
         let (at, started) = (unix_now(), Instant::now());
         let answer = match self.ask_fallback(body).await {

@@ -6,6 +6,7 @@ mod serve;
 mod signing;
 
 use crate::{
+    body::{Outgoing, Pieces},
     breaker::{Breaker, Condition},
     builds::Builds,
     config::{GatewaySettings, Live},
@@ -30,6 +31,7 @@ use arc_swap::ArcSwap;
 use baton_protocol::GatewayId;
 use baton_schedule::Handle;
 use bytes::Bytes;
+use hyper::body::Incoming;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
@@ -46,6 +48,9 @@ use tracing::{info, warn};
 /// A call that every Engine API port has.
 const PROBE: Bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","id":0,"method":"eth_chainId","params":[]}"#);
 
+/// How long others wait for an update that the fallback is busy with.
+const HEAD_START: Duration = Duration::from_millis(20);
+
 /// The fallback's newest block.
 const HEAD: Bytes =
     Bytes::from_static(br#"{"jsonrpc":"2.0","id":0,"method":"eth_getBlockByNumber","params":["latest",false]}"#);
@@ -55,6 +60,8 @@ const HEAD: Bytes =
 pub(crate) struct Proxy {
     pub(crate) schedule: Handle,
     pub(crate) fallback: Upstream,
+    /// The fallback again, for looking whether it answers.
+    prober: Upstream,
     pub(crate) gateways: Gateways,
     pub(crate) decisions: DecisionLog,
     live: ArcSwap<Live>,
@@ -80,8 +87,8 @@ pub(crate) struct Proxy {
 /// What a gateway is told before its turn, and which turn that was last done for.
 #[derive(Debug, Default)]
 struct Latest {
-    payload: Option<(String, Bytes)>,
-    head: Option<(String, Bytes)>,
+    payload: Option<(String, Pieces)>,
+    head: Option<(String, Pieces)>,
     warmed: Option<Coming>,
 }
 
@@ -132,6 +139,7 @@ impl Proxy {
         telemetry::mode(live.modes.global);
         Self {
             schedule,
+            prober: fallback.apart(),
             fallback,
             gateways,
             decisions: DecisionLog::default(),
@@ -277,8 +285,12 @@ impl Proxy {
         }
         let answer = match route::route(call, view) {
             Route::Forward { kind, tell } => {
-                self.tell(kind, &tell, call, &body, &lanes, &live);
-                self.forward(call.id, body).await
+                let pass_on = || {
+                    self.tell(kind, &tell, &call.name, &body.clone().into(), &lanes, &live);
+                    true
+                };
+                let answer = self.answer_first(body.clone(), pass_on).await;
+                answer.unwrap_or_else(|error| unreachable_fallback(call.id.or_else(|| peek::id(&body)), &error))
             }
             Route::Build { owner, number } => self.build(call, body, owner, number, &lanes, &live).await,
             Route::Select { version, id } => {
@@ -297,35 +309,65 @@ impl Proxy {
         answer
     }
 
-    /// Passes an update on to gateways and validator.
-    fn tell(
+    /// Answers a `newPayload` whose body is still coming: the fallback gets it piece by piece as it comes.
+    pub(crate) async fn pass(&self, call: &Call<'_>, first: Vec<Bytes>, rest: Incoming, length: u64) -> Bytes {
+        let started = Instant::now();
+        let (outgoing, kept) = Outgoing::passing(first, rest, length);
+        let pass_on = || {
+            let Some(whole) = kept.whole() else { return false };
+            let lanes = self.gateways.lanes();
+            self.tell(route::Kind::Payload, &lanes.ids, &call.name, &whole, &lanes, &self.live());
+            true
+        };
+        let answer = self.answer_first(outgoing, pass_on).await;
+        let answer = answer.unwrap_or_else(|error| unreachable_fallback(call.id, &error));
+        telemetry::request(version::label(&call.name), rpc::outcome(&answer), started.elapsed());
+        answer
+    }
+
+    /// Asks the fallback, and passes an update on to the others once it has answered, or doesn't for a while: their copies must not be what op-node
+    /// waits for. They are passed on before op-node has its answer, so that its next update comes behind them. `pass_on` says whether it could.
+    async fn answer_first(
         &self,
-        kind: route::Kind,
-        gateways: &[GatewayId],
-        call: &Call<'_>,
-        body: &Bytes,
-        lanes: &Lanes,
-        live: &Live,
-    ) {
+        body: impl Into<Outgoing>,
+        pass_on: impl Fn() -> bool,
+    ) -> Result<Bytes, UpstreamError> {
+        let mut asked = std::pin::pin!(self.ask_fallback(body));
+        let (answer, passed) = tokio::select! {
+            biased;
+            answer = asked.as_mut() => (answer, false),
+            () = tokio::time::sleep(HEAD_START) => {
+                let passed = pass_on();
+                (asked.await, passed)
+            }
+        };
+        if !passed {
+            pass_on();
+        }
+        answer
+    }
+
+    /// Passes an update on to gateways and validator.
+    fn tell(&self, kind: route::Kind, gateways: &[GatewayId], method: &str, body: &Pieces, lanes: &Lanes, live: &Live) {
         let of_chain = matches!(kind, route::Kind::Head | route::Kind::Payload);
-        if kind == route::Kind::Pool && live.multiplex.is_none() && call.name.starts_with("eth_") {
+        if kind == route::Kind::Pool && live.multiplex.is_none() && method.starts_with("eth_") {
             return;
         }
         for lane in gateways.iter().filter_map(|id| lanes.get(*id)) {
-            lane.send(kind, &call.name, body.clone());
+            lane.send(kind, method, body.clone());
         }
         if of_chain {
             if let Some(validator) = &self.validator {
-                validator.send(kind, &call.name, body.clone());
+                validator.send(kind, method, body.clone());
             }
             let mut latest = lock(&self.latest);
-            let entry = Some((call.name.clone().into_owned(), body.clone()));
+            let entry = Some((method.to_owned(), body.clone()));
             if kind == route::Kind::Head { latest.head = entry } else { latest.payload = entry }
         }
     }
 
     /// Asks the fallback, and keeps in mind whether it answers.
-    async fn ask_fallback(&self, body: Bytes) -> Result<Bytes, UpstreamError> {
+    async fn ask_fallback(&self, body: impl Into<Outgoing>) -> Result<Bytes, UpstreamError> {
         let answer = self.fallback.call(body).await;
         self.fallback_is(answer.as_ref().map(|_| ()));
         answer
@@ -345,7 +387,7 @@ impl Proxy {
     /// Looks whether the fallback answers within a time, and whether its head is new enough.
     pub(crate) async fn probe(&self, within: Duration) {
         let body = if self.max_head_age.is_some() { HEAD } else { PROBE };
-        let answer = timeout(within, self.fallback.call(body)).await;
+        let answer = timeout(within, self.prober.call(body)).await;
         let answer = answer.unwrap_or(Err(UpstreamError::Timeout(within)));
         self.fallback_is(answer.as_ref().map(|_| ()));
         if let (Some(limit), Ok(answer)) = (self.max_head_age, &answer) {
