@@ -77,7 +77,7 @@ impl Gateways {
         let before = self.settings.swap(Arc::new(settings));
         let now = self.settings.load();
         let kept = |id: &GatewayId, lane: &Arc<Lane>| {
-            let registered = lane.upstream().uri().to_string();
+            let registered = lane.uri().to_string();
             before.timeout == now.timeout
                 && before.queue == now.queue
                 && before.endpoint(*id, &registered) == now.endpoint(*id, &registered)
@@ -105,7 +105,7 @@ impl Gateways {
             })
             .collect();
         let lanes = self.lanes.load();
-        let open = lanes.by_id.iter().map(|(id, lane)| (*id, lane.upstream().uri().clone())).collect();
+        let open = lanes.by_id.iter().map(|(id, lane)| (*id, lane.uri().clone())).collect();
         let uris = wanted.iter().map(|(id, endpoint)| (*id, endpoint.uri.clone())).collect();
         let changes = changes(&open, &uris);
         if changes.is_empty() {

@@ -12,6 +12,7 @@ use crate::{
 };
 use baton_protocol::GatewayId;
 use bytes::Bytes;
+use http::Uri;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{
@@ -90,6 +91,8 @@ struct Track {
 pub(crate) struct Lane {
     peer: Peer,
     upstream: Upstream,
+    /// The same peer over other connections.
+    direct: Upstream,
     health: Arc<Mutex<Health>>,
     /// Blocks and heads, in order.
     updates: Arc<Track>,
@@ -109,7 +112,15 @@ impl Lane {
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
             track
         };
-        Self { peer, updates: track(), pool: track(), upstream: upstream.clone(), health: health.clone(), stop }
+        Self {
+            peer,
+            updates: track(),
+            pool: track(),
+            direct: upstream.apart(),
+            upstream: upstream.clone(),
+            health: health.clone(),
+            stop,
+        }
     }
 
     /// Who is at its end.
@@ -122,9 +133,14 @@ impl Lane {
         self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The gateway itself, for what needs no order.
-    pub(crate) const fn upstream(&self) -> &Upstream {
-        &self.upstream
+    /// Where the peer is.
+    pub(crate) const fn uri(&self) -> &Uri {
+        self.upstream.uri()
+    }
+
+    /// The peer itself, for what needs no order, over connections that only the caller's thread uses.
+    pub(crate) const fn direct(&self) -> &Upstream {
+        &self.direct
     }
 
     /// Puts an update at the end of the lane. Never waits.
@@ -142,7 +158,14 @@ impl Lane {
     fn push(&self, kind: Kind, update: Update) {
         let track = if kind == Kind::Pool { &self.pool } else { &self.updates };
         let dropped = track.queue.lock().unwrap_or_else(PoisonError::into_inner).push(kind, update);
-        track.bell.notify_one();
+        if kind == Kind::Build {
+            track.bell.notify_one();
+        } else {
+            // Its place in the queue is taken; that it goes out may wait until op-node has its answer, which on the engine's thread is written
+            // before anything that is spawned meanwhile.
+            let track = track.clone();
+            tokio::spawn(async move { track.bell.notify_one() });
+        }
         for (kind, reason, _) in dropped {
             telemetry::lane_dropped(self.peer, kind, reason);
             if reason == Dropped::Overflow {

@@ -12,7 +12,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-#[tokio::main]
+/// One thread for lanes, the admin port and the schedule, beside the engine port's own: whatever there is to send to gateways, it takes at most one
+/// processor from op-node's calls.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> eyre::Result<()> {
     match Cli::parse_from(arguments()).command {
         Command::Run { settings, log_format } => {

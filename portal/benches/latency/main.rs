@@ -19,6 +19,9 @@ use report::{Report, Samples};
 use std::time::{Duration, Instant};
 
 const KIB: usize = 1 << 10;
+/// Between two calls, for everybody: a consensus client never sends back to back, and what goes on behind its back is not to be what the next call
+/// waits for.
+const PAUSE: Duration = Duration::from_millis(2);
 
 struct Plan {
     rounds: usize,
@@ -105,6 +108,7 @@ fn measure_after(
             let before = peer.cpu()?;
             for _ in 0..calls {
                 samples.times.push(call(&mut connection)?);
+                std::thread::sleep(PAUSE);
             }
             samples.cpu += peer.cpu()?.saturating_sub(before);
         }

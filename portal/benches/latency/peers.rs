@@ -19,7 +19,6 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Upstreams and files that all peers share.
 pub(crate) struct Rig {
-    runtime: tokio::runtime::Runtime,
     files: TempDir,
     installed: PathBuf,
     fallback: SocketAddr,
@@ -39,13 +38,12 @@ fn free_port() -> Result<u16> {
 
 impl Rig {
     pub(crate) fn start() -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let files = tempfile::tempdir()?;
         std::fs::write(files.path().join("jwt"), alloy::hex::encode(SECRET))?;
-        let (fallback, builder) = (upstream::start(&runtime, false)?, upstream::start(&runtime, false)?);
+        let (fallback, builder) = (upstream::start(false)?, upstream::start(false)?);
         let installed = std::env::var_os("BATON_PEERS")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/peers"), PathBuf::from);
-        Ok(Self { runtime, files, installed, fallback, builder })
+        Ok(Self { files, installed, fallback, builder })
     }
 
     /// All that are installed; the report says which aren't.
@@ -99,7 +97,7 @@ impl Rig {
         let config = self.file(&format!("portal-{good}-{hanging}.toml"));
         let mut text = "[gateways]\ntimeout_ms = 2000\n".to_owned();
         for (index, hangs) in (0..good).map(|_| false).chain((0..hanging).map(|_| true)).enumerate() {
-            let at = if index == 0 { self.builder } else { upstream::start(&self.runtime, hangs)? };
+            let at = if index == 0 { self.builder } else { upstream::start(hangs)? };
             text.push_str(&format!("[[gateways.overrides]]\nid = {}\nurl = \"http://{at}\"\n", index + 1));
         }
         std::fs::write(&config, text)?;

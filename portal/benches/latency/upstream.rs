@@ -14,12 +14,13 @@ use tokio::net::TcpListener;
 /// How long a hanging one takes to answer.
 const HANGING: Duration = Duration::from_secs(3600);
 
-/// Starts one; it lasts as long as the process.
-pub(crate) fn start(runtime: &tokio::runtime::Runtime, hangs: bool) -> Result<SocketAddr> {
+/// Starts one, on a thread of its own as it would be a program of its own; it lasts as long as the process.
+pub(crate) fn start(hangs: bool) -> Result<SocketAddr> {
     let envelope: Arc<str> = envelope()?.to_string().into();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    runtime.spawn(async move {
+    let serve = async move {
         while let Ok((stream, _)) = listener.accept().await {
             let envelope = envelope.clone();
             // A connection that can't be had without delay is measured with it, for everybody.
@@ -29,7 +30,8 @@ pub(crate) fn start(runtime: &tokio::runtime::Runtime, hangs: bool) -> Result<So
                 let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
-    });
+    };
+    std::thread::spawn(move || runtime.block_on(serve));
     Ok(address)
 }
 

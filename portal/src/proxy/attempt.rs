@@ -78,7 +78,7 @@ impl Proxy {
         let id = rpc::next_id();
         let request = rpc::request(id, &get_payload, &[&format!("\"{at_gateway}\"")]);
         let started = Instant::now();
-        let answer = timeout_at(deadline, lane.upstream().call(request)).await;
+        let answer = timeout_at(deadline, lane.direct().call(request)).await;
         stages.payload_us = micros(started);
         let name = match &answer {
             Err(_) => "late",
@@ -126,7 +126,7 @@ impl Proxy {
         let second = async {
             let Some(validator) = &self.validator else { return Ok(()) };
             let started = Instant::now();
-            let answer = timeout_at(deadline, validator.upstream().call(request.clone())).await;
+            let answer = timeout_at(deadline, validator.direct().call(request.clone())).await;
             let name = match &answer {
                 Err(_) => "late",
                 Ok(Err(error)) => error.name(),

@@ -92,7 +92,11 @@ impl Proxy {
         }
         info!(gateway, slot, health = ?lane.health().last, "warming a gateway before its turn");
         telemetry::warm_up(gateway);
-        lane.send(Kind::WarmUp, GREETING, rpc::request(rpc::next_id(), GREETING, &["[]"]));
+        let greeting = rpc::request(rpc::next_id(), GREETING, &["[]"]);
+        lane.send(Kind::WarmUp, GREETING, greeting.clone());
+        // And the connection over which its payloads will be got.
+        let direct = lane.direct().clone();
+        tokio::spawn(async move { direct.call(greeting).await });
         if let Some((method, body)) = &latest.payload {
             lane.send(Kind::WarmUp, method, body.clone());
         }
