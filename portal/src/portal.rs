@@ -20,6 +20,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,8 @@ use tracing::{error, info};
 /// How often to look whether the fallback answers, and how long it may take: together less than the second in which the portal must say so.
 const PROBE_INTERVAL: Duration = Duration::from_millis(400);
 const PROBE_TIMEOUT: Duration = Duration::from_millis(450);
+/// How often metrics are folded.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why the portal can't start.
 #[derive(Debug, thiserror::Error)]
@@ -161,6 +164,7 @@ async fn start(
 
     let mut tasks = JoinSet::new();
     tasks.spawn(until(shutdown.clone(), traces));
+    tasks.spawn(until(shutdown.clone(), fold_metrics(metrics.clone())));
     let office = Arc::new(Office::new(proxy.clone(), metrics));
     let door = Arc::new(Door::new(proxy.clone(), office.clone(), config.engine_secret, config.max_body));
     let handler = move |request| {
@@ -231,6 +235,15 @@ async fn probe_again_and_again(proxy: Arc<Proxy>) {
     loop {
         ticks.tick().await;
         proxy.probe(PROBE_TIMEOUT).await;
+    }
+}
+
+/// Folds what was recorded into the histograms. Without it, samples are kept one by one until somebody asks for the metrics, which may be never.
+async fn fold_metrics(metrics: Option<PrometheusHandle>) {
+    let Some(metrics) = metrics else { return };
+    loop {
+        tokio::time::sleep(UPKEEP_INTERVAL).await;
+        metrics.run_upkeep();
     }
 }
 
