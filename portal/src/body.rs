@@ -27,6 +27,16 @@ impl From<Vec<Bytes>> for Pieces {
     }
 }
 
+/// Lets a body that isn't wanted go by, up to a limit: a caller that is still writing when the connection closes never sees why.
+pub(crate) async fn discard(mut incoming: Incoming, limit: usize) {
+    let mut size = 0;
+    while size < limit
+        && let Some(Ok(frame)) = incoming.frame().await
+    {
+        size += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
+
 /// What has come of a body that is being sent on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kept(Arc<Mutex<(Vec<Bytes>, bool)>>);
@@ -168,9 +178,9 @@ impl Beginning {
     }
 
     /// Reads the rest; `None` if it comes to more than a limit.
-    pub(crate) async fn finish(mut self, mut incoming: Incoming, limit: usize) -> Result<Option<Bytes>, hyper::Error> {
+    pub(crate) async fn finish(mut self, incoming: &mut Incoming, limit: usize) -> Result<Option<Bytes>, hyper::Error> {
         while !self.ended && self.size <= limit {
-            self.more(&mut incoming).await?;
+            self.more(incoming).await?;
         }
         Ok((self.size <= limit).then(|| self.whole()))
     }

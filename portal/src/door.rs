@@ -1,7 +1,7 @@
 //! The engine port: who may enter, and with how much.
 
 use crate::{
-    body::Beginning,
+    body::{self, Beginning},
     jwt::Secret,
     office::Office,
     peek,
@@ -51,7 +51,7 @@ impl Door {
         let mut incoming = request.into_body();
         let length = incoming.size_hint().exact();
         if length.is_some_and(|length| length > self.max_body as u64) {
-            return self.too_big();
+            return self.too_big(incoming).await;
         }
         let broken = |error: hyper::Error| respond(StatusCode::BAD_REQUEST, TEXT, error.to_string());
         let beginning = match Beginning::read(&mut incoming, peek::BEGINNING).await {
@@ -66,14 +66,15 @@ impl Door {
                 return respond(StatusCode::OK, JSON, self.proxy.pass(&call, beginning.pieces, incoming, length).await);
             }
         }
-        match beginning.finish(incoming, self.max_body).await {
+        match beginning.finish(&mut incoming, self.max_body).await {
             Ok(Some(body)) => respond(StatusCode::OK, JSON, self.proxy.answer(body).await),
-            Ok(None) => self.too_big(),
+            Ok(None) => self.too_big(incoming).await,
             Err(error) => broken(error),
         }
     }
 
-    fn too_big(&self) -> Response<Full<Bytes>> {
+    async fn too_big(&self, rest: Incoming) -> Response<Full<Bytes>> {
+        body::discard(rest, self.max_body).await;
         let message = format!("the body exceeds `engine.max_body_mb` ({} bytes)", self.max_body);
         respond(StatusCode::PAYLOAD_TOO_LARGE, TEXT, message)
     }
