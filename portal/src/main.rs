@@ -65,11 +65,12 @@ fn log(level: &str, format: LogFormat) {
 async fn run(load: impl Fn() -> eyre::Result<Config>) -> eyre::Result<()> {
     let config = load()?;
     let shutdown = CancellationToken::new();
-    let mut running = baton_portal::run(&config, shutdown.clone()).await?;
+    // Before anything says that the portal is up: a signal that nobody listens for ends it.
     let listen = |kind, name| signal(kind).wrap_err_with(|| format!("can't listen for {name}"));
     let mut interrupt: Signal = listen(SignalKind::interrupt(), "SIGINT")?;
     let mut terminate: Signal = listen(SignalKind::terminate(), "SIGTERM")?;
     let mut hang_up: Signal = listen(SignalKind::hangup(), "SIGHUP")?;
+    let mut running = baton_portal::run(&config, shutdown.clone()).await?;
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,

@@ -214,11 +214,17 @@ async fn the_coming_gateway_is_warmed_before_its_turn() {
     assert_eq!(coming.wait_for("engine_newPayload", 3).await.len(), 3);
     let payloads = coming.arrived("engine_newPayload");
     assert_eq!(payloads[2].body, payloads[1].body);
-    coming.wait_for("engine_forkchoiceUpdated", 3).await;
-    assert_eq!(coming.head(), head);
-    // Only once for a turn.
-    stand.order(head, 13).await;
-    coming.wait_for("engine_forkchoiceUpdated", 4).await;
+    // Heads that wait coalesce, so it is the last one that is waited for.
+    let has_head = async {
+        while coming.head() != head {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), has_head).await.expect("it has the head");
+    // Only once for a turn: what comes behind the next order has no warm-up before it.
+    let answer = stand.block(head, 13).await;
+    stand.adopt(&answer["result"]).await;
+    assert_eq!(coming.wait_for("engine_newPayload", 4).await.len(), 4);
     // Over the lane, and over the connection that payloads will come over.
     assert_eq!(coming.wait_for("engine_exchangeCapabilities", 2).await.len(), 2);
     assert!(stand.gateways[0].arrived("engine_exchangeCapabilities").is_empty());
