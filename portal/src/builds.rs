@@ -1,6 +1,7 @@
 //! Blocks being built: which gateway builds what the fallback knows under which payload id.
 
-use crate::{demand::Demand, peek::PayloadId, route::Owner};
+use crate::{demand::Demand, peek::PayloadId, route::Owner, trace::Ordered};
+use serde::Serialize;
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -18,6 +19,22 @@ pub struct Build<T> {
     pub owner: Owner,
     /// The owner's payload id to come, if the owner was asked.
     pub pending: Option<T>,
+    /// What becomes of the owner's payload.
+    pub purpose: Purpose,
+    /// When it was ordered.
+    pub ordered: Ordered,
+}
+
+/// What becomes of an owner's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// It is served if it is good.
+    Serve,
+    /// It is checked and recorded; the fallback's is served. The operator wants it so.
+    DryRun,
+    /// The same, to see whether a gateway that failed works again.
+    Trial,
 }
 
 /// Blocks being built, by the id that op-node knows them under, which is the fallback's.
@@ -58,7 +75,13 @@ mod tests {
     use super::*;
 
     fn build(timestamp: u64, pending: u64) -> Build<u64> {
-        Build { demand: Demand { timestamp, ..Demand::default() }, owner: Owner::Ask(1), pending: Some(pending) }
+        Build {
+            demand: Demand { timestamp, ..Demand::default() },
+            owner: Owner::Ask(1),
+            pending: Some(pending),
+            purpose: Purpose::Serve,
+            ordered: Ordered::default(),
+        }
     }
 
     fn id(number: u64) -> PayloadId {

@@ -1,8 +1,8 @@
 //! The command line: a configuration file, and what overrides it.
 
-use crate::{Config, ConfigError};
+use crate::{Config, ConfigError, boost::BoostArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// Asks the scheduled gateway for every L2 block, and falls back when it fails.
@@ -35,7 +35,12 @@ pub enum Command {
         /// Configuration.
         #[command(flatten)]
         settings: Settings,
+        /// Another configuration file, for instance the running portal's: print what differs from it.
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
     },
+    /// Run with rollup-boost's flags and environment variables; also when the program is called rollup-boost.
+    Boost(Box<BoostArgs>),
 }
 
 /// How to log.
@@ -85,14 +90,29 @@ pub struct Settings {
 impl Settings {
     /// Reads the file, if there is one, and lays flags and environment over it.
     pub fn load(&self) -> Result<Config, ConfigError> {
-        let text = match &self.config {
-            Some(path) => std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::Read { path: path.display().to_string(), source })?,
-            None => String::new(),
-        };
-        let mut table: Table = text.parse()?;
+        self.load_over(Table::new())
+    }
+
+    /// The same over a configuration that is there already: the file's keys come before its own, section by section.
+    pub fn load_over(&self, mut table: Table) -> Result<Config, ConfigError> {
+        if let Some(path) = &self.config {
+            for (name, section) in read(path)? {
+                match (table.get_mut(&name), section) {
+                    (Some(Value::Table(below)), Value::Table(section)) => below.extend(section),
+                    (_, section) => {
+                        table.insert(name, section);
+                    }
+                }
+            }
+        }
         self.lay_over(&mut table);
         Config::from_table(table)
+    }
+
+    /// Whether a flag or a file says where the schedule is.
+    pub(crate) fn has_registry(&self) -> bool {
+        let in_file = |path: &PathBuf| read(path).is_ok_and(|table| table.contains_key("schedule"));
+        self.registry.is_some() || self.config.as_ref().is_some_and(in_file)
     }
 
     fn lay_over(&self, table: &mut Table) {
@@ -116,6 +136,12 @@ impl Settings {
             }
         }
     }
+}
+
+fn read(path: &Path) -> Result<Table, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.display().to_string(), source })?;
+    Ok(text.parse()?)
 }
 
 #[cfg(test)]

@@ -1,20 +1,27 @@
 //! Configuration: a TOML file, overridden by environment variables and flags. Secrets are only ever named by their files.
 
-use crate::jwt::{Secret, SecretError};
+use crate::{
+    breaker::Limits,
+    jwt::{Secret, SecretError},
+    mode::{Mode, Modes},
+    policy::{Policy, Rules},
+    soft_blocks::SoftBlockRule,
+};
 use alloy::primitives::Address;
 use baton_protocol::{GatewayId, NOBODY, SlotClock};
 use baton_schedule::FollowerConfig;
 use http::Uri;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 /// All there is to configure. Unknown keys are refused.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where op-node connects.
@@ -24,14 +31,28 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The execution client that answers when no gateway does.
     pub fallback: FallbackConfig,
+    /// A second execution client that must agree with the fallback about every gateway's payload.
+    #[serde(default)]
+    pub validator: Option<ValidatorConfig>,
     /// The gateways' side.
     pub gateways: GatewaysConfig,
     /// Where the schedule comes from.
     pub schedule: ScheduleConfig,
+    /// Where traces go.
+    #[serde(default)]
+    pub tracing: TracingConfig,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TracingConfig {
+    /// A collector that takes OTLP over HTTP; `/v1/traces` is added. None: no traces.
+    pub otlp_url: Option<String>,
 }
 
 /// Where op-node connects.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineConfig {
     /// Address to listen on. Port 0 takes any free one.
@@ -45,21 +66,23 @@ pub struct EngineConfig {
 }
 
 /// Where operators connect.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminConfig {
     /// Address to listen on. Port 0 takes any free one. No authentication: keep it on a private network.
     pub listen: SocketAddr,
+    /// A second address with the same content, for tools that expect `debug_` methods on a port of their own.
+    pub debug_listen: Option<SocketAddr>,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7300)) }
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7300)), debug_listen: None }
     }
 }
 
 /// The fallback execution client.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FallbackConfig {
     /// Its Engine API.
@@ -69,10 +92,23 @@ pub struct FallbackConfig {
     /// How long one of its answers may take, in milliseconds.
     #[serde(default = "default_fallback_timeout_ms")]
     pub timeout_ms: u64,
+    /// How old its newest block may be before the portal calls itself unhealthy, in seconds. None: any age.
+    #[serde(default)]
+    pub max_head_age_s: Option<u64>,
+}
+
+/// The second validating execution client. It gets all blocks and heads, as a gateway does, and builds nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidatorConfig {
+    /// Its Engine API.
+    pub url: String,
+    /// The secret shared with it.
+    pub jwt_secret_file: PathBuf,
 }
 
 /// The gateways' side.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewaysConfig {
     /// The secret for every gateway without one of its own.
@@ -86,13 +122,34 @@ pub struct GatewaysConfig {
     /// How many updates wait for a slow gateway before the oldest are dropped.
     #[serde(default = "default_queue")]
     pub queue: usize,
+    /// What all gateways are let do.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Whether users' reads (`eth_call`, balances, fees) go to the scheduled gateway first, and transactions to gateways at all.
+    #[serde(default = "default_multiplex")]
+    pub multiplex: bool,
+    /// How long a read may wait for the scheduled gateway before the fallback is asked, in milliseconds.
+    #[serde(default = "default_read_timeout_ms")]
+    pub read_timeout_ms: u64,
+    /// How many blocks before its turn a gateway is warmed: connection, authentication, latest block and head. 0: never.
+    #[serde(default = "default_warm_up_blocks")]
+    pub warm_up_blocks: u64,
+    /// When a failing gateway is left out.
+    #[serde(default)]
+    pub breaker: Limits,
+    /// What a valid payload must be besides.
+    #[serde(default)]
+    pub policy: Rules,
+    /// Whether gateways must sign their blocks in time. None: that isn't looked at.
+    #[serde(default)]
+    pub soft_blocks: Option<SoftBlockRule>,
     /// What is different for single gateways.
     #[serde(default)]
     pub overrides: Vec<GatewayOverride>,
 }
 
 /// What is different for one gateway.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayOverride {
     /// Its id in the registry.
@@ -103,24 +160,27 @@ pub struct GatewayOverride {
     /// The secret shared with it, instead of the common one.
     #[serde(default)]
     pub jwt_secret_file: Option<PathBuf>,
+    /// What it is let do, if that is less than all gateways are.
+    #[serde(default)]
+    pub mode: Mode,
 }
 
-/// Where the schedule comes from.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Where the schedule comes from: an L1, or a single gateway that owns every block.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct ScheduleConfig {
     /// L1 nodes, in order of preference.
     pub l1_urls: Vec<String>,
     /// The registry contract.
-    pub registry: Address,
+    pub registry: Option<Address>,
     /// The L1 block in which it was deployed, or any before.
-    #[serde(default)]
     pub deployment_block: u64,
     /// How often to look for a new L1 block, in milliseconds. By default every sixth of a slot.
-    #[serde(default)]
     pub poll_interval_ms: Option<u64>,
     /// The deployment's arithmetic of time.
-    pub clock: SlotClock,
+    pub clock: Option<SlotClock>,
+    /// Instead of all of the above: the gateway of every block, one of `gateways.overrides`. For a rollup without a registry.
+    pub fixed_gateway: Option<GatewayId>,
 }
 
 fn default_engine_listen() -> SocketAddr {
@@ -141,6 +201,18 @@ const fn default_payload_budget_ms() -> u64 {
 
 const fn default_gateway_timeout_ms() -> u64 {
     2_000
+}
+
+const fn default_multiplex() -> bool {
+    true
+}
+
+const fn default_read_timeout_ms() -> u64 {
+    100
+}
+
+const fn default_warm_up_blocks() -> u64 {
+    6
 }
 
 const fn default_queue() -> usize {
@@ -180,6 +252,15 @@ pub enum ConfigError {
     /// A number is zero.
     #[error("`{0}` is 0; set it to a positive number")]
     Zero(&'static str),
+    /// A key is missing.
+    #[error("`{0}` is missing; set it, or `schedule.fixed_gateway` for a rollup without a registry")]
+    Missing(&'static str),
+    /// The fixed gateway can't be reached.
+    #[error("`schedule.fixed_gateway` is {0}, and no entry of `gateways.overrides` gives that id a url")]
+    FixedGateway(GatewayId),
+    /// A fixed gateway beside a registry.
+    #[error("`schedule.fixed_gateway` and `schedule.registry` exclude each other; leave one of them away")]
+    TwoSchedules,
     /// Overrides for the same or no gateway.
     #[error("`gateways.overrides`: id {0} stands there twice, or is 0, which is nobody's")]
     Override(GatewayId),
@@ -197,13 +278,38 @@ pub(crate) struct Checked {
     pub(crate) max_body: usize,
     pub(crate) fallback: Endpoint,
     pub(crate) fallback_timeout: Duration,
+    pub(crate) validator: Option<Endpoint>,
     pub(crate) gateways: GatewaySettings,
+    pub(crate) live: Live,
+    pub(crate) debug: Option<SocketAddr>,
+    pub(crate) max_head_age: Option<Duration>,
+    pub(crate) collector: Option<Uri>,
+    pub(crate) schedule: ScheduleSource,
+}
+
+/// Where the schedule comes from.
+#[derive(Debug)]
+pub(crate) enum ScheduleSource {
+    Follower(FollowerConfig),
+    Fixed(GatewayId),
+}
+
+/// What can change while the portal runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
     pub(crate) payload_budget: Duration,
-    pub(crate) follower: FollowerConfig,
+    pub(crate) modes: Modes,
+    pub(crate) limits: Limits,
+    pub(crate) rules: Rules,
+    pub(crate) policies: Arc<Vec<Box<dyn Policy>>>,
+    /// How long reads may wait for the scheduled gateway; `None`: reads and transactions are the fallback's alone.
+    pub(crate) multiplex: Option<Duration>,
+    pub(crate) warm_up_blocks: u64,
+    pub(crate) soft_blocks: Option<SoftBlockRule>,
 }
 
 /// Where and with which secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) uri: Uri,
     pub(crate) secret: Secret,
@@ -250,18 +356,15 @@ impl Config {
             ("gateways.payload_budget_ms", self.gateways.payload_budget_ms),
             ("gateways.timeout_ms", self.gateways.timeout_ms),
             ("gateways.queue", self.gateways.queue as u64),
+            ("gateways.read_timeout_ms", self.gateways.read_timeout_ms),
+            ("gateways.soft_blocks.within_ms", self.gateways.soft_blocks.as_ref().map_or(1, |rule| rule.within_ms)),
+            ("gateways.breaker.pause_ms", self.gateways.breaker.pause_ms),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero(name));
             }
         }
-        let schedule = &self.schedule;
-        let mut follower = FollowerConfig::new(schedule.l1_urls.clone(), schedule.registry, schedule.clock);
-        follower.deployment_block = schedule.deployment_block;
-        if let Some(interval) = schedule.poll_interval_ms {
-            follower.poll_interval = Duration::from_millis(interval);
-        }
-        follower.validate()?;
+        let schedule = self.schedule.source()?;
         let mut overrides = BTreeMap::new();
         for (index, entry) in self.gateways.overrides.iter().enumerate() {
             let field = |name: &str| format!("gateways.overrides[{index}].{name}");
@@ -272,6 +375,17 @@ impl Config {
                 return Err(ConfigError::Override(entry.id));
             }
         }
+        if let ScheduleSource::Fixed(id) = schedule
+            && !overrides.get(&id).is_some_and(|(uri, _)| uri.is_some())
+        {
+            return Err(ConfigError::FixedGateway(id));
+        }
+        let validator = self.validator.as_ref().map(|validator| {
+            Ok::<_, ConfigError>(Endpoint {
+                uri: uri("validator.url", &validator.url)?,
+                secret: secret("validator.jwt_secret_file", &validator.jwt_secret_file)?,
+            })
+        });
         Ok(Checked {
             engine: self.engine.listen,
             engine_secret: secret("engine.jwt_secret_file", &self.engine.jwt_secret_file)?,
@@ -288,9 +402,57 @@ impl Config {
                 timeout: Duration::from_millis(self.gateways.timeout_ms),
                 queue: self.gateways.queue,
             },
-            payload_budget: Duration::from_millis(self.gateways.payload_budget_ms),
-            follower,
+            validator: validator.transpose()?,
+            live: self.gateways.live(),
+            debug: self.admin.debug_listen,
+            max_head_age: self.fallback.max_head_age_s.map(Duration::from_secs),
+            collector: self.tracing.collector()?,
+            schedule,
         })
+    }
+}
+
+impl TracingConfig {
+    fn collector(&self) -> Result<Option<Uri>, ConfigError> {
+        let Some(url) = &self.otlp_url else { return Ok(None) };
+        uri("tracing.otlp_url", url)?;
+        uri("tracing.otlp_url", &format!("{}/v1/traces", url.trim_end_matches('/'))).map(Some)
+    }
+}
+
+impl GatewaysConfig {
+    fn live(&self) -> Live {
+        let single = self.overrides.iter().map(|entry| (entry.id, entry.mode)).collect();
+        Live {
+            payload_budget: Duration::from_millis(self.payload_budget_ms),
+            modes: Modes { global: self.mode, single },
+            limits: self.breaker,
+            rules: self.policy,
+            policies: Arc::new(self.policy.policies()),
+            multiplex: self.multiplex.then(|| Duration::from_millis(self.read_timeout_ms)),
+            warm_up_blocks: self.warm_up_blocks,
+            soft_blocks: self.soft_blocks.clone(),
+        }
+    }
+}
+
+impl ScheduleConfig {
+    fn source(&self) -> Result<ScheduleSource, ConfigError> {
+        if let Some(id) = self.fixed_gateway {
+            return match self.registry {
+                Some(_) => Err(ConfigError::TwoSchedules),
+                None => Ok(ScheduleSource::Fixed(id)),
+            };
+        }
+        let registry = self.registry.ok_or(ConfigError::Missing("schedule.registry"))?;
+        let clock = self.clock.ok_or(ConfigError::Missing("schedule.clock"))?;
+        let mut follower = FollowerConfig::new(self.l1_urls.clone(), registry, clock);
+        follower.deployment_block = self.deployment_block;
+        if let Some(interval) = self.poll_interval_ms {
+            follower.poll_interval = Duration::from_millis(interval);
+        }
+        follower.validate()?;
+        Ok(ScheduleSource::Follower(follower))
     }
 }
 
@@ -302,7 +464,7 @@ fn uri(field: &str, value: &str) -> Result<Uri, ConfigError> {
     http_uri(value).ok_or_else(|| ConfigError::Url { field: field.to_owned(), value: value.to_owned() })
 }
 
-fn http_uri(value: &str) -> Option<Uri> {
+pub(crate) fn http_uri(value: &str) -> Option<Uri> {
     let uri: Uri = value.trim().parse().ok()?;
     (uri.scheme_str() == Some("http") && uri.host().is_some()).then_some(uri)
 }
@@ -349,6 +511,16 @@ mod tests {
             ("l1_urls = [\"http://127.0.0.1:8545\"]", "l1_urls = []", "l1_urls"),
             ("slot_length = 12", "slot_length = 0", "slot_length"),
             ("[schedule.clock]", "[schedule.clocks]", "clock"),
+            ("registry = ", "fixed_gateway = 3\nregistry = ", "schedule.fixed_gateway"),
+            ("registry = \"0x00000000000000000000000000000000000000b1\"", "", "schedule.registry"),
+            (
+                "registry = \"0x00000000000000000000000000000000000000b1\"",
+                "fixed_gateway = 4",
+                "schedule.fixed_gateway",
+            ),
+            ("pause_ms = 12000", "pause_ms = 0", "gateways.breaker.pause_ms"),
+            ("mode = \"enabled\"", "mode = \"on\"", "mode"),
+            ("otlp_url = \"http://127.0.0.1:4318\"", "otlp_url = \"grpc\"", "tracing.otlp_url"),
         ] {
             let error = error(&replaced(from, to));
             assert!(error.contains(named), "{error}");

@@ -1,6 +1,6 @@
 //! The record of who built which block, and why.
 
-use crate::selection::Choice;
+use crate::{builds::Purpose, peek::PayloadId, selection::Choice};
 use alloy::primitives::B256;
 use baton_protocol::GatewayId;
 use serde::Serialize;
@@ -10,7 +10,19 @@ use std::{
 };
 
 /// How many decisions are kept.
-pub const KEPT: usize = 1024;
+pub const KEPT: usize = 4096;
+
+/// How long the parts of asking the owner took, in microseconds; `None` for those that weren't come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stages {
+    /// Waiting for its payload id, from `getPayload` on.
+    pub id_us: Option<u64>,
+    /// Getting its payload.
+    pub payload_us: Option<u64>,
+    /// Having it checked.
+    pub validation_us: Option<u64>,
+}
 
 /// Whose payload op-node got for one block, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,6 +38,10 @@ pub struct Decision {
     pub owner_slot: Option<u64>,
     /// The gateway that was asked, or would have been; `None` if the slot has none.
     pub owner: Option<GatewayId>,
+    /// What op-node calls the payload.
+    pub payload_id: PayloadId,
+    /// What was to become of the owner's payload.
+    pub purpose: Purpose,
     /// Whose payload was served.
     pub choice: Choice,
     /// Short name of how asking the owner went.
@@ -34,6 +50,8 @@ pub struct Decision {
     pub reason: String,
     /// The served block's hash; `None` if there was nothing to serve.
     pub block_hash: Option<B256>,
+    /// How long asking the owner took.
+    pub stages: Stages,
     /// Milliseconds from op-node's question to its answer.
     pub took_ms: u64,
     /// When op-node was answered, Unix milliseconds.
@@ -58,7 +76,13 @@ impl DecisionLog {
 
     /// All that are kept, oldest first.
     pub fn all(&self) -> Vec<Decision> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.last(KEPT)
+    }
+
+    /// The newest, oldest first.
+    pub fn last(&self, count: usize) -> Vec<Decision> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().skip(kept.len().saturating_sub(count)).cloned().collect()
     }
 }
 
@@ -75,10 +99,13 @@ mod tests {
             parent: B256::ZERO,
             owner_slot: Some(2),
             owner: Some(1),
+            payload_id: PayloadId::ZERO,
+            purpose: Purpose::Serve,
             choice: Choice::Gateway,
             outcome: "valid",
             reason: String::new(),
             block_hash: Some(B256::ZERO),
+            stages: Stages::default(),
             took_ms: 1,
             at_ms: 2,
         };
@@ -88,6 +115,10 @@ mod tests {
         let kept = log.all();
         assert_eq!(kept.len(), KEPT);
         assert_eq!(kept[0].number, Some(10));
+        assert_eq!(
+            log.last(2).iter().map(|decision| decision.number).collect::<Vec<_>>(),
+            [Some(KEPT as u64 + 8), Some(KEPT as u64 + 9)]
+        );
         let json = serde_json::to_value(&kept[0]).expect("JSON");
         assert_eq!(json["choice"], "gateway");
         assert_eq!(json["ownerSlot"], 2);

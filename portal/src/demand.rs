@@ -11,6 +11,8 @@ use alloy::primitives::{Address, B64, B256};
 
 /// First byte of a deposit transaction, which mints and needs no signature (OP Stack specification, Deposits).
 const DEPOSIT: &str = "0x7e";
+/// The largest block that op-nodes pass on to each other, in bytes (OP Stack specification, Rollup node P2P: `MAX_GOSSIP_SIZE`).
+const MAX_GOSSIP: usize = 10 << 20;
 
 /// What op-node asked for, kept from `forkchoiceUpdated` until `getPayload`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +87,12 @@ pub enum Mismatch {
     /// A deposit that nobody made on L1.
     #[error("a deposit transaction behind the forced ones")]
     Deposit,
+    /// Fields of its envelope are missing or too many for the version it was asked for in.
+    #[error("another fork's form than the version it was asked for in")]
+    Fork,
+    /// Too big for op-node's gossip.
+    #[error("more than {MAX_GOSSIP} bytes of transactions, which no op-node gossips")]
+    Size,
 }
 
 impl FeeParameters {
@@ -142,6 +150,8 @@ impl Demand {
         other(self.prev_randao.is_some_and(|randao| randao != payload.prev_randao), Mismatch::PrevRandao)?;
         other(self.withdrawals != payload.withdrawals, Mismatch::Withdrawals)?;
         other(self.fees.is_some_and(|fees| !fees.are_in(&payload.extra_data)), Mismatch::FeeParameters)?;
+        let size: usize = payload.transactions().map(|text| text.len() / 2).sum();
+        other(size > MAX_GOSSIP, Mismatch::Size)?;
         let transactions = payload.transactions();
         let enough = transactions.len() >= self.forced.len();
         let same = transactions.zip(&self.forced).all(|(has, wants)| has.eq_ignore_ascii_case(wants));
@@ -232,6 +242,17 @@ mod tests {
         for forced in [vec!["0x7e02".into()], vec!["0x7e01".into(); 4]] {
             assert_eq!(check(&Demand { forced, ..demand() }), Err(Mismatch::ForcedTransactions));
         }
+    }
+
+    #[test]
+    fn a_block_that_cannot_be_gossiped_is_too_big() {
+        let of_size = |bytes: usize| {
+            let filler = format!("0x02{}", "00".repeat(bytes - 1));
+            check_payload(&demand(), &with("transactions", json!(["0x7e01", "0x7e02", filler])))
+        };
+        // Two bytes and a half for each forced transaction's text, prefix included.
+        assert_eq!(of_size(MAX_GOSSIP - 100), Ok(()));
+        assert_eq!(of_size(MAX_GOSSIP), Err(Mismatch::Size));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::{
     config::{Endpoint, GatewaySettings},
-    lane::Lane,
+    lane::{Lane, Peer},
+    mode::{Mode, Modes},
     route,
     upstream::Upstream,
 };
@@ -10,7 +11,10 @@ use arc_swap::ArcSwap;
 use baton_protocol::GatewayId;
 use baton_schedule::Snapshot;
 use http::Uri;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tracing::info;
 
 /// The open lanes at one moment.
@@ -25,14 +29,20 @@ impl Lanes {
     pub(crate) fn get(&self, id: GatewayId) -> Option<&Arc<Lane>> {
         self.by_id.get(&id)
     }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (GatewayId, &Arc<Lane>)> {
+        self.by_id.iter().map(|(id, lane)| (*id, lane))
+    }
 }
 
 /// All lanes. Readers take no lock.
 #[derive(Debug)]
 pub(crate) struct Gateways {
-    settings: GatewaySettings,
+    settings: ArcSwap<GatewaySettings>,
     max_body: usize,
     lanes: ArcSwap<Lanes>,
+    /// Held while lanes change, so that no change undoes another.
+    changing: Mutex<()>,
 }
 
 /// What to do about one gateway.
@@ -53,24 +63,49 @@ fn changes(open: &BTreeMap<GatewayId, Uri>, wanted: &BTreeMap<GatewayId, Uri>) -
 
 impl Gateways {
     pub(crate) fn new(settings: GatewaySettings, max_body: usize) -> Self {
-        Self { settings, max_body, lanes: ArcSwap::default() }
+        Self {
+            settings: ArcSwap::from_pointee(settings),
+            max_body,
+            lanes: ArcSwap::default(),
+            changing: Mutex::default(),
+        }
+    }
+
+    /// Takes other settings. Lanes that they change are opened anew by the next [`Gateways::follow`].
+    pub(crate) fn reconfigure(&self, settings: GatewaySettings) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.settings.swap(Arc::new(settings));
+        let now = self.settings.load();
+        let kept = |id: &GatewayId, lane: &Arc<Lane>| {
+            let registered = lane.uri().to_string();
+            before.timeout == now.timeout
+                && before.queue == now.queue
+                && before.endpoint(*id, &registered) == now.endpoint(*id, &registered)
+        };
+        let lanes = self.lanes.load();
+        let by_id: BTreeMap<_, _> =
+            lanes.by_id.iter().filter(|(id, lane)| kept(id, lane)).map(|(id, lane)| (*id, lane.clone())).collect();
+        self.lanes.store(Arc::new(Lanes { ids: by_id.keys().copied().collect(), by_id }));
     }
 
     pub(crate) fn lanes(&self) -> Arc<Lanes> {
         self.lanes.load_full()
     }
 
-    /// Opens and closes lanes so that there is one for every gateway that is worth telling and can be reached.
-    pub(crate) fn follow(&self, snapshot: &Snapshot) {
+    /// Opens and closes lanes so that there is one for every gateway that is worth telling, can be reached, and isn't disabled.
+    pub(crate) fn follow(&self, snapshot: &Snapshot, modes: &Modes) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = self.settings.load();
         let wanted: BTreeMap<GatewayId, Endpoint> = route::worth_telling(snapshot)
             .into_iter()
+            .filter(|id| modes.of(*id) != Mode::Disabled)
             .filter_map(|id| {
                 let registered = snapshot.gateways.get(&id).map_or("", |info| info.urls.endpoint.as_str());
-                Some((id, self.settings.endpoint(id, registered)?))
+                Some((id, settings.endpoint(id, registered)?))
             })
             .collect();
         let lanes = self.lanes.load();
-        let open = lanes.by_id.iter().map(|(id, lane)| (*id, lane.upstream().uri().clone())).collect();
+        let open = lanes.by_id.iter().map(|(id, lane)| (*id, lane.uri().clone())).collect();
         let uris = wanted.iter().map(|(id, endpoint)| (*id, endpoint.uri.clone())).collect();
         let changes = changes(&open, &uris);
         if changes.is_empty() {
@@ -86,8 +121,8 @@ impl Gateways {
                 Change::Open(gateway) => {
                     let Some(Endpoint { uri, secret }) = wanted.get(&gateway).cloned() else { continue };
                     info!(gateway, %uri, "opening a gateway's lane");
-                    let upstream = Upstream::new(uri, secret, self.settings.timeout, self.max_body);
-                    by_id.insert(gateway, Arc::new(Lane::open(gateway, upstream, self.settings.queue)));
+                    let upstream = Upstream::new(uri, secret, settings.timeout, self.max_body);
+                    by_id.insert(gateway, Arc::new(Lane::open(Peer::Gateway(gateway), upstream, settings.queue)));
                 }
             }
         }

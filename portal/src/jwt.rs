@@ -15,7 +15,8 @@ pub const SLACK: u64 = 5;
 const HEADER: &[u8] = br#"{"alg":"HS256","typ":"JWT"}"#;
 
 /// A shared secret. Never printed.
-#[derive(Clone)]
+// Comparing is for telling a changed configuration from the same, never for authentication, so it needn't take constant time.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; 32]);
 
 impl fmt::Debug for Secret {

@@ -1,21 +1,58 @@
 //! The lane of one gateway: updates go out one after the other, so that none overtakes another; a slow gateway holds up nobody but itself.
 
 use crate::{
+    body::Pieces,
     peek::PayloadId,
-    queue::Queue,
+    queue::{Dropped, Queue},
     route::Kind,
     rpc::{Answer, AnswerError},
     telemetry,
     upstream::{Upstream, UpstreamError},
+    version::{self, Label},
 };
 use baton_protocol::GatewayId;
 use bytes::Bytes;
-use serde::Deserialize;
+use http::Uri;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+
+/// Who is at the end of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Gateway(GatewayId),
+    Validator,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gateway(id) => write!(f, "{id}"),
+            Self::Validator => f.write_str("validator"),
+        }
+    }
+}
+
+/// How a peer took the last update.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Health {
+    /// The last outcome's short name; `None` before the first.
+    pub(crate) last: Option<&'static str>,
+    /// Whether it could be reached.
+    pub(crate) reachable: bool,
+    /// When, Unix milliseconds.
+    pub(crate) at_ms: u64,
+    /// Updates that never reached it.
+    pub(crate) dropped: u64,
+}
 
 /// The payload id that a gateway builds under, once known.
 pub(crate) type Building = watch::Receiver<Option<Result<PayloadId, NotBuilding>>>;
@@ -37,7 +74,8 @@ pub(crate) enum NotBuilding {
 /// An update on its way.
 #[derive(Debug)]
 struct Update {
-    body: Bytes,
+    label: Label,
+    body: Pieces,
     building: Option<watch::Sender<Option<Result<PayloadId, NotBuilding>>>>,
 }
 
@@ -51,8 +89,11 @@ struct Track {
 /// One gateway's lane. Dropping it ends its tasks.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    gateway: GatewayId,
+    peer: Peer,
     upstream: Upstream,
+    /// The same peer over other connections.
+    direct: Upstream,
+    health: Arc<Mutex<Health>>,
     /// Blocks and heads, in order.
     updates: Arc<Track>,
     /// Transactions: apart, so that a flood of them can't hold up blocks.
@@ -62,46 +103,75 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// Opens a lane. Each of its queues holds `capacity` updates.
-    pub(crate) fn open(gateway: GatewayId, upstream: Upstream, capacity: usize) -> Self {
+    pub(crate) fn open(peer: Peer, upstream: Upstream, capacity: usize) -> Self {
         let stop = CancellationToken::new();
+        let health = Arc::new(Mutex::new(Health::default()));
         let track = || {
             let track = Arc::new(Track { queue: Mutex::new(Queue::new(capacity)), bell: Notify::new() });
-            let task = carry(gateway, upstream.clone(), track.clone());
+            let task = carry(peer, upstream.clone(), track.clone(), health.clone());
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
             track
         };
-        Self { gateway, updates: track(), pool: track(), upstream: upstream.clone(), stop }
+        Self {
+            peer,
+            updates: track(),
+            pool: track(),
+            direct: upstream.apart(),
+            upstream: upstream.clone(),
+            health: health.clone(),
+            stop,
+        }
     }
 
-    /// The gateway itself, for what needs no order.
-    pub(crate) const fn upstream(&self) -> &Upstream {
-        &self.upstream
+    /// Who is at its end.
+    pub(crate) const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// How it went last.
+    pub(crate) fn health(&self) -> Health {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the peer is.
+    pub(crate) const fn uri(&self) -> &Uri {
+        self.upstream.uri()
+    }
+
+    /// The peer itself, for what needs no order, over connections that only the caller's thread uses.
+    pub(crate) const fn direct(&self) -> &Upstream {
+        &self.direct
     }
 
     /// Puts an update at the end of the lane. Never waits.
-    pub(crate) fn send(&self, kind: Kind, body: Bytes) {
-        self.push(kind, Update { body, building: None });
+    pub(crate) fn send(&self, kind: Kind, method: &str, body: impl Into<Pieces>) {
+        self.push(kind, Update { label: version::label(method), body: body.into(), building: None });
     }
 
     /// Like [`Lane::send`], for an order to build, whose answer can be waited for.
-    pub(crate) fn order(&self, body: Bytes) -> Building {
+    pub(crate) fn order(&self, method: &str, body: impl Into<Pieces>) -> Building {
         let (sender, receiver) = watch::channel(None);
-        self.push(Kind::Build, Update { body, building: Some(sender) });
+        self.push(Kind::Build, Update { label: version::label(method), body: body.into(), building: Some(sender) });
         receiver
     }
 
     fn push(&self, kind: Kind, update: Update) {
         let track = if kind == Kind::Pool { &self.pool } else { &self.updates };
         let dropped = track.queue.lock().unwrap_or_else(PoisonError::into_inner).push(kind, update);
-        track.bell.notify_one();
+        if kind == Kind::Build {
+            track.bell.notify_one();
+        } else {
+            // Its place in the queue is taken; that it goes out may wait until op-node has its answer, which on the engine's thread is written
+            // before anything that is spawned meanwhile.
+            let track = track.clone();
+            tokio::spawn(async move { track.bell.notify_one() });
+        }
         for (kind, reason, _) in dropped {
-            telemetry::lane_dropped(self.gateway, kind, reason);
-            debug!(
-                gateway = self.gateway,
-                ?kind,
-                reason = reason.name(),
-                "an update was dropped from a gateway's lane"
-            );
+            telemetry::lane_dropped(self.peer, kind, reason);
+            if reason == Dropped::Overflow {
+                self.health.lock().unwrap_or_else(PoisonError::into_inner).dropped += 1;
+            }
+            debug!(peer = %self.peer, ?kind, reason = reason.name(), "an update was dropped from a lane");
         }
     }
 }
@@ -112,8 +182,8 @@ impl Drop for Lane {
     }
 }
 
-/// Carries a track's updates to the gateway, one by one.
-async fn carry(gateway: GatewayId, upstream: Upstream, track: Arc<Track>) {
+/// Carries a track's updates to the peer, one by one.
+async fn carry(peer: Peer, upstream: Upstream, track: Arc<Track>, health: Arc<Mutex<Health>>) {
     let mut reachable = true;
     loop {
         let next = track.queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -121,23 +191,32 @@ async fn carry(gateway: GatewayId, upstream: Upstream, track: Arc<Track>) {
             track.bell.notified().await;
             continue;
         };
+        let started = Instant::now();
         let answer = upstream.call(update.body).await;
-        match &answer {
+        let outcome = match &answer {
             Ok(body) => {
                 if !reachable {
-                    tracing::info!(gateway, "a gateway can be reached again");
+                    tracing::info!(%peer, "a peer can be reached again");
                 }
                 reachable = true;
-                telemetry::gateway_request(gateway, kind, note(gateway, kind, body));
+                note(peer, kind, body)
             }
             Err(error) => {
                 // Once per outage: a dead gateway would fill the log with every block.
                 if reachable {
-                    warn!(gateway, ?kind, %error, "a gateway can't be reached");
+                    warn!(%peer, ?kind, %error, "a peer can't be reached");
                 }
                 reachable = false;
-                telemetry::gateway_request(gateway, kind, error.name());
+                error.name()
             }
+        };
+        telemetry::peer_request(peer, update.label, outcome, started.elapsed());
+        {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let mut health = health.lock().unwrap_or_else(PoisonError::into_inner);
+            health.last = Some(outcome);
+            health.reachable = reachable;
+            health.at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         }
         if let Some(building) = update.building {
             // Nobody may be waiting any more.
@@ -174,7 +253,7 @@ fn result_of(body: &[u8]) -> Result<&RawValue, AnswerError> {
 }
 
 /// Notes what a gateway thinks of an update, and gives it a short name.
-fn note(gateway: GatewayId, kind: Kind, body: &[u8]) -> &'static str {
+fn note(peer: Peer, kind: Kind, body: &[u8]) -> &'static str {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Any<'a> {
@@ -186,24 +265,25 @@ fn note(gateway: GatewayId, kind: Kind, body: &[u8]) -> &'static str {
     let result = match result_of(body) {
         Ok(result) => result,
         Err(error) => {
-            debug!(gateway, ?kind, %error, "a gateway refused an update");
+            debug!(%peer, ?kind, %error, "a peer refused an update");
             return "error";
         }
     };
-    if kind == Kind::Pool {
+    if matches!(kind, Kind::Pool | Kind::WarmUp) && !result.get().starts_with('{') {
         return "ok";
     }
     let status = serde_json::from_str::<Any<'_>>(result.get()).ok();
     match status.and_then(|any| any.status.or(any.payload_status.map(|status| status.status))) {
         Some("VALID") => "valid",
         Some("SYNCING" | "ACCEPTED") => {
-            debug!(gateway, ?kind, "a gateway lacks blocks");
+            debug!(%peer, ?kind, "a peer lacks blocks");
             "syncing"
         }
         Some("INVALID") => {
-            warn!(gateway, ?kind, "a gateway rejects a block that was adopted");
+            warn!(%peer, ?kind, "a peer rejects a block that was adopted");
             "invalid"
         }
+        _ if kind == Kind::Pool => "ok",
         _ => "error",
     }
 }
@@ -233,7 +313,7 @@ mod tests {
 
     #[test]
     fn answers_are_named_for_metrics() {
-        let note = |body: &str| note(1, Kind::Payload, body.as_bytes());
+        let note = |body: &str| note(Peer::Gateway(1), Kind::Payload, body.as_bytes());
         assert_eq!(note(r#"{"id":1,"result":{"status":"VALID"}}"#), "valid");
         assert_eq!(note(r#"{"id":1,"result":{"payloadStatus":{"status":"SYNCING"}}}"#), "syncing");
         assert_eq!(note(r#"{"id":1,"result":{"status":"INVALID"}}"#), "invalid");

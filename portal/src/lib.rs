@@ -1,31 +1,46 @@
 #![doc = include_str!("../README.md")]
 
+mod body;
+pub mod boost;
+pub mod breaker;
 pub mod builds;
 pub mod cli;
 mod config;
 pub mod decision;
 pub mod demand;
+mod door;
 mod gateways;
 pub mod jwt;
 mod lane;
+pub mod mode;
+mod office;
 pub mod payload;
 pub mod peek;
+pub mod policy;
 mod portal;
 mod proxy;
 pub mod queue;
 pub mod registry;
+pub mod reload;
 pub mod route;
 pub mod rpc;
 pub mod selection;
 mod server;
+mod soft_blocks;
+mod status;
 mod telemetry;
+mod trace;
 mod upstream;
 pub mod version;
+pub mod warm_up;
 
 pub use config::{
     AdminConfig, Config, ConfigError, EngineConfig, FallbackConfig, GatewayOverride, GatewaysConfig, ScheduleConfig,
+    TracingConfig, ValidatorConfig,
 };
 pub use decision::{Decision, KEPT};
 pub use jwt::{Secret, SecretError, TokenError};
 pub use portal::{Running, StartError, run, run_with_schedule};
 pub use selection::Choice;
+pub use soft_blocks::SoftBlockRule;
+pub use trace::Ordered;

@@ -1,36 +1,59 @@
 //! The `portal` binary.
 
-use baton_portal::cli::{Cli, Command, LogFormat};
+use baton_portal::{
+    Config, Running,
+    cli::{Cli, Command, LogFormat},
+    reload,
+};
 use clap::Parser;
 use eyre::WrapErr;
-use tokio::signal::unix::{SignalKind, signal};
+use std::{ffi::OsString, path::Path};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-#[tokio::main]
+/// One thread for lanes, the admin port and the schedule, beside the engine port's own: whatever there is to send to gateways, it takes at most one
+/// processor from op-node's calls.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> eyre::Result<()> {
-    match Cli::parse().command {
+    match Cli::parse_from(arguments()).command {
         Command::Run { settings, log_format } => {
-            log(log_format);
-            let config = settings.load()?;
-            let shutdown = CancellationToken::new();
-            let running = baton_portal::run(&config, shutdown.clone()).await?;
-            interrupted().await?;
-            tracing::info!("shutting down");
-            shutdown.cancel();
-            running.stopped().await;
+            log("info", log_format);
+            run(|| Ok(settings.load()?)).await
         }
-        Command::CheckConfig { settings } => {
-            settings.load()?.check()?;
-            log(LogFormat::Text);
+        Command::Boost(args) => {
+            let (level, format) = args.logging();
+            log(level, format);
+            run(|| Ok(args.load()?)).await
+        }
+        Command::CheckConfig { settings, against } => {
+            let config = settings.load()?;
+            config.check()?;
+            log("info", LogFormat::Text);
+            if let Some(path) = against {
+                let text = std::fs::read_to_string(&path).wrap_err_with(|| format!("can't read {}", path.display()))?;
+                for change in reload::diff(&Config::from_toml(&text)?, &config) {
+                    tracing::info!(%change, "differs");
+                }
+            }
             tracing::info!("the configuration is right");
+            Ok(())
         }
     }
-    Ok(())
 }
 
-fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// The command line; under the name of rollup-boost, with the subcommand that takes its flags.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<_> = std::env::args_os().collect();
+    let name = arguments.first().and_then(|first| Path::new(first).file_name());
+    if name.is_some_and(|name| name == "rollup-boost") {
+        arguments.insert(1, "boost".into());
+    }
+    arguments
+}
+
+fn log(level: &str, format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.init(),
@@ -38,11 +61,40 @@ fn log(format: LogFormat) {
     }
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn interrupted() -> eyre::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).wrap_err("can't listen for SIGTERM")?;
-    tokio::select! {
-        interrupt = tokio::signal::ctrl_c() => interrupt.wrap_err("can't listen for SIGINT"),
-        _ = terminate.recv() => Ok(()),
+/// Runs until SIGINT or SIGTERM; reads the configuration anew on SIGHUP.
+async fn run(load: impl Fn() -> eyre::Result<Config>) -> eyre::Result<()> {
+    let config = load()?;
+    let shutdown = CancellationToken::new();
+    // Before anything says that the portal is up: a signal that nobody listens for ends it.
+    let listen = |kind, name| signal(kind).wrap_err_with(|| format!("can't listen for {name}"));
+    let mut interrupt: Signal = listen(SignalKind::interrupt(), "SIGINT")?;
+    let mut terminate: Signal = listen(SignalKind::terminate(), "SIGTERM")?;
+    let mut hang_up: Signal = listen(SignalKind::hangup(), "SIGHUP")?;
+    let mut running = baton_portal::run(&config, shutdown.clone()).await?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hang_up.recv() => reload(&mut running, &load),
+        }
+    }
+    tracing::info!("shutting down");
+    shutdown.cancel();
+    running.stopped().await;
+    Ok(())
+}
+
+fn reload(running: &mut Running, load: impl Fn() -> eyre::Result<Config>) {
+    let changes = load().and_then(|config| Ok(running.reload(&config)?));
+    match changes {
+        Ok(changes) => {
+            for change in &changes {
+                tracing::info!(%change, "the configuration changes");
+            }
+            tracing::info!(changes = changes.len(), "the configuration was read anew");
+        }
+        Err(error) => {
+            tracing::error!(error = %format!("{error:#}"), "the new configuration is wrong; the old one stays")
+        }
     }
 }

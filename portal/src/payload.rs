@@ -6,9 +6,9 @@
 
 use crate::{
     rpc::{self, AnswerError},
-    version::Validation,
+    version::Fork,
 };
-use alloy::primitives::{Address, B256, Bytes as Binary, U64};
+use alloy::primitives::{Address, B256, Bytes as Binary, U64, U256, keccak256};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
@@ -40,6 +40,10 @@ pub struct Payload<'a> {
     /// The `executionPayload` as it was written.
     text: &'a RawValue,
     requests: Option<&'a RawValue>,
+    /// Gas used by the block.
+    pub gas_used: u64,
+    /// What the builder says that the block is worth to the fee recipient, in wei.
+    pub value: U256,
 }
 
 /// A withdrawal (EIP-4895). The OP Stack has none, but the attributes could ask for them.
@@ -61,6 +65,20 @@ pub struct OwnPayload {
     /// The header's extra data.
     #[serde(default)]
     pub extra_data: Binary,
+    /// Gas used by the block.
+    #[serde(default)]
+    pub gas_used: U64,
+    /// How many transactions there are, forced ones included.
+    #[serde(default, deserialize_with = "count")]
+    pub transactions: usize,
+    /// What the block is worth to the fee recipient, in wei: the envelope's.
+    #[serde(skip)]
+    pub value: U256,
+}
+
+/// The length of a list whose items don't matter.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    Ok(Option::<Vec<de::IgnoredAny>>::deserialize(deserializer)?.map_or(0, |items| items.len()))
 }
 
 /// Bytes: `"0x"` and an even number of hexadecimal digits. Borrowed, which a JSON string with escapes can't be.
@@ -80,8 +98,8 @@ struct Envelope<'a> {
     parent_beacon_block_root: Option<Data<'a>>,
     #[serde(borrow, default)]
     execution_requests: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "blockValue")]
-    _block_value: Option<Quantity<'a>>,
+    #[serde(borrow, default)]
+    block_value: Option<Quantity<'a>>,
     #[serde(borrow, default, rename = "blobsBundle")]
     _blobs_bundle: Option<BlobsBundle<'a>>,
     #[serde(default, rename = "shouldOverrideBuilder")]
@@ -130,8 +148,8 @@ struct Fields<'a> {
     _receipts_root: Option<Data<'a>>,
     #[serde(borrow, default, rename = "logsBloom")]
     _logs_bloom: Option<Data<'a>>,
-    #[serde(borrow, default, rename = "gasUsed")]
-    _gas_used: Option<Quantity<'a>>,
+    #[serde(borrow, default)]
+    gas_used: Option<Quantity<'a>>,
     #[serde(borrow, default, rename = "baseFeePerGas")]
     _base_fee_per_gas: Option<Quantity<'a>>,
     #[serde(borrow, default, rename = "blobGasUsed")]
@@ -140,6 +158,11 @@ struct Fields<'a> {
     _excess_blob_gas: Option<Quantity<'a>>,
     #[serde(borrow, default, rename = "withdrawalsRoot")]
     _withdrawals_root: Option<Data<'a>>,
+    // Amsterdam's, as drafted.
+    #[serde(borrow, default, rename = "blockAccessList")]
+    _block_access_list: Option<Data<'a>>,
+    #[serde(borrow, default, rename = "slotNumber")]
+    _slot_number: Option<Quantity<'a>>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
@@ -174,6 +197,10 @@ impl Data<'_> {
 }
 
 impl Quantity<'_> {
+    fn wei(self) -> Result<U256, AnswerError> {
+        U256::from_str_radix(&self.0[2..], 16).map_err(|_| AnswerError::WrongShape)
+    }
+
     fn number(self) -> Result<u64, AnswerError> {
         u64::from_str_radix(&self.0[2..], 16).map_err(|_| AnswerError::WrongShape)
     }
@@ -199,6 +226,8 @@ impl<'a> Payload<'a> {
             transactions: fields.transactions,
             text: envelope.execution_payload,
             requests: envelope.execution_requests,
+            gas_used: fields.gas_used.map(Quantity::number).transpose()?.unwrap_or_default(),
+            value: envelope.block_value.map(Quantity::wei).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -207,18 +236,23 @@ impl<'a> Payload<'a> {
         self.transactions.iter().map(|data| data.0)
     }
 
+    /// Whether the envelope has the form of a fork's: root and requests are there exactly if the fork has them.
+    pub const fn is_of(&self, fork: &Fork) -> bool {
+        self.beacon_root.is_some() == fork.beacon_root && self.requests.is_some() == fork.requests
+    }
+
     /// The `newPayload` request that has the fallback check it. Its first parameter is the `executionPayload` as it was written.
-    pub fn validation_request(&self, with: &Validation, id: u64) -> Bytes {
+    pub fn validation_request(&self, fork: &Fork, id: u64) -> Bytes {
         let root = self.beacon_root.map(|root| format!("\"{root}\"")).unwrap_or_default();
         let mut params = vec![self.text.get()];
-        if with.beacon_root {
+        if fork.beacon_root {
             // Blob hashes: L2 blocks carry no blobs.
             params.extend(["[]", if root.is_empty() { "null" } else { &root }]);
         }
-        if with.requests {
+        if fork.requests {
             params.push(self.requests.map_or("[]", RawValue::get));
         }
-        rpc::request(id, with.new_payload, &params)
+        rpc::request(id, &format!("engine_newPayloadV{}", fork.new_payload), &params)
     }
 }
 
@@ -229,9 +263,35 @@ impl OwnPayload {
         #[serde(rename_all = "camelCase")]
         struct Envelope {
             execution_payload: OwnPayload,
+            #[serde(default)]
+            block_value: U256,
         }
-        serde_json::from_str::<Envelope>(result.get()).ok().map(|envelope| envelope.execution_payload)
+        let envelope: Envelope = serde_json::from_str(result.get()).ok()?;
+        Some(OwnPayload { value: envelope.block_value, ..envelope.execution_payload })
     }
+}
+
+/// The hash of a transaction in hexadecimal text; `None` if it isn't any.
+pub fn transaction_hash(text: &str) -> Option<B256> {
+    alloy::hex::decode(text).ok().map(keccak256)
+}
+
+/// The hashes of all transactions in `getPayload`'s result; none if it holds no payload.
+pub fn transaction_hashes(result: &RawValue) -> Vec<B256> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        execution_payload: Transactions<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Transactions<'a> {
+        #[serde(borrow)]
+        transactions: Vec<&'a str>,
+    }
+    let envelope = serde_json::from_str::<Envelope<'_>>(result.get()).ok();
+    let texts = envelope.map(|envelope| envelope.execution_payload.transactions).unwrap_or_default();
+    texts.into_iter().filter_map(transaction_hash).collect()
 }
 
 /// What became of a `newPayload` or of the head in a `forkchoiceUpdated`.
@@ -251,7 +311,7 @@ pub(crate) mod tests {
     pub(crate) fn envelope(payload: &Value) -> Box<RawValue> {
         let root = B256::repeat_byte(9);
         let text = json!({
-            "executionPayload": payload, "blockValue": "0x0", "shouldOverrideBuilder": false,
+            "executionPayload": payload, "blockValue": "0x99", "shouldOverrideBuilder": false,
             "blobsBundle": {"commitments": [], "proofs": [], "blobs": []},
             "parentBeaconBlockRoot": root, "executionRequests": ["0x01"],
         });
@@ -265,7 +325,7 @@ pub(crate) mod tests {
             "parentHash": B256::repeat_byte(1), "blockHash": B256::repeat_byte(2), "blockNumber": "0x3", "timestamp": "0x10",
             "gasLimit": "0x5", "transactions": ["0x7e01", "0x7E02", "0x02"], "extraData": "0x00000000fa00000006",
             "feeRecipient": Address::repeat_byte(4), "prevRandao": B256::repeat_byte(5), "withdrawals": [],
-            "stateRoot": hash, "receiptsRoot": hash, "logsBloom": "0x00", "gasUsed": "0x0", "baseFeePerGas": "0x7",
+            "stateRoot": hash, "receiptsRoot": hash, "logsBloom": "0x00", "gasUsed": "0x42", "baseFeePerGas": "0x7",
             "blobGasUsed": "0x0", "excessBlobGas": "0x0", "withdrawalsRoot": hash,
         })
     }
@@ -279,14 +339,29 @@ pub(crate) mod tests {
         let raw = envelope(&payload());
         let payload_read = Payload::read(&raw).expect("a payload");
         let params = |get_payload| {
-            let with = version::validation(get_payload).expect("a known version");
-            let request = payload_read.validation_request(with, 1);
+            let fork = version::of_get_payload(get_payload).expect("a known version");
+            let request = payload_read.validation_request(fork, 1);
             serde_json::from_slice::<Value>(&request).expect("JSON")["params"].clone()
         };
         let root = json!(B256::repeat_byte(9));
         assert_eq!(params(2), json!([payload()]));
         assert_eq!(params(3), json!([payload(), [], root]));
         assert_eq!(params(4), json!([payload(), [], root, ["0x01"]]));
+    }
+
+    #[test]
+    fn an_envelope_has_the_form_of_its_fork() {
+        let whole = envelope(&payload()).get().to_owned();
+        let forms = |text: String| {
+            let raw = raw(text);
+            let payload = Payload::read(&raw).expect("a payload");
+            [2, 3, 4, 5].map(|version| payload.is_of(version::of_get_payload(version).expect("a known version")))
+        };
+        assert_eq!(forms(whole.clone()), [false, false, true, true]);
+        let granite = whole.replace(r#","executionRequests":["0x01"]"#, "");
+        assert_eq!(forms(granite.clone()), [false, true, false, false]);
+        let root = format!(r#","parentBeaconBlockRoot":"{}""#, B256::repeat_byte(9));
+        assert_eq!(forms(granite.replace(&root, "")), [true, false, false, false]);
     }
 
     /// Puts a member in front of, and behind, all others of the object that `start` opens.
@@ -354,10 +429,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn transactions_have_hashes() {
+        let hashes = transaction_hashes(&envelope(&payload()));
+        assert_eq!(hashes, [keccak256([0x7e, 1]), keccak256([0x7e, 2]), keccak256([2])]);
+        assert!(transaction_hashes(&raw("{}".to_owned())).is_empty());
+    }
+
+    #[test]
     fn the_fallbacks_own_may_hold_anything_more() {
         let mut own = payload();
-        own["blockAccessList"] = json!("0x");
+        own["anythingNew"] = json!("0x");
         let own = OwnPayload::read(&envelope(&own)).expect("a payload");
+        assert_eq!((own.transactions, own.gas_used.to::<u64>(), own.value), (3, 0x42, U256::from(0x99)));
         assert_eq!(own.block_hash, B256::repeat_byte(2));
         assert_eq!(own.extra_data.len(), 9);
         assert!(OwnPayload::read(&raw("{}".to_owned())).is_none());

@@ -11,13 +11,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+mod prefix;
+
+pub(crate) use prefix::{LONGEST as BEGINNING, new_payload};
+
 /// The Engine API's handle for a block being built.
 pub type PayloadId = B64;
 
 /// A JSON-RPC call, as far as it is looked at.
 #[derive(Debug)]
 pub struct Call<'a> {
-    /// The id as the caller wrote it; `None` for a notification and for `null`.
+    /// The id as the caller wrote it; `None` for a notification, for `null`, and where it stands behind a payload that isn't read; see [`id`].
     pub id: Option<&'a RawValue>,
     /// The method's name.
     pub name: Cow<'a, str>,
@@ -37,8 +41,12 @@ pub enum Method<'a> {
         /// Which payload.
         id: PayloadId,
     },
-    /// `engine_newPayloadV*`
-    NewPayload(PayloadHead),
+    /// `engine_newPayloadV*`, of which nothing more is read: it goes to everybody as it is.
+    NewPayload,
+    /// `engine_exchangeCapabilities`
+    Capabilities,
+    /// What users ask about the chain's state, which the gateway that builds knows first.
+    Read,
     /// `eth_sendRawTransaction*`
     SendTransaction,
     /// `miner_*`: limits that steer building.
@@ -95,20 +103,6 @@ pub struct Attributes<'a> {
     pub transactions: Option<Vec<&'a RawValue>>,
 }
 
-/// The fields of an execution payload that say which block it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PayloadHead {
-    /// The block's hash.
-    pub block_hash: B256,
-    /// Its parent's.
-    pub parent_hash: B256,
-    /// Its number.
-    pub block_number: U64,
-    /// Unix seconds.
-    pub timestamp: U64,
-}
-
 /// A question about the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistryQuery {
@@ -151,12 +145,37 @@ pub enum Body<'a> {
     Unreadable,
 }
 
+/// Reads that are users'. What consensus clients ask on the same port (blocks, receipts, proofs, `eth_chainId`, `eth_syncing`) isn't among them:
+/// they take it for the truth, so it is the fallback's to answer.
+const READS: [&str; 12] = [
+    "eth_blobBaseFee",
+    "eth_call",
+    "eth_createAccessList",
+    "eth_estimateGas",
+    "eth_feeHistory",
+    "eth_gasPrice",
+    "eth_getBalance",
+    "eth_getCode",
+    "eth_getLogs",
+    "eth_getStorageAt",
+    "eth_getTransactionCount",
+    "eth_maxPriorityFeePerGas",
+];
+
 /// Looks at a request body.
 pub fn body(bytes: &[u8]) -> Body<'_> {
+    if let Some(call) = prefix::new_payload(bytes) {
+        return Body::Single(call);
+    }
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         return serde_json::from_slice(bytes).map_or(Body::Unreadable, Body::Batch);
     }
     call(bytes).map_or(Body::Unreadable, Body::Single)
+}
+
+/// The id of a call, wherever it stands.
+pub fn id(bytes: &[u8]) -> Option<&RawValue> {
+    serde_json::from_slice::<RawCall<'_>>(bytes).ok()?.id
 }
 
 /// Looks at one call. `None` if it isn't a JSON object with a method.
@@ -176,7 +195,16 @@ fn method<'a>(name: &str, params: Option<&'a RawValue>) -> Option<Method<'a>> {
     if let Some(query) = name.strip_prefix("registry_") {
         return Some(Method::Registry(registry_query(query, params)));
     }
+    if name == "engine_exchangeCapabilities" {
+        return Some(Method::Capabilities);
+    }
+    if READS.contains(&name) {
+        return Some(Method::Read);
+    }
     let (name, number) = version::parse(name)?;
+    if name == Name::NewPayload {
+        return Some(Method::NewPayload);
+    }
     let params: Vec<&'a RawValue> = serde_json::from_str(params?.get()).ok()?;
     let first = params.first()?.get();
     Some(match name {
@@ -193,7 +221,7 @@ fn method<'a>(name: &str, params: Option<&'a RawValue>) -> Option<Method<'a>> {
             })
         }
         Name::GetPayload => Method::GetPayload { version: number, id: serde_json::from_str(first).ok()? },
-        Name::NewPayload => Method::NewPayload(serde_json::from_str(first).ok()?),
+        Name::NewPayload => Method::NewPayload,
     })
 }
 
@@ -274,10 +302,10 @@ mod tests {
         for text in [
             r#"{"method":"engine_getPayloadV4","params":["0x12"],"id":1}"#,
             r#"{"method":"engine_getPayloadV4","params":[],"id":1}"#,
-            r#"{"method":"engine_newPayloadV4","params":[{"blockHash":"0x"}],"id":1}"#,
             r#"{"method":"engine_forkchoiceUpdatedV3","id":1}"#,
-            r#"{"method":"engine_exchangeCapabilities","params":[[]],"id":1}"#,
+            r#"{"method":"engine_exchangecapabilities","params":[[]],"id":1}"#,
             r#"{"method":"eth_chainId","id":1}"#,
+            r#"{"method":"eth_getBlockByNumber","id":1}"#,
         ] {
             assert!(matches!(call(text.as_bytes()).expect("a call").method, Method::Other), "{text}");
         }
@@ -319,6 +347,31 @@ mod tests {
         #[test]
         fn takes_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             body(&bytes);
+        }
+
+        /// Reading only the beginning of a body comes to what reading all of it does.
+        #[test]
+        fn the_short_way_and_the_long_way_agree(
+            id in prop::sample::select(vec!["7", "\"x\"", "null", "1.5e3"]),
+            order in Just(vec![0usize, 1, 2, 3]).prop_shuffle(),
+            version in 1u8..7,
+            space in prop::sample::select(vec!["", " ", "\n\t "]),
+        ) {
+            let members = [
+                format!("\"id\"{space}:{space}{id}"),
+                format!("{space}\"jsonrpc\":\"2.0\""),
+                format!("\"method\":{space}\"engine_newPayloadV{version}\"{space}"),
+                "\"params\":[{\"id\":9,\"method\":\"engine_getPayloadV4\"}]".to_owned(),
+            ];
+            let members: Vec<_> = order.iter().map(|index| members[*index].as_str()).collect();
+            let text = format!("{space}{{{}}}", members.join(","));
+            let Body::Single(short) = body(text.as_bytes()) else { panic!("{text}") };
+            let long = call(text.as_bytes()).expect("a call");
+            prop_assert_eq!(&short.name, &long.name);
+            prop_assert!(matches!(short.method, Method::NewPayload) && matches!(long.method, Method::NewPayload));
+            // An id behind the payload is found when it is needed.
+            let found = short.id.or_else(|| super::id(text.as_bytes())).map(RawValue::get);
+            prop_assert_eq!(found, long.id.map(RawValue::get));
         }
 
         /// No damage to a real call makes it panic.

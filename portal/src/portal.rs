@@ -1,33 +1,36 @@
 //! Putting it together: listeners, tasks, and their end.
 
 use crate::{
-    config::{Checked, Config, ConfigError},
+    config::{Checked, Config, ConfigError, GatewaySettings, ScheduleSource},
+    door::Door,
     gateways::Gateways,
-    jwt::Secret,
-    proxy::Proxy,
-    server::{respond, serve},
+    lane::{Lane, Peer},
+    office::Office,
+    proxy::{Also, Proxy},
+    reload::{self, Change},
+    server::serve,
     telemetry,
+    trace::Tracer,
     upstream::Upstream,
 };
-use baton_schedule::{Follower, Handle};
+use alloy::primitives::Address;
+use baton_protocol::{GatewayId, SlotClock};
+use baton_schedule::{Follower, GatewayInfo, GatewayUrls, Handle, SequencerKeys, Snapshot, channel};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{Request, Response};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
-use tokio::{net::TcpListener, task::JoinSet};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{error, info};
 
-/// How often to look whether the fallback answers: twice within the second in which the portal must say so.
-const PROBE_INTERVAL: Duration = Duration::from_millis(500);
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
+/// How often to look whether the fallback answers, and how long it may take: together less than the second in which the portal must say so.
+const PROBE_INTERVAL: Duration = Duration::from_millis(400);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(450);
+/// How often metrics are folded.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why the portal can't start.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,9 @@ pub enum StartError {
     /// The schedule can't be followed.
     #[error("`schedule`: {0}")]
     Schedule(#[from] baton_schedule::ConfigError),
+    /// The engine port's thread can't be had.
+    #[error("can't start the engine port's thread: {0}")]
+    Thread(std::io::Error),
     /// An address can't be listened on.
     #[error("`{field}` ({address}): {source}; choose a free address")]
     Listen {
@@ -57,12 +63,27 @@ pub struct Running {
     pub engine: SocketAddr,
     /// Where health, metrics and decisions are served.
     pub admin: SocketAddr,
+    /// The second address of the same, if there is one.
+    pub debug: Option<SocketAddr>,
     /// The schedule as the portal sees it.
     pub schedule: Handle,
+    proxy: Arc<Proxy>,
+    config: Config,
     tasks: JoinSet<()>,
 }
 
 impl Running {
+    /// Takes another configuration, for calls from now on, and says what it changes. What takes a restart stays as it is; a configuration with
+    /// anything wrong in it changes nothing at all.
+    pub fn reload(&mut self, config: &Config) -> Result<Vec<Change>, ConfigError> {
+        let checked = config.checked()?;
+        let changes = reload::diff(&self.config, config);
+        self.proxy.reconfigure(checked.live, checked.gateways);
+        // What takes a restart is compared with what runs, next time too.
+        self.config.gateways = config.gateways.clone();
+        Ok(changes)
+    }
+
     /// Waits until the portal has ended, which it does after its shutdown token is cancelled and the calls under way are answered.
     pub async fn stopped(mut self) {
         while self.tasks.join_next().await.is_some() {}
@@ -72,8 +93,32 @@ impl Running {
 /// Starts a portal. Returns once both listeners accept connections.
 pub async fn run(config: &Config, shutdown: CancellationToken) -> Result<Running, StartError> {
     let checked = config.checked()?;
-    let schedule = Follower::spawn(checked.follower.clone(), shutdown.clone())?;
-    start(checked, schedule, shutdown).await
+    let schedule = match &checked.schedule {
+        ScheduleSource::Follower(follower) => Follower::spawn(follower.clone(), shutdown.clone())?,
+        ScheduleSource::Fixed(_) => channel(without_l1(&checked.gateways)).1,
+    };
+    start(config, checked, schedule, shutdown).await
+}
+
+/// What there is to know without an L1: which gateways the configuration names. One of them owns every block, the others keep up with the head.
+fn without_l1(settings: &GatewaySettings) -> Snapshot {
+    let clock =
+        SlotClock { l1_genesis_time: 0, slot_length: 12, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 0 };
+    let gateway = |id: GatewayId| GatewayInfo {
+        id,
+        owner: Address::ZERO,
+        settler: Address::ZERO,
+        keys: SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 },
+        ended_slot: None,
+        withdrawable_slot: None,
+        eligible: true,
+        urls: GatewayUrls::default(),
+    };
+    Snapshot {
+        gateways: settings.overrides.keys().map(|id| (*id, gateway(*id))).collect(),
+        stale: None,
+        ..Snapshot::unread(clock)
+    }
 }
 
 /// Starts a portal on a schedule that is followed already; the configuration's `schedule` part is checked but not used.
@@ -82,37 +127,101 @@ pub async fn run_with_schedule(
     schedule: Handle,
     shutdown: CancellationToken,
 ) -> Result<Running, StartError> {
-    start(config.checked()?, schedule, shutdown).await
+    start(config, config.checked()?, schedule, shutdown).await
 }
 
-async fn start(config: Checked, schedule: Handle, shutdown: CancellationToken) -> Result<Running, StartError> {
+async fn start(
+    as_written: &Config,
+    config: Checked,
+    schedule: Handle,
+    shutdown: CancellationToken,
+) -> Result<Running, StartError> {
     let metrics = telemetry::install();
     let engine = listen("engine.listen", config.engine).await?;
     let admin = listen("admin.listen", config.admin).await?;
+    let debug = match config.debug {
+        Some(at) => Some(listen("admin.debug_listen", at).await?),
+        None => None,
+    };
+    let debug_at = debug.as_ref().and_then(|listener| listener.local_addr().ok());
     let (engine_at, admin_at) = (address(&engine, config.engine), address(&admin, config.admin));
     let fallback = Upstream::new(config.fallback.uri, config.fallback.secret, config.fallback_timeout, config.max_body);
+    let (timeout, queue) = (config.gateways.timeout, config.gateways.queue);
+    let validator = config.validator.map(|endpoint| {
+        let upstream = Upstream::new(endpoint.uri, endpoint.secret, timeout, config.max_body);
+        Lane::open(Peer::Validator, upstream, queue)
+    });
+    let fixed = match config.schedule {
+        ScheduleSource::Fixed(id) => Some(id),
+        ScheduleSource::Follower(_) => None,
+    };
+    let (tracer, traces) = Tracer::new(config.collector);
+    let also = Also { fixed, tracer, max_head_age: config.max_head_age };
     let gateways = Gateways::new(config.gateways, config.max_body);
-    gateways.follow(&schedule.snapshot());
-    let proxy = Arc::new(Proxy::new(schedule.clone(), fallback, gateways, config.payload_budget));
-    proxy.probe().await;
+    let proxy = Arc::new(Proxy::new(schedule.clone(), fallback, validator, gateways, config.live, also));
+    proxy.follow();
+    proxy.probe(PROBE_TIMEOUT).await;
 
     let mut tasks = JoinSet::new();
-    let door = Arc::new(Door { proxy: proxy.clone(), secret: config.engine_secret, max_body: config.max_body });
+    tasks.spawn(until(shutdown.clone(), traces));
+    tasks.spawn(until(shutdown.clone(), fold_metrics(metrics.clone())));
+    let office = Arc::new(Office::new(proxy.clone(), metrics));
+    let door = Arc::new(Door::new(proxy.clone(), office.clone(), config.engine_secret, config.max_body));
     let handler = move |request| {
         let door = door.clone();
         async move { door.answer(request).await }
     };
-    tasks.spawn(serve(engine, handler, shutdown.clone()));
-    let office = Arc::new(Office { proxy: proxy.clone(), metrics });
-    let handler = move |request: Request<Incoming>| {
-        let answer = office.answer(request.method(), request.uri().path());
-        async move { answer }
-    };
-    tasks.spawn(serve(admin, handler, shutdown.clone()));
+    tasks.spawn(on_a_thread(engine, handler, shutdown.clone())?);
+    for listener in [Some(admin), debug].into_iter().flatten() {
+        let office = office.clone();
+        let handler = move |request| {
+            let office = office.clone();
+            async move { office.answer(request).await }
+        };
+        tasks.spawn(serve(listener, handler, shutdown.clone()));
+    }
     tasks.spawn(until(shutdown.clone(), probe_again_and_again(proxy.clone())));
-    tasks.spawn(until(shutdown, follow_gateways(proxy, schedule.clone())));
+    tasks.spawn(until(shutdown, follow_gateways(proxy.clone(), schedule.clone())));
     info!(engine = %engine_at, admin = %admin_at, "the portal is up");
-    Ok(Running { engine: engine_at, admin: admin_at, schedule, tasks })
+    Ok(Running {
+        engine: engine_at,
+        admin: admin_at,
+        debug: debug_at,
+        schedule,
+        proxy,
+        config: as_written.clone(),
+        tasks,
+    })
+}
+
+/// Serves on a thread of its own. op-node's calls then go from one connection to the other without waking another thread, and whatever gateways
+/// have the other threads do, this one isn't kept from op-node.
+fn on_a_thread<H, F>(
+    listener: TcpListener,
+    handler: H,
+    shutdown: CancellationToken,
+) -> Result<impl Future<Output = ()>, StartError>
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let listener = listener.into_std().map_err(StartError::Thread)?;
+    let (ended, end) = oneshot::channel();
+    let serve = move || {
+        runtime.block_on(async move {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => serve(listener, handler, shutdown).await,
+                Err(error) => error!(%error, "can't listen on the engine's thread"),
+            }
+        });
+        // The portal may be gone already.
+        let _ = ended.send(());
+    };
+    std::thread::Builder::new().name("engine".to_owned()).spawn(serve).map_err(StartError::Thread)?;
+    Ok(async move {
+        let _ = end.await;
+    })
 }
 
 /// Runs a task until the token is cancelled.
@@ -125,7 +234,16 @@ async fn probe_again_and_again(proxy: Arc<Proxy>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        proxy.probe().await;
+        proxy.probe(PROBE_TIMEOUT).await;
+    }
+}
+
+/// Folds what was recorded into the histograms. Without it, samples are kept one by one until somebody asks for the metrics, which may be never.
+async fn fold_metrics(metrics: Option<PrometheusHandle>) {
+    let Some(metrics) = metrics else { return };
+    loop {
+        tokio::time::sleep(UPKEEP_INTERVAL).await;
+        metrics.run_upkeep();
     }
 }
 
@@ -133,9 +251,10 @@ async fn probe_again_and_again(proxy: Arc<Proxy>) {
 async fn follow_gateways(proxy: Arc<Proxy>, mut schedule: Handle) {
     loop {
         let snapshot = schedule.snapshot();
-        proxy.gateways.follow(&snapshot);
+        proxy.follow();
         telemetry::schedule(snapshot.stale.is_some(), proxy.gateways.lanes().ids.len());
         if schedule.changed().await.is_err() {
+            // Nobody will ever say anything new about it.
             return;
         }
     }
@@ -147,75 +266,4 @@ async fn listen(field: &'static str, address: SocketAddr) -> Result<TcpListener,
 
 fn address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(configured)
-}
-
-/// The engine port: who may enter, and with how much.
-#[derive(Debug)]
-struct Door {
-    proxy: Arc<Proxy>,
-    secret: Secret,
-    max_body: usize,
-}
-
-impl Door {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if let Err(error) = self.secret.authorize(token, now) {
-            debug!(%error, "refused a call");
-            return respond(StatusCode::UNAUTHORIZED, TEXT, error.to_string());
-        }
-        if request.method() != Method::POST {
-            return respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "JSON-RPC is posted");
-        }
-        match Limited::new(request.into_body(), self.max_body).collect().await {
-            Ok(body) => respond(StatusCode::OK, JSON, self.proxy.answer(body.to_bytes()).await),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                let message = format!("the body exceeds `engine.max_body_mb` ({} bytes)", self.max_body);
-                respond(StatusCode::PAYLOAD_TOO_LARGE, TEXT, message)
-            }
-            Err(error) => respond(StatusCode::BAD_REQUEST, TEXT, error.to_string()),
-        }
-    }
-}
-
-/// The admin port.
-#[derive(Debug)]
-struct Office {
-    proxy: Arc<Proxy>,
-    metrics: Option<PrometheusHandle>,
-}
-
-impl Office {
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if *method != Method::GET {
-            return respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET");
-        }
-        match path {
-            "/healthz" if self.proxy.fallback_up() => respond(StatusCode::OK, TEXT, "ok"),
-            "/healthz" => respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the fallback doesn't answer"),
-            "/readyz" => {
-                let snapshot = self.proxy.schedule.snapshot();
-                match (snapshot.is_known(), &snapshot.stale) {
-                    (true, None) => respond(StatusCode::OK, TEXT, "ok"),
-                    (true, Some(reason)) => {
-                        respond(StatusCode::OK, TEXT, format!("ok, but the schedule is stale: {reason}"))
-                    }
-                    (false, reason) => {
-                        let reason = reason.as_deref().unwrap_or("unknown");
-                        respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("no schedule yet: {reason}"))
-                    }
-                }
-            }
-            "/metrics" => match &self.metrics {
-                Some(metrics) => respond(StatusCode::OK, "text/plain; version=0.0.4", metrics.render()),
-                None => respond(StatusCode::NOT_FOUND, TEXT, "this process exports its metrics elsewhere"),
-            },
-            "/decisions" => match serde_json::to_vec(&self.proxy.decisions.all()) {
-                Ok(json) => respond(StatusCode::OK, JSON, json),
-                Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, error.to_string()),
-            },
-            _ => respond(StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz, /metrics and /decisions"),
-        }
-    }
 }

@@ -84,8 +84,37 @@ pub fn answer(query: RegistryQuery, snapshot: &Snapshot, now: u64) -> Result<Reg
 }
 
 /// The first block with a timestamp after a time.
-fn due_block(clock: &SlotClock, now: u64) -> u64 {
+pub fn due_block(clock: &SlotClock, now: u64) -> u64 {
     now.checked_sub(clock.l2_genesis_time).map_or(0, |since| since / clock.l2_block_time + 1)
+}
+
+/// A window of the schedule, with when it counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineWindow {
+    /// Whose and how; slots `first` to before `end`.
+    #[serde(flatten)]
+    pub window: Window,
+    /// When its first block is due, Unix seconds.
+    pub from: u64,
+    /// When the next window's first block is due.
+    pub to: u64,
+}
+
+/// All windows that are known, oldest first. Times are those of the blocks they own, which are built `settlementDelay` before the slots.
+pub fn timeline(snapshot: &Snapshot) -> Vec<TimelineWindow> {
+    let clock = &snapshot.clock;
+    let start = |slot: u64| clock.slot_start(slot.saturating_sub(clock.settlement_delay));
+    let mut windows = Vec::new();
+    for epoch in snapshot.schedule.epochs() {
+        let mut slot = SlotClock::epoch_start(epoch.epoch);
+        while slot < SlotClock::epoch_start(epoch.epoch + 1) {
+            let Ok(window) = snapshot.schedule.window_at(slot) else { break };
+            slot = window.end;
+            windows.push(TimelineWindow { from: start(window.first), to: start(window.end), window });
+        }
+    }
+    windows
 }
 
 fn ownership(block: u64, snapshot: &Snapshot) -> Result<Ownership, RegistryError> {
@@ -188,6 +217,14 @@ mod tests {
         assert_eq!((next.block, next.owner_slot, next.window.first), (12, 8, 8));
         assert_eq!(next.gateway.map(|listed| listed.endpoint), Some("http://gateway-2".to_owned()));
         assert_eq!(answer(RegistryQuery::Next, &snapshot, 1020), Err(RegistryError::NoNext));
+    }
+
+    #[test]
+    fn the_timeline_is_every_window_with_its_time() {
+        let windows = timeline(&snapshot(|slot| if slot < 8 { 1 } else { 2 }));
+        let seen: Vec<_> = windows.iter().map(|at| (at.window.gateway, at.window.first, at.from, at.to)).collect();
+        // Two slots of delay: slot 8's first block is due when slot 6 begins.
+        assert_eq!(seen, [(1, 0, 1000, 1012), (2, 8, 1012, 1060)]);
     }
 
     #[test]

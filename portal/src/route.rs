@@ -1,6 +1,9 @@
 //! Who gets a call and who answers it: a pure function of the call and the schedule.
 
-use crate::peek::{Call, Method, PayloadId, RegistryQuery};
+use crate::{
+    mode::{Mode, Modes},
+    peek::{Call, Method, PayloadId, RegistryQuery},
+};
 use baton_protocol::{GatewayId, NOBODY, SlotClock};
 use baton_schedule::Snapshot;
 use serde::Serialize;
@@ -12,6 +15,10 @@ pub struct View<'a> {
     pub snapshot: &'a Snapshot,
     /// The gateways that can be reached, in order of id.
     pub gateways: &'a [GatewayId],
+    /// Which of them are let build.
+    pub modes: &'a Modes,
+    /// The gateway of every block where no chain says who owns it.
+    pub fixed: Option<GatewayId>,
 }
 
 /// Who builds a block besides the fallback.
@@ -37,6 +44,10 @@ pub enum Skip {
     Ended(GatewayId),
     /// The owner has no usable endpoint.
     NoEndpoint(GatewayId),
+    /// The operator has switched the owner off.
+    Disabled(GatewayId),
+    /// The owner's circuit breaker is open.
+    Suspended(GatewayId),
     /// The block may hold forced transactions only, so there is nothing to choose.
     NoTxPool,
 }
@@ -62,6 +73,8 @@ pub enum Kind {
     Payload,
     /// A transaction, or a limit for building.
     Pool,
+    /// Something that it should know already, said again before its turn.
+    WarmUp,
 }
 
 /// What to do with a call.
@@ -80,9 +93,11 @@ pub enum Route {
         owner: Owner,
         /// The number of the block to be built, rule `[T2]`.
         number: Option<u64>,
-        /// Who gets it in which form.
-        tell: Vec<(GatewayId, Form)>,
     },
+    /// The scheduled gateway answers if it can do so in time, else the fallback.
+    Read,
+    /// The fallback's answer, or if it has none, what the portal can carry.
+    Capabilities,
     /// The owner's payload if it is good and in time, else the fallback's.
     Select {
         /// Version of `getPayload`.
@@ -101,25 +116,36 @@ pub fn route(call: &Call<'_>, view: View<'_>) -> Route {
         Method::ForkchoiceUpdated(update) => match &update.attributes {
             None => tell_all(Kind::Head),
             Some(attributes) => {
-                let number = view.snapshot.clock.block_at(attributes.timestamp.to());
+                // Without a chain nobody says what the clock is, so a timestamp gives no number.
+                let clock = view.fixed.is_none().then_some(view.snapshot.clock);
+                let number = clock.and_then(|clock| clock.block_at(attributes.timestamp.to()));
                 let owner = match attributes.no_tx_pool {
                     Some(true) => Owner::Skip(Skip::NoTxPool),
                     _ => owner(number, view),
                 };
-                let form = |id| if owner == Owner::Ask(id) { Form::Unchanged } else { Form::HeadOnly };
-                Route::Build { owner, number, tell: view.gateways.iter().map(|id| (*id, form(*id))).collect() }
+                Route::Build { owner, number }
             }
         },
         Method::GetPayload { version, id } => Route::Select { version: *version, id: *id },
-        Method::NewPayload(_) => tell_all(Kind::Payload),
+        Method::NewPayload => tell_all(Kind::Payload),
         Method::SendTransaction | Method::Steer => tell_all(Kind::Pool),
         Method::Registry(query) => Route::Memory(*query),
+        Method::Read => Route::Read,
+        Method::Capabilities => Route::Capabilities,
         Method::Other => Route::Forward { kind: Kind::Pool, tell: Vec::new() },
     }
 }
 
+/// The form in which a gateway gets an order to build.
+pub fn form(owner: Owner, gateway: GatewayId) -> Form {
+    if owner == Owner::Ask(gateway) { Form::Unchanged } else { Form::HeadOnly }
+}
+
 /// The owner of a block, rule `[T3]`: by its number, never by the time of asking.
 pub fn owner(number: Option<u64>, view: View<'_>) -> Owner {
+    if let Some(gateway) = view.fixed {
+        return reachable(gateway, view);
+    }
     let Some(number) = number else { return Owner::Skip(Skip::OffGrid) };
     let slot = view.snapshot.clock.owner_slot(number);
     let Ok(gateway) = view.snapshot.schedule.gateway_at(slot) else { return Owner::Skip(Skip::UnknownEpoch) };
@@ -129,6 +155,13 @@ pub fn owner(number: Option<u64>, view: View<'_>) -> Owner {
     let ended = view.snapshot.gateways.get(&gateway).and_then(|info| info.ended_slot);
     if ended.is_some_and(|ended| ended <= slot) {
         return Owner::Skip(Skip::Ended(gateway));
+    }
+    reachable(gateway, view)
+}
+
+fn reachable(gateway: GatewayId, view: View<'_>) -> Owner {
+    if view.modes.of(gateway) == Mode::Disabled {
+        return Owner::Skip(Skip::Disabled(gateway));
     }
     if view.gateways.binary_search(&gateway).is_err() {
         return Owner::Skip(Skip::NoEndpoint(gateway));
@@ -199,7 +232,17 @@ mod tests {
     }
 
     fn routed(text: &str, snapshot: &Snapshot, gateways: &[GatewayId]) -> Route {
-        route(&peek::call(text.as_bytes()).expect("a call"), View { snapshot, gateways })
+        routed_with(text, snapshot, gateways, &Modes::default(), None)
+    }
+
+    fn routed_with(
+        text: &str,
+        snapshot: &Snapshot,
+        gateways: &[GatewayId],
+        modes: &Modes,
+        fixed: Option<GatewayId>,
+    ) -> Route {
+        route(&peek::call(text.as_bytes()).expect("a call"), View { snapshot, gateways, modes, fixed })
     }
 
     fn owner_at(timestamp: u64, snapshot: &Snapshot, gateways: &[GatewayId]) -> Owner {
@@ -223,8 +266,28 @@ mod tests {
     fn the_owner_builds_and_the_others_get_the_head() {
         let snapshot = snapshot();
         let route = routed(&fcu(Some(1012), false), &snapshot, &[1, 2, 3]);
-        let tell = vec![(1, Form::HeadOnly), (2, Form::Unchanged), (3, Form::HeadOnly)];
-        assert_eq!(route, Route::Build { owner: Owner::Ask(2), number: Some(12), tell });
+        assert_eq!(route, Route::Build { owner: Owner::Ask(2), number: Some(12) });
+        let forms = [1, 2, 3].map(|id| form(Owner::Ask(2), id));
+        assert_eq!(forms, [Form::HeadOnly, Form::Unchanged, Form::HeadOnly]);
+        assert_eq!(form(Owner::Skip(Skip::Suspended(2)), 2), Form::HeadOnly);
+    }
+
+    #[test]
+    fn a_gateway_that_is_switched_off_is_not_asked() {
+        let snapshot = snapshot();
+        let modes = |mode| Modes { global: Mode::Enabled, single: [(2, mode)].into_iter().collect() };
+        let owner = |mode| routed_with(&fcu(Some(1012), false), &snapshot, &[1, 2], &modes(mode), None);
+        let build = |owner| Route::Build { owner, number: Some(12) };
+        assert_eq!(owner(Mode::Disabled), build(Owner::Skip(Skip::Disabled(2))));
+        assert_eq!(owner(Mode::DryRun), build(Owner::Ask(2)));
+    }
+
+    #[test]
+    fn a_fixed_gateway_owns_every_block_and_none_has_a_number() {
+        let snapshot = Snapshot::unread(CLOCK);
+        let build = |gateways| routed_with(&fcu(Some(77), false), &snapshot, gateways, &Modes::default(), Some(1));
+        assert_eq!(build(&[1]), Route::Build { owner: Owner::Ask(1), number: None });
+        assert_eq!(build(&[]), Route::Build { owner: Owner::Skip(Skip::NoEndpoint(1)), number: None });
     }
 
     #[test]
@@ -241,11 +304,11 @@ mod tests {
 
     #[test]
     fn a_derived_block_is_nobodys_choice() {
-        let Route::Build { owner, tell, .. } = routed(&fcu(Some(1012), true), &snapshot(), &[1, 2]) else {
+        let Route::Build { owner, .. } = routed(&fcu(Some(1012), true), &snapshot(), &[1, 2]) else {
             panic!("a build")
         };
         assert_eq!(owner, Owner::Skip(Skip::NoTxPool));
-        assert_eq!(tell, [(1, Form::HeadOnly), (2, Form::HeadOnly)]);
+        assert_eq!(form(owner, 2), Form::HeadOnly);
     }
 
     #[test]
@@ -266,9 +329,16 @@ mod tests {
 
     #[test]
     fn everything_else_is_the_fallbacks_alone() {
-        for method in
-            ["engine_exchangeCapabilities", "engine_getClientVersionV1", "eth_getBlockByNumber", "debug_x", "y"]
-        {
+        for method in [
+            "engine_getClientVersionV1",
+            "engine_getPayloadBodiesByHashV1",
+            "engine_getPayloadBodiesByRangeV1",
+            "engine_signalSuperchainV1",
+            "engine_someDraftV9",
+            "eth_getBlockByNumber",
+            "debug_x",
+            "y",
+        ] {
             let text = format!(r#"{{"method":"{method}","params":[],"id":1}}"#);
             assert_eq!(routed(&text, &snapshot(), &[1, 2]), Route::Forward { kind: Kind::Pool, tell: vec![] });
         }
@@ -281,6 +351,10 @@ mod tests {
         assert_eq!(routed(text, &snapshot(), &[1]), Route::Select { version: 4, id });
         let text = r#"{"method":"registry_gateways","params":[],"id":1}"#;
         assert_eq!(routed(text, &snapshot(), &[1]), Route::Memory(RegistryQuery::All));
+        let text = r#"{"method":"engine_exchangeCapabilities","params":[[]],"id":1}"#;
+        assert_eq!(routed(text, &snapshot(), &[1]), Route::Capabilities);
+        let text = r#"{"method":"eth_call","params":[],"id":1}"#;
+        assert_eq!(routed(text, &snapshot(), &[1]), Route::Read);
     }
 
     #[test]

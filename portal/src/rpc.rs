@@ -1,5 +1,6 @@
 //! JSON-RPC 2.0 bodies: reading answers, writing answers and the portal's own requests.
 
+use alloy::primitives::U64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -13,6 +14,8 @@ pub const SCHEDULE_UNKNOWN: i64 = -32_001;
 pub const INVALID_REQUEST: i64 = -32_600;
 /// JSON-RPC: method not found.
 pub const METHOD_NOT_FOUND: i64 = -32_601;
+/// JSON-RPC: invalid parameters.
+pub const INVALID_PARAMS: i64 = -32_602;
 /// JSON-RPC: parse error.
 pub const PARSE_ERROR: i64 = -32_700;
 
@@ -76,6 +79,38 @@ impl<'a> Answer<'a> {
     fn refusal(&self) -> Option<AnswerError> {
         self.error.map(|error| AnswerError::Error(error.get().chars().take(ERROR_EXCERPT).collect()))
     }
+}
+
+/// How much of an answer is looked at to tell results from errors.
+const BEGINNING: usize = 256;
+
+/// A short name for what an answer is, by its beginning: `ok` or `error`. For metrics, where being nearly always right is enough.
+pub fn outcome(answer: &[u8]) -> &'static str {
+    let beginning = &answer[..answer.len().min(BEGINNING)];
+    let at = |name: &[u8]| beginning.windows(name.len()).position(|part| part == name);
+    match (at(b"\"result\""), at(b"\"error\"")) {
+        (None, Some(_)) => "error",
+        (Some(result), Some(error)) if error < result => "error",
+        (None, None) => "error",
+        _ => "ok",
+    }
+}
+
+/// Whether an answer holds a result, and is to the call with an id.
+pub fn answers(answer: &[u8], id: Option<&RawValue>) -> bool {
+    serde_json::from_slice::<Answer<'_>>(answer).is_ok_and(|answer| {
+        answer.error.is_none() && answer.result.is_some() && answer.id.map(RawValue::get) == id.map(RawValue::get)
+    })
+}
+
+/// The timestamp of the block in an answer to `eth_getBlockByNumber`, Unix seconds.
+pub fn timestamp(answer: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Block {
+        timestamp: U64,
+    }
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    serde_json::from_str::<Block>(answer.result?.get()).ok().map(|block| block.timestamp.to())
 }
 
 /// An id for a request of the portal's own.
@@ -150,6 +185,33 @@ mod tests {
             let text = format!(r#"{{"id":{id},"error":{{"code":1}}}}"#);
             let error = Answer::result_for(text.as_bytes(), 7).expect_err("an error");
             assert!(matches!(error, AnswerError::Error(text) if text.contains("code")));
+        }
+    }
+
+    #[test]
+    fn answers_are_told_by_their_beginning() {
+        for (text, expected) in [
+            (r#"{"jsonrpc":"2.0","id":1,"result":null}"#, "ok"),
+            (r#"{"result":{"error":1},"id":1}"#, "ok"),
+            (r#"{"jsonrpc":"2.0","id":1,"error":{"data":"result"}}"#, "error"),
+            ("<html>", "error"),
+            ("", "error"),
+        ] {
+            assert_eq!(outcome(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_result_to_the_question_answers_it() {
+        let id = raw("7");
+        for (text, good) in [
+            (r#"{"id":7,"result":"0x1"}"#, true),
+            (r#"{"id":8,"result":"0x1"}"#, false),
+            (r#"{"id":7,"error":{},"result":"0x1"}"#, false),
+            (r#"{"id":7,"result":null}"#, false),
+            ("{", false),
+        ] {
+            assert_eq!(answers(text.as_bytes(), Some(&id)), good, "{text}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Whose payload op-node gets: a pure function of how both attempts went.
 
-use crate::{demand::Mismatch, route::Skip, rpc::AnswerError};
+use crate::{builds::Purpose, demand::Mismatch, policy::Objection, route::Skip, rpc::AnswerError};
 use serde::Serialize;
 use std::fmt;
 
@@ -14,6 +14,15 @@ pub enum Stage {
     Payload,
     /// The fallback hadn't checked it yet.
     Validation,
+    /// The second validator hadn't checked it yet.
+    SecondValidation,
+}
+
+impl Stage {
+    /// Whether the time ran out on this side, so that the gateway isn't to blame.
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Validation | Self::SecondValidation)
+    }
 }
 
 /// How the attempt with the owner went.
@@ -33,10 +42,16 @@ pub enum OwnerOutcome {
     BadAnswer(AnswerError),
     /// It gave another payload than was asked for.
     Mismatch(Mismatch),
-    /// The fallback rejects it, or can't tell (`SYNCING`, `ACCEPTED`).
+    /// The fallback calls it invalid.
     Rejected(String),
-    /// The fallback couldn't be asked.
+    /// The fallback can't tell: it says `SYNCING` or `ACCEPTED`.
+    Undecided(String),
+    /// The fallback or the second validator couldn't be asked, or the latter can't tell.
     Unchecked(String),
+    /// The fallback calls it valid and the second validator doesn't.
+    Disputed(String),
+    /// It is valid, but the policy prefers the fallback's.
+    Outbid(Objection),
 }
 
 /// How the attempt with the fallback is going.
@@ -62,13 +77,43 @@ pub enum Choice {
     Nothing,
 }
 
-/// Chooses. `None`: the fallback must be waited for first. A valid payload of the owner is never held up by the fallback's own.
+/// Chooses. `None`: the fallback must be waited for first. A valid payload of the owner is never held up by the fallback's own, unless a policy
+/// compares the two; and one that the policy likes less is still better than none.
 pub const fn select(owner: &OwnerOutcome, fallback: FallbackOutcome) -> Option<Choice> {
     match (owner, fallback) {
-        (OwnerOutcome::Valid, _) => Some(Choice::Gateway),
+        (OwnerOutcome::Valid, _) | (OwnerOutcome::Outbid(_), FallbackOutcome::Failed) => Some(Choice::Gateway),
         (_, FallbackOutcome::Pending) => None,
         (_, FallbackOutcome::Payload) => Some(Choice::Fallback),
         (_, FallbackOutcome::Failed) => Some(Choice::Nothing),
+    }
+}
+
+/// What is known while a payload is being got.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// What becomes of the owner's payload.
+    pub purpose: Purpose,
+    /// How the attempt with the owner went; `None` while it is under way. It ends with the time budget at the latest.
+    pub owner: Option<&'a OwnerOutcome>,
+    /// How the attempt with the fallback is going.
+    pub fallback: FallbackOutcome,
+    /// Whether a policy wants to compare the two, and there is time left to.
+    pub compare: bool,
+}
+
+/// Chooses whose payload op-node gets. `None`: something must be waited for first.
+pub fn choose(situation: Situation<'_>) -> Option<Choice> {
+    let Situation { purpose, owner, fallback, compare } = situation;
+    match (purpose, owner, fallback) {
+        // Comparing takes both; when the time for it is over, a valid payload is good enough.
+        (Purpose::Serve, Some(OwnerOutcome::Valid), FallbackOutcome::Pending) if compare => None,
+        (Purpose::Serve, owner, fallback) => select(owner?, fallback),
+        // Nobody waits for a gateway whose payload isn't going to be served.
+        (_, _, FallbackOutcome::Payload) => Some(Choice::Fallback),
+        (_, _, FallbackOutcome::Pending) => None,
+        (Purpose::DryRun, _, FallbackOutcome::Failed) => Some(Choice::Nothing),
+        // A gateway on trial is better than nothing.
+        (Purpose::Trial, owner, FallbackOutcome::Failed) => select(owner?, fallback),
     }
 }
 
@@ -84,7 +129,10 @@ impl OwnerOutcome {
             Self::BadAnswer(_) => "bad_answer",
             Self::Mismatch(_) => "mismatch",
             Self::Rejected(_) => "rejected",
+            Self::Undecided(_) => "undecided",
             Self::Unchecked(_) => "unchecked",
+            Self::Disputed(_) => "disputed",
+            Self::Outbid(_) => "outbid",
         }
     }
 }
@@ -98,16 +146,24 @@ impl fmt::Display for OwnerOutcome {
             Self::Skipped(Skip::OpenSlot) => write!(f, "not asked: the slot is open"),
             Self::Skipped(Skip::Ended(id)) => write!(f, "not asked: gateway {id} has been ended"),
             Self::Skipped(Skip::NoEndpoint(id)) => write!(f, "not asked: gateway {id} has no usable endpoint"),
+            Self::Skipped(Skip::Disabled(id)) => write!(f, "not asked: gateway {id} is disabled here"),
+            Self::Skipped(Skip::Suspended(id)) => {
+                write!(f, "not asked: gateway {id} failed too often and is left out for a while")
+            }
             Self::Skipped(Skip::NoTxPool) => write!(f, "not asked: the block holds forced transactions only"),
             Self::Late(Stage::Id) => write!(f, "late: no payload id from the gateway in time"),
             Self::Late(Stage::Payload) => write!(f, "late: no payload from the gateway in time"),
             Self::Late(Stage::Validation) => write!(f, "late: not checked by the fallback in time"),
+            Self::Late(Stage::SecondValidation) => write!(f, "late: not checked by the second validator in time"),
             Self::NotBuilding(reason) => write!(f, "the gateway isn't building: {reason}"),
             Self::Unreachable(reason) => write!(f, "the gateway can't be reached: {reason}"),
             Self::BadAnswer(reason) => write!(f, "the gateway's answer is no payload: {reason}"),
             Self::Mismatch(reason) => write!(f, "the gateway's payload has {reason}"),
-            Self::Rejected(reason) => write!(f, "the fallback doesn't accept the gateway's payload: {reason}"),
-            Self::Unchecked(reason) => write!(f, "the fallback couldn't check the gateway's payload: {reason}"),
+            Self::Rejected(reason) => write!(f, "the fallback rejects the gateway's payload: {reason}"),
+            Self::Undecided(reason) => write!(f, "the fallback can't judge the gateway's payload: {reason}"),
+            Self::Unchecked(reason) => write!(f, "the gateway's payload couldn't be checked: {reason}"),
+            Self::Disputed(reason) => write!(f, "the second validator doesn't agree with the fallback: {reason}"),
+            Self::Outbid(objection) => write!(f, "the policy prefers the fallback's payload: {objection}"),
         }
     }
 }
@@ -115,6 +171,33 @@ impl fmt::Display for OwnerOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_waited_for_depends_on_the_purpose() {
+        let (valid, late) = (OwnerOutcome::Valid, OwnerOutcome::Late(Stage::Id));
+        let (pending, payload, failed) = (FallbackOutcome::Pending, FallbackOutcome::Payload, FallbackOutcome::Failed);
+        let ask = |purpose, owner, fallback, compare| choose(Situation { purpose, owner, fallback, compare });
+        for compare in [false, true] {
+            // Serving waits for the owner, however soon the fallback is.
+            assert_eq!(ask(Purpose::Serve, None, payload, compare), None);
+            assert_eq!(ask(Purpose::Serve, Some(&late), payload, compare), Some(Choice::Fallback));
+            assert_eq!(ask(Purpose::Serve, Some(&valid), payload, compare), Some(Choice::Gateway));
+            assert_eq!(ask(Purpose::Serve, Some(&valid), failed, compare), Some(Choice::Gateway));
+            // Dry runs and trials wait for the fallback.
+            for purpose in [Purpose::DryRun, Purpose::Trial] {
+                assert_eq!(ask(purpose, None, payload, compare), Some(Choice::Fallback));
+                assert_eq!(ask(purpose, Some(&valid), payload, compare), Some(Choice::Fallback));
+                assert_eq!(ask(purpose, Some(&valid), pending, compare), None);
+            }
+            assert_eq!(ask(Purpose::DryRun, Some(&valid), failed, compare), Some(Choice::Nothing));
+            assert_eq!(ask(Purpose::Trial, None, failed, compare), None);
+            assert_eq!(ask(Purpose::Trial, Some(&valid), failed, compare), Some(Choice::Gateway));
+            assert_eq!(ask(Purpose::Trial, Some(&late), failed, compare), Some(Choice::Nothing));
+        }
+        // A valid payload waits for the fallback only to be compared with its.
+        assert_eq!(ask(Purpose::Serve, Some(&valid), pending, false), Some(Choice::Gateway));
+        assert_eq!(ask(Purpose::Serve, Some(&valid), pending, true), None);
+    }
 
     #[test]
     fn every_combination() {
@@ -128,11 +211,16 @@ mod tests {
             OwnerOutcome::BadAnswer(AnswerError::Garbage),
             OwnerOutcome::Mismatch(Mismatch::Parent),
             OwnerOutcome::Rejected(String::new()),
+            OwnerOutcome::Undecided(String::new()),
             OwnerOutcome::Unchecked(String::new()),
+            OwnerOutcome::Disputed(String::new()),
         ];
         for fallback in [FallbackOutcome::Pending, FallbackOutcome::Payload, FallbackOutcome::Failed] {
             assert_eq!(select(&OwnerOutcome::Valid, fallback), Some(Choice::Gateway));
         }
+        let outbid = OwnerOutcome::Outbid(Objection::Gas { gateway: 1, fallback: 2 });
+        assert_eq!(select(&outbid, FallbackOutcome::Payload), Some(Choice::Fallback));
+        assert_eq!(select(&outbid, FallbackOutcome::Failed), Some(Choice::Gateway));
         for failure in failures {
             assert_eq!(select(&failure, FallbackOutcome::Pending), None, "{failure}");
             assert_eq!(select(&failure, FallbackOutcome::Payload), Some(Choice::Fallback), "{failure}");

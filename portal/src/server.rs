@@ -16,6 +16,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+
 /// How long requests under way may take to finish at the end.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long to wait when no connection can be accepted, for instance because file descriptors have run out.

@@ -1,19 +1,25 @@
 //! Metrics, by name in one place. Recording is independent of logging.
 
-use crate::{queue::Dropped, route::Kind, selection::Choice};
+use crate::{
+    breaker::Condition, lane::Peer, mode::Mode, queue::Dropped, route::Kind, selection::Choice, version::Label,
+};
 use baton_protocol::GatewayId;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{sync::OnceLock, time::Duration};
 
 const REQUESTS: &str = "baton_portal_request_seconds";
-const GATEWAY_REQUESTS: &str = "baton_portal_gateway_requests_total";
+const GATEWAY_REQUESTS: &str = "baton_portal_gateway_request_seconds";
 const LANE_DROPPED: &str = "baton_portal_lane_dropped_total";
 const PAYLOADS: &str = "baton_portal_payloads_total";
 const OWNER_OUTCOMES: &str = "baton_portal_owner_outcomes_total";
 const FALLBACK_UP: &str = "baton_portal_fallback_up";
 const SCHEDULE_STALE: &str = "baton_portal_schedule_stale";
 const GATEWAYS: &str = "baton_portal_gateways";
+const BREAKER: &str = "baton_portal_breaker_open";
+const MODE: &str = "baton_portal_execution_mode";
+const READS: &str = "baton_portal_reads_total";
+const WARM_UPS: &str = "baton_portal_warm_ups_total";
 
 /// Upper bounds of the latency buckets, in seconds: from loopback's tenths of a millisecond to op-node's limit of five seconds.
 const SECONDS: [f64; 14] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -23,14 +29,26 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
     static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     HANDLE
         .get_or_init(|| {
-            let builder =
-                PrometheusBuilder::new().set_buckets_for_metric(Matcher::Full(REQUESTS.to_owned()), &SECONDS).ok()?;
+            let mut builder = PrometheusBuilder::new();
+            for name in [REQUESTS, GATEWAY_REQUESTS] {
+                builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), &SECONDS).ok()?;
+            }
             let recorder = builder.build_recorder();
             let handle = recorder.handle();
             metrics::set_global_recorder(recorder).ok()?;
-            describe_histogram!(REQUESTS, "Seconds from a call's last byte to its answer, by method");
-            describe_counter!(GATEWAY_REQUESTS, "Updates carried to gateways, by gateway, kind and outcome");
-            describe_counter!(LANE_DROPPED, "Updates that never reached a gateway, by gateway, kind and reason");
+            describe_histogram!(
+                REQUESTS,
+                "Seconds from a call's last byte to its answer, by method, version and outcome"
+            );
+            describe_histogram!(
+                GATEWAY_REQUESTS,
+                "Seconds that gateways and the validator took, by peer, method, version and outcome"
+            );
+            describe_gauge!(BREAKER, "1 while a gateway's circuit breaker is open, 0.5 while it is tried");
+            describe_gauge!(MODE, "Execution mode of all gateways: 3 enabled, 2 dry run, 1 disabled");
+            describe_counter!(READS, "Users' reads, by who answered");
+            describe_counter!(WARM_UPS, "Gateways warmed before their turn");
+            describe_counter!(LANE_DROPPED, "Updates that never reached a gateway, by peer, kind and reason");
             describe_counter!(PAYLOADS, "Payloads served, by whose they were");
             describe_counter!(OWNER_OUTCOMES, "How asking owners for payloads went, by gateway and outcome");
             describe_gauge!(FALLBACK_UP, "1 while the fallback answers");
@@ -41,29 +59,48 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
         .clone()
 }
 
-/// Methods that get a label of their own; callers choose names, and labels must not be theirs to multiply.
-const METHODS: [&str; 7] = [
-    "engine_forkchoiceUpdated",
-    "engine_getPayload",
-    "engine_newPayload",
-    "engine_exchangeCapabilities",
-    "eth_sendRawTransaction",
-    "registry_",
-    "eth_",
-];
-
-pub(crate) fn request(method: &str, took: Duration) {
-    let method = METHODS.into_iter().find(|known| method.starts_with(known)).unwrap_or("other");
-    histogram!(REQUESTS, "method" => method).record(took.as_secs_f64());
+pub(crate) fn request(label: Label, outcome: &'static str, took: Duration) {
+    histogram!(REQUESTS, "method" => label.method, "version" => VERSIONS[usize::from(label.version.min(9))], "outcome" => outcome)
+        .record(took.as_secs_f64());
 }
 
-pub(crate) fn gateway_request(gateway: GatewayId, kind: Kind, outcome: &'static str) {
-    counter!(GATEWAY_REQUESTS, "gateway" => gateway.to_string(), "kind" => kind_name(kind), "outcome" => outcome)
-        .increment(1);
+/// Versions as labels; a method without any has 0.
+const VERSIONS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+pub(crate) fn peer_request(peer: Peer, label: Label, outcome: &'static str, took: Duration) {
+    let version = VERSIONS[usize::from(label.version.min(9))];
+    histogram!(GATEWAY_REQUESTS, "peer" => peer.to_string(), "method" => label.method, "version" => version, "outcome" => outcome)
+        .record(took.as_secs_f64());
 }
 
-pub(crate) fn lane_dropped(gateway: GatewayId, kind: Kind, reason: Dropped) {
-    counter!(LANE_DROPPED, "gateway" => gateway.to_string(), "kind" => kind_name(kind), "reason" => reason.name())
+pub(crate) fn breaker(gateway: GatewayId, condition: Condition) {
+    let open = match condition {
+        Condition::Closed => 0.0,
+        Condition::HalfOpen => 0.5,
+        Condition::Open => 1.0,
+    };
+    gauge!(BREAKER, "gateway" => gateway.to_string()).set(open);
+}
+
+/// The same numbers as rollup-boost's.
+pub(crate) fn mode(mode: Mode) {
+    gauge!(MODE).set(match mode {
+        Mode::Enabled => 3.0,
+        Mode::DryRun => 2.0,
+        Mode::Disabled => 1.0,
+    });
+}
+
+pub(crate) fn read(by: &'static str) {
+    counter!(READS, "by" => by).increment(1);
+}
+
+pub(crate) fn warm_up(gateway: GatewayId) {
+    counter!(WARM_UPS, "gateway" => gateway.to_string()).increment(1);
+}
+
+pub(crate) fn lane_dropped(peer: Peer, kind: Kind, reason: Dropped) {
+    counter!(LANE_DROPPED, "peer" => peer.to_string(), "kind" => kind_name(kind), "reason" => reason.name())
         .increment(1);
 }
 
@@ -93,5 +130,6 @@ const fn kind_name(kind: Kind) -> &'static str {
         Kind::Build => "build",
         Kind::Payload => "payload",
         Kind::Pool => "pool",
+        Kind::WarmUp => "warm_up",
     }
 }

@@ -1,9 +1,9 @@
 //! One node behind the portal, over HTTP with its own secret.
 
-use crate::jwt::Secret;
+use crate::{body::Outgoing, jwt::Secret};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -18,9 +18,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// A node that speaks JSON-RPC over HTTP. Connections are kept alive and shared by clones.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpConnector, Outgoing>,
     uri: Uri,
-    secret: Secret,
+    secret: Option<Secret>,
     timeout: Duration,
     max_body: usize,
 }
@@ -61,8 +61,9 @@ impl UpstreamError {
 }
 
 impl Upstream {
-    /// A node at an `http` URI. Connects when first asked.
-    pub(crate) fn new(uri: Uri, secret: Secret, timeout: Duration, max_body: usize) -> Self {
+    /// A node at an `http` URI, with the secret shared with it, if there is one. Connects when first asked.
+    pub(crate) fn new(uri: Uri, secret: impl Into<Option<Secret>>, timeout: Duration, max_body: usize) -> Self {
+        let secret = secret.into();
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT.min(timeout)));
@@ -73,6 +74,11 @@ impl Upstream {
         Self { client, uri, secret, timeout, max_body }
     }
 
+    /// The same node over connections of its own: those of a client live where they were made, and serve others only across threads.
+    pub(crate) fn apart(&self) -> Self {
+        Self::new(self.uri.clone(), self.secret.clone(), self.timeout, self.max_body)
+    }
+
     /// Where it is.
     pub(crate) const fn uri(&self) -> &Uri {
         &self.uri
@@ -80,20 +86,22 @@ impl Upstream {
 
     /// Sends a body and gives the answer's, whatever is in it. The time limit covers the whole exchange, so a node that hangs after its headers
     /// is late like any other.
-    pub(crate) async fn call(&self, body: Bytes) -> Result<Bytes, UpstreamError> {
-        tokio::time::timeout(self.timeout, self.exchange(body))
+    pub(crate) async fn call(&self, body: impl Into<Outgoing>) -> Result<Bytes, UpstreamError> {
+        tokio::time::timeout(self.timeout, self.exchange(body.into()))
             .await
             .unwrap_or(Err(UpstreamError::Timeout(self.timeout)))
     }
 
-    async fn exchange(&self, body: Bytes) -> Result<Bytes, UpstreamError> {
+    async fn exchange(&self, body: Outgoing) -> Result<Bytes, UpstreamError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // A token is ASCII, so it always fits a header.
-        if let Ok(mut token) = HeaderValue::from_str(&format!("Bearer {}", self.secret.token(now))) {
+        if let Some(secret) = &self.secret
+            && let Ok(mut token) = HeaderValue::from_str(&format!("Bearer {}", secret.token(now)))
+        {
             token.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, token);
         }

@@ -1,4 +1,6 @@
-//! Versions of the Engine API's payload calls, as data: a fork that brings a new version is a new line here.
+//! The Engine API's payload calls by fork, as data: a fork that brings new versions is a new line here.
+
+use std::fmt;
 
 /// A payload call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,30 +29,129 @@ pub fn parse(method: &str) -> Option<(Name, u8)> {
     })
 }
 
-/// How a payload got with `getPayload` of a version is handed to `newPayload`.
+/// Which versions a fork uses, and what its `newPayload` takes beside the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Validation {
+pub struct Fork {
+    /// The OP Stack's name; for drafts, the L1 fork's.
+    pub name: &'static str,
+    /// Version of `forkchoiceUpdated` with attributes. Without them op-node sends V3 on every fork.
+    pub forkchoice_updated: u8,
     /// Version of `getPayload`.
     pub get_payload: u8,
-    /// The `newPayload` that takes its payload.
-    pub new_payload: &'static str,
-    /// Whether it takes blob hashes (none on the OP Stack) and the parent beacon block root.
+    /// Version of the `newPayload` that takes its payload.
+    pub new_payload: u8,
+    /// Whether envelope and `newPayload` carry the parent beacon block root (and blob hashes, none on the OP Stack).
     pub beacon_root: bool,
-    /// Whether it takes execution requests.
+    /// Whether envelope and `newPayload` carry execution requests.
     pub requests: bool,
 }
 
-/// By OP Stack fork: Canyon and Delta use V2, Ecotone to Holocene V3, Isthmus and Jovian V4, Karst V5 with `newPayloadV4`.
-pub const VALIDATIONS: [Validation; 4] = [
-    Validation { get_payload: 2, new_payload: "engine_newPayloadV2", beacon_root: false, requests: false },
-    Validation { get_payload: 3, new_payload: "engine_newPayloadV3", beacon_root: true, requests: false },
-    Validation { get_payload: 4, new_payload: "engine_newPayloadV4", beacon_root: true, requests: true },
-    Validation { get_payload: 5, new_payload: "engine_newPayloadV4", beacon_root: true, requests: true },
+const fn fork(name: &'static str, [fcu, get, new]: [u8; 3], beacon_root: bool, requests: bool) -> Fork {
+    Fork { name, forkchoice_updated: fcu, get_payload: get, new_payload: new, beacon_root, requests }
+}
+
+/// All forks with a payload call of their own, oldest first. Amsterdam is drafted on L1 (execution-apis) and not taken over by the OP Stack yet.
+pub const FORKS: [Fork; 10] = [
+    fork("canyon", [2, 2, 2], false, false),
+    fork("delta", [2, 2, 2], false, false),
+    fork("ecotone", [3, 3, 3], true, false),
+    fork("fjord", [3, 3, 3], true, false),
+    fork("granite", [3, 3, 3], true, false),
+    fork("holocene", [3, 3, 3], true, false),
+    fork("isthmus", [3, 4, 4], true, true),
+    fork("jovian", [3, 4, 4], true, true),
+    fork("karst", [3, 5, 4], true, true),
+    fork("amsterdam", [4, 6, 5], true, true),
 ];
 
-/// How to have a payload of a `getPayload` version checked; `None` if the version isn't known, so that only the fallback can serve it.
-pub fn validation(get_payload: u8) -> Option<&'static Validation> {
-    VALIDATIONS.iter().find(|line| line.get_payload == get_payload)
+/// The fork whose payloads a `getPayload` version gives, the oldest of them; `None` if the version isn't known, so that only the fallback can serve it.
+pub fn of_get_payload(version: u8) -> Option<&'static Fork> {
+    FORKS.iter().find(|fork| fork.get_payload == version)
+}
+
+/// Methods that consensus clients expect beside the payload calls. The fallback answers them.
+const OTHERS: [&str; 5] = [
+    "engine_exchangeCapabilities",
+    "engine_getClientVersionV1",
+    "engine_getPayloadBodiesByHashV1",
+    "engine_getPayloadBodiesByRangeV1",
+    "engine_signalSuperchainV1",
+];
+
+/// What the portal can carry: its answer to `engine_exchangeCapabilities` if the fallback gives none, since consensus clients end without one.
+pub fn capabilities() -> Vec<String> {
+    let versions = |of: fn(&Fork) -> u8| {
+        let mut versions: Vec<u8> = FORKS.iter().map(of).collect();
+        versions.dedup();
+        versions
+    };
+    let calls = [
+        ("engine_forkchoiceUpdatedV", versions(|fork| fork.forkchoice_updated)),
+        ("engine_getPayloadV", versions(|fork| fork.get_payload)),
+        ("engine_newPayloadV", versions(|fork| fork.new_payload)),
+    ];
+    let calls =
+        calls.iter().flat_map(|(name, versions)| versions.iter().map(move |version| format!("{name}{version}")));
+    // By specification the call itself isn't in the list.
+    calls.chain(OTHERS.iter().skip(1).map(|name| (*name).to_owned())).collect()
+}
+
+/// A method as metrics name it: few values, whatever callers send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The method without its version.
+    pub method: &'static str,
+    /// The version; 0 for methods without.
+    pub version: u8,
+}
+
+/// Prefixes that get a label of their own.
+const PREFIXES: [&str; 11] = [
+    "engine_exchangeCapabilities",
+    "engine_getClientVersion",
+    "engine_getPayloadBodies",
+    "engine_signalSuperchain",
+    "engine_",
+    "eth_sendRawTransaction",
+    "eth_",
+    "miner_",
+    "registry_",
+    "debug_",
+    "net_",
+];
+
+/// Names a method for metrics. Callers choose names and versions; labels must not be theirs to multiply.
+pub fn label(method: &str) -> Label {
+    if let Some((name, version)) = parse(method) {
+        let known = FORKS.iter().any(|fork| {
+            version
+                == match name {
+                    Name::ForkchoiceUpdated => fork.forkchoice_updated,
+                    Name::GetPayload => fork.get_payload,
+                    Name::NewPayload => fork.new_payload,
+                }
+        });
+        let version = if known { version } else { 0 };
+        return Label { method: name.method(), version };
+    }
+    Label { method: PREFIXES.into_iter().find(|prefix| method.starts_with(prefix)).unwrap_or("other"), version: 0 }
+}
+
+impl Name {
+    /// The method's name without version.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::ForkchoiceUpdated => "engine_forkchoiceUpdated",
+            Self::GetPayload => "engine_getPayload",
+            Self::NewPayload => "engine_newPayload",
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.method())
+    }
 }
 
 #[cfg(test)]
@@ -75,13 +176,49 @@ mod tests {
     }
 
     #[test]
-    fn each_fork_s_payload_is_checked_with_its_own_version() {
-        let with = |version| validation(version).map(|line| line.new_payload);
-        assert_eq!(with(2), Some("engine_newPayloadV2"));
-        assert_eq!(with(3), Some("engine_newPayloadV3"));
-        assert_eq!(with(4), Some("engine_newPayloadV4"));
-        assert_eq!(with(5), Some("engine_newPayloadV4"));
+    fn each_forks_payload_is_checked_with_its_own_version() {
+        let with = |version| of_get_payload(version).map(|fork| (fork.new_payload, fork.beacon_root, fork.requests));
+        assert_eq!(with(2), Some((2, false, false)));
+        assert_eq!(with(3), Some((3, true, false)));
+        assert_eq!(with(4), Some((4, true, true)));
+        assert_eq!(with(5), Some((4, true, true)));
+        assert_eq!(with(6), Some((5, true, true)));
         assert_eq!(with(1), None);
-        assert_eq!(with(6), None);
+        assert_eq!(with(7), None);
+    }
+
+    #[test]
+    fn forks_of_one_version_agree_on_what_it_takes() {
+        for one in FORKS {
+            for other in FORKS.iter().filter(|other| other.get_payload == one.get_payload) {
+                assert_eq!(Fork { name: one.name, ..*other }, one);
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_be_carried_is_listed_once() {
+        let all = capabilities();
+        for name in [
+            "engine_forkchoiceUpdatedV2",
+            "engine_forkchoiceUpdatedV4",
+            "engine_getPayloadV5",
+            "engine_newPayloadV4",
+            "engine_getPayloadBodiesByHashV1",
+            "engine_signalSuperchainV1",
+        ] {
+            assert_eq!(all.iter().filter(|known| *known == name).count(), 1, "{name} in {all:?}");
+        }
+        assert!(!all.iter().any(|name| name == "engine_exchangeCapabilities"));
+    }
+
+    #[test]
+    fn labels_are_few() {
+        assert_eq!(label("engine_newPayloadV4"), Label { method: "engine_newPayload", version: 4 });
+        assert_eq!(label("engine_newPayloadV200"), Label { method: "engine_newPayload", version: 0 });
+        assert_eq!(label("engine_getPayloadBodiesByHashV1").method, "engine_getPayloadBodies");
+        assert_eq!(label("engine_new").method, "engine_");
+        assert_eq!(label("eth_call").method, "eth_");
+        assert_eq!(label("x").method, "other");
     }
 }

@@ -35,6 +35,76 @@ async fn bodies_have_a_limit_and_it_is_a_large_one() {
 }
 
 #[tokio::test]
+async fn bodies_of_32_mb_pass_through() {
+    let stand = Stand::start_with(Options { max_body_mb: 32, ..Options::DEFAULT }).await;
+    let data = "0".repeat((32 << 20) - 400);
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"engine_newPayloadV4","params":[{{"blockHash":"{GENESIS}","parentHash":"{GENESIS}","extraData":"{data}"}}]}}"#
+    );
+    let response = stand.post(body.clone(), &OpNode::token()).await;
+    assert_eq!(response.status(), 200);
+    for node in [&stand.fallback, &stand.gateways[0], &stand.gateways[1]] {
+        assert_eq!(node.wait_for("engine_newPayload", 1).await[0].body, body.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn http2_without_tls_and_http1_with_keep_alive() {
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::{
+        client::legacy::{Client, connect::HttpConnector},
+        rt::TokioExecutor,
+    };
+    let stand = Stand::start().await;
+    for http2 in [true, false] {
+        let client: Client<HttpConnector, Full<hyper::body::Bytes>> =
+            Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
+        for id in 1..=3 {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_chainId","params":[]}}"#);
+            let request = hyper::Request::post(format!("http://{}", stand.portal.engine))
+                .header("authorization", OpNode::token())
+                .body(Full::from(body))
+                .expect("a request");
+            let response = client.request(request).await.expect("an answer");
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.version(), if http2 { hyper::Version::HTTP_2 } else { hyper::Version::HTTP_11 });
+            assert_eq!(response.headers().get("connection"), None, "the connection is to be kept");
+            let answer = response.into_body().collect().await.expect("a body").to_bytes();
+            let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+            assert_eq!(answer, json!({"jsonrpc": "2.0", "id": id, "result": "0x1"}));
+        }
+    }
+}
+
+#[tokio::test]
+async fn traces_reach_a_collector() {
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel::<serde_json::Value>();
+    let app = axum::Router::new().route(
+        "/v1/traces",
+        axum::routing::post(move |axum::Json(body): axum::Json<serde_json::Value>| async move {
+            sender.send(body).expect("the test listens");
+            axum::Json(json!({}))
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let collector = format!("http://{}/", listener.local_addr().expect("bound"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let mut config = config(&secrets, &fallback.url(), &Options::default());
+    config.tracing.otlp_url = Some(collector);
+    let (_publisher, schedule) = channel(snapshot([String::new(), String::new()]));
+    let portal = run_with_schedule(&config, schedule, CancellationToken::new()).await.expect("the portal starts");
+    let op_node = OpNode::new(&portal);
+    let id = op_node.order(GENESIS, 1).await;
+    op_node.payload(&id).await;
+    let body = tokio::time::timeout(Duration::from_secs(10), received.recv()).await.expect("in time").expect("traces");
+    let spans = &body["resourceSpans"][0]["scopeSpans"][0]["spans"];
+    assert_eq!(spans[0]["name"], "block", "{body}");
+    assert_eq!(spans[0]["attributes"][0], json!({"key": "payload.id", "value": {"stringValue": id}}));
+}
+
+#[tokio::test]
 async fn readiness_is_a_known_schedule() {
     let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
     let secrets = tempfile::tempdir().expect("temporary directory");
@@ -74,6 +144,49 @@ async fn an_l1_that_is_down_costs_nobody_a_block() {
     tokio::time::timeout(Duration::from_secs(10), portal.stopped()).await.expect("it stops");
 }
 
+/// An L1 node that answers every question with a result of some other question's shape, or an older head than before.
+async fn lying_l1() -> String {
+    let asked = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let app = axum::Router::new().fallback(axum::routing::post(move |body: String| async move {
+        let call: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        let count = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let hash = alloy::primitives::B256::from(alloy::primitives::U256::from(count));
+        let result = match (call["method"].as_str(), count % 4) {
+            (Some("eth_blockNumber"), _) => json!(format!("0x{:x}", 1_000_000 - count)),
+            (Some("eth_getBlockByNumber"), 0 | 1) => {
+                json!({"number": "0x7", "hash": hash, "parentHash": hash, "timestamp": "0x1"})
+            }
+            (Some("eth_call"), 0) => json!("0x"),
+            (Some("eth_call"), _) => json!(format!("0x{}", "ff".repeat(32))),
+            (Some("eth_getLogs"), 0 | 1) => json!([{"address": hash, "topics": [hash], "data": "0xff"}]),
+            (_, 2) => json!("0x1"),
+            _ => json!(null),
+        };
+        axum::Json(json!({"jsonrpc": "2.0", "id": call["id"], "result": result}))
+    }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
+}
+
+#[tokio::test]
+async fn an_l1_that_talks_nonsense_costs_nobody_a_block() {
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let mut config = config(&secrets, &fallback.url(), &Options::default());
+    config.schedule.l1_urls = vec![lying_l1().await, lying_l1().await];
+    config.schedule.poll_interval_ms = Some(1);
+    let portal = run(&config, CancellationToken::new()).await.expect("the portal starts");
+    let op_node = OpNode::new(&portal);
+    let mut head = GENESIS;
+    for number in 1..=20 {
+        let answer = op_node.block(head, number).await;
+        assert_eq!(builder(&answer), "fallback");
+        head = op_node.adopt(&answer["result"]).await;
+    }
+}
+
 #[tokio::test]
 async fn metrics_and_decisions_are_served() {
     let stand = Stand::start().await;
@@ -83,7 +196,25 @@ async fn metrics_and_decisions_are_served() {
     for name in ["baton_portal_request_seconds", "baton_portal_payloads_total", "baton_portal_fallback_up"] {
         assert!(metrics.contains(name), "{name} isn't in\n{metrics}");
     }
+    // One histogram for gateways, by who, what and how.
+    stand.gateways[0].wait_for("engine_getPayload", 1).await;
+    let line = metrics.lines().find(|line| {
+        line.starts_with("baton_portal_gateway_request_seconds_count")
+            && ["peer=\"1\"", "method=\"engine_getPayload\"", "version=\"4\"", "outcome=\"ok\""]
+                .iter()
+                .all(|label| line.contains(label))
+    });
+    assert!(line.is_some(), "{metrics}");
     assert_eq!(stand.admin("/nothing").await.0, 404);
+    let (status, page) = stand.admin("/").await;
+    assert!(status == 200 && page.contains("<title>Baton portal</title>"));
+    let status: serde_json::Value = serde_json::from_str(&stand.admin("/status.json").await.1).expect("JSON");
+    assert_eq!(status["fallbackUp"], true);
+    assert_eq!(status["gateways"][0]["id"], 1);
+    assert_eq!(status["schedule"][1]["gateway"], 2);
+    assert_eq!(status["decisions"][0]["number"], 1);
+    let few: serde_json::Value = serde_json::from_str(&stand.admin("/decisions?count=0").await.1).expect("JSON");
+    assert_eq!(few, json!([]));
     assert_eq!(stand.decision().await["number"], 1);
 }
 

@@ -1,15 +1,14 @@
 //! One test for each way to fail, named after it. In each, op-node's side gets the right payload in time and never hears of the failure.
 
 use crate::{
-    node::{Fault, GENESIS},
+    node::{Fault, GENESIS, Node},
     stand::{OpNode, Options, Stand, builder, snapshot},
 };
 use baton_portal::Secret;
 use serde_json::{Value, json};
 
 /// Short enough for a test to wait for, long enough to find out other failures first.
-const SHORT: Options =
-    Options { budget_ms: 400, queue: 64, id_prefixes: [3, 4], gateway_secret: [3; 32], fallback_timeout_ms: 20_000 };
+const SHORT: Options = Options { budget_ms: 400, ..Options::DEFAULT };
 
 /// Gateway 1 owns block 1; it fails; the fallback's payload is served and its decision says why.
 async fn falls_back(stand: &Stand, outcome: &str) -> Value {
@@ -117,12 +116,12 @@ async fn payload_without_the_forced_transactions() {
 }
 
 /// The fallback's verdict on what it is asked to check.
-async fn payload_not_accepted(status: &'static str) {
+async fn payload_not_accepted(status: &'static str, outcome: &str) {
     let stand = Stand::start().await;
     stand.fallback.fail("engine_newPayload", Fault::Status(status));
     let answer = stand.block(GENESIS, 1).await;
     assert_eq!(builder(&answer), "fallback");
-    assert_eq!(stand.decision().await["outcome"], "rejected");
+    assert_eq!(stand.decision().await["outcome"], outcome);
     let checked = &stand.fallback.arrived("engine_newPayload")[0].json;
     assert_eq!(checked["method"], "engine_newPayloadV4");
     assert_eq!(checked["params"].as_array().map(Vec::len), Some(4));
@@ -130,13 +129,13 @@ async fn payload_not_accepted(status: &'static str) {
 
 #[tokio::test]
 async fn payload_rejected_by_the_fallback() {
-    payload_not_accepted("INVALID").await;
+    payload_not_accepted("INVALID", "rejected").await;
 }
 
 #[tokio::test]
 async fn payload_that_the_fallback_cannot_judge() {
-    payload_not_accepted("SYNCING").await;
-    payload_not_accepted("ACCEPTED").await;
+    payload_not_accepted("SYNCING", "undecided").await;
+    payload_not_accepted("ACCEPTED", "undecided").await;
 }
 
 #[tokio::test]
@@ -204,8 +203,12 @@ async fn fallback_down() {
     stand.wait_for_admin("/healthz", 200).await;
     stand.stop_fallback().await;
     stand.wait_for_admin("/healthz", 503).await;
-    let answer = stand.call("engine_exchangeCapabilities", json!([[]])).await;
+    let answer = stand.call("engine_getClientVersionV1", json!([])).await;
     assert_eq!(answer["error"]["code"], -32000, "{answer}");
+    // A consensus client that doesn't get its capabilities ends.
+    let answer = stand.call("engine_exchangeCapabilities", json!([[]])).await;
+    let names = answer["result"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    assert!(names.contains(&json!("engine_newPayloadV4")), "{answer}");
     let answer = stand.call("engine_getPayloadV4", json!(["0x0000000000000001"])).await;
     assert_eq!(answer["error"]["code"], -32000, "{answer}");
 }
@@ -238,6 +241,67 @@ async fn portal_does_not_know_the_payload() {
 }
 
 #[tokio::test]
+async fn portal_restarts_between_order_and_payload() {
+    let mut stand = Stand::start().await;
+    let id = stand.order(GENESIS, 1).await;
+    stand.restart_portal().await;
+    // Who built under which id is forgotten; the fallback's id still means what it meant.
+    let answer = stand.payload(&id).await;
+    assert_eq!(builder(&answer), "fallback");
+    let head = stand.adopt(&answer["result"]).await;
+    assert_eq!(builder(&stand.block(head, 2).await), "gateway 1");
+}
+
+#[tokio::test]
+async fn payload_of_another_block() {
+    let stand = Stand::start().await;
+    // The gateway answers with a payload of the same parent and time under another number.
+    stand.gateways[0].fail("engine_getPayload", Fault::Rewritten("\"blockNumber\":\"0x1\"", "\"blockNumber\":\"0x2\""));
+    falls_back(&stand, "mismatch").await;
+}
+
+#[tokio::test]
+async fn payload_of_another_fork() {
+    let stand = Stand::start().await;
+    // Before Isthmus there were no requests, before Ecotone no beacon root.
+    stand.gateways[0].fail("engine_getPayload", Fault::Rewritten("\"executionRequests\":[],", ""));
+    let decision = falls_back(&stand, "mismatch").await;
+    assert!(decision["reason"].as_str().is_some_and(|reason| reason.contains("fork")), "{decision}");
+    // And a gateway that is at another fork says so.
+    gateway_fails("engine_forkchoiceUpdated", Fault::Error, "not_building").await;
+}
+
+#[tokio::test]
+async fn payload_with_a_wrong_hash() {
+    let stand = Stand::start().await;
+    // Only an execution client can tell.
+    stand.fallback.fail("engine_newPayload", Fault::Status("INVALID_BLOCK_HASH"));
+    assert_eq!(builder(&stand.block(GENESIS, 1).await), "fallback");
+    assert_eq!(stand.decision().await["outcome"], "rejected");
+}
+
+#[tokio::test]
+async fn gateway_flaps() {
+    let options = Options { gateways: "[gateways.breaker]\nlate = 1000\ninvalid = 1000", ..Options::DEFAULT };
+    let mut stand = Stand::start_with(options).await;
+    let (mut head, address) = (GENESIS, stand.gateways[0].address);
+    for number in 1..=8 {
+        let down = number % 2 == 0;
+        if down {
+            stand.gateways[0].stop().await;
+        }
+        let answer = stand.block(head, number).await;
+        assert!(down == (builder(&answer) == "fallback"), "block {number}: {}", stand.decision().await);
+        head = stand.adopt(&answer["result"]).await;
+        if down {
+            // It comes back with nothing but the genesis block, and is given the head again, which it lacks; its peers would have told it.
+            stand.gateways[0] = Node::start_at("gateway 1", 4, Secret::new([3; 32]), address).await;
+            stand.gateways[0].knows(head);
+        }
+    }
+}
+
+#[tokio::test]
 async fn schedule_changes_between_order_and_payload() {
     let stand = Stand::start().await;
     let id = stand.order(GENESIS, 1).await;
@@ -249,6 +313,56 @@ async fn schedule_changes_between_order_and_payload() {
     // Who was asked to build it delivers it.
     assert_eq!(builder(&stand.payload(&id).await), "gateway 1");
     assert_eq!(builder(&stand.block(GENESIS, 2).await), "gateway 2");
+}
+
+#[tokio::test]
+async fn l1_reorgs() {
+    let stand = Stand::start().await;
+    let told = |first: u16, second: u16| {
+        let mut other = snapshot([stand.gateways[0].url(), stand.gateways[1].url()]);
+        let mut epoch = other.schedule.epochs().next().cloned().expect("epoch 0");
+        epoch.slots =
+            std::array::from_fn(|slot| (if slot < 16 { first } else { second }, baton_protocol::Kind::Fallback));
+        other.schedule.insert(epoch);
+        stand.publisher.publish(other);
+    };
+    let id = stand.order(GENESIS, 1).await;
+    // The other branch says otherwise, and then the first one wins after all.
+    told(2, 1);
+    assert_eq!(builder(&stand.block(GENESIS, 2).await), "gateway 2");
+    told(1, 2);
+    assert_eq!(builder(&stand.block(GENESIS, 3).await), "gateway 1");
+    assert_eq!(builder(&stand.payload(&id).await), "gateway 1");
+}
+
+#[tokio::test]
+async fn l1_lies() {
+    let stand = Stand::start().await;
+    // A schedule of gateways that nobody has registered, and a gateway at somebody else's port: the fallback's own.
+    let mut lie = snapshot([stand.fallback.url(), "http://127.0.0.1:1".to_owned()]);
+    stand.publisher.publish(lie.clone());
+    assert_eq!(builder(&stand.block(GENESIS, 1).await), "fallback");
+    assert_eq!(builder(&stand.block(GENESIS, 20).await), "fallback");
+    let mut epoch = lie.schedule.epochs().next().cloned().expect("epoch 0");
+    epoch.slots = [(77, baton_protocol::Kind::Fallback); 32];
+    lie.schedule.insert(epoch);
+    stand.publisher.publish(lie);
+    assert_eq!(builder(&stand.block(GENESIS, 2).await), "fallback");
+    assert_eq!(stand.decision().await["outcome"], "not_asked");
+}
+
+#[tokio::test]
+async fn clock_skew() {
+    let stand = Stand::start().await;
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}"#;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    // kona-node signs a minute ahead; the specification allows as much behind.
+    for (issued_at, status) in [(now + 60, 200), (now - 60, 200), (now + 120, 401), (now - 120, 401)] {
+        let token = format!("Bearer {}", Secret::new([1; 32]).token(issued_at));
+        assert_eq!(stand.post(body, &token).await.status(), status, "{}", issued_at.abs_diff(now));
+    }
+    // The test chain's clock is half a century behind the portal's, and its owners are found all the same.
+    assert_eq!(builder(&stand.block(GENESIS, 14).await), "gateway 2");
 }
 
 #[tokio::test]

@@ -1,11 +1,16 @@
 //! The portal over real HTTP and JWT: op-node's side on one end, a fallback and gateways on the other.
 
 mod admin;
+mod browser;
 mod engines;
 mod failures;
 mod node;
+mod observability;
 mod program;
 mod recorded;
+mod rules;
+mod soft_blocks;
 mod stand;
+mod swap_in;
 mod tampering;
 mod updates;

@@ -8,8 +8,8 @@ use baton_portal::Secret;
 use serde_json::Value;
 use std::{process::Stdio, time::Duration};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
 };
 
 fn portal() -> Command {
@@ -38,6 +38,87 @@ async fn a_wrong_configuration_is_refused_and_the_key_named() {
     assert!(said.contains("fallback.url"), "{said}");
 }
 
+/// Reads the log until a line has a field, and gives the field.
+async fn said(log: &mut Lines<BufReader<ChildStderr>>, field: &str) -> String {
+    let found = async {
+        loop {
+            let line = log.next_line().await.expect("readable").expect("it says so");
+            let line: Value = serde_json::from_str(&line).expect("JSON");
+            if let Some(value) = line["fields"].get(field) {
+                return value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), found).await.expect("in time")
+}
+
+async fn signal(running: &Child, name: &str) {
+    let id = running.id().expect("running").to_string();
+    assert!(Command::new("kill").args([name, &id]).status().await.expect("sent").success());
+}
+
+#[tokio::test]
+async fn two_configurations_are_compared() {
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let (old, new) = (secrets.path().join("old.toml"), secrets.path().join("new.toml"));
+    let text = write_config(&secrets, "http://127.0.0.1:1", &Options::default());
+    std::fs::write(&new, text.replace("queue = 64", "queue = 65")).expect("written");
+    std::fs::write(&old, text).expect("written");
+    let output = portal().args(["check-config", "--config"]).arg(new).arg("--against").arg(old).output().await;
+    let said = String::from_utf8_lossy(&output.expect("it runs").stderr).into_owned();
+    assert!(said.contains("gateways.queue: 64 -> 65"), "{said}");
+}
+
+#[tokio::test]
+async fn sighup_reads_the_configuration_anew() {
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let file = secrets.path().join("portal.toml");
+    let text = write_config(&secrets, &fallback.url(), &Options::default());
+    std::fs::write(&file, &text).expect("written");
+    let mut command = portal();
+    let mut running = command.args(["run", "--log-format", "json", "--config"]).arg(&file).spawn().expect("it runs");
+    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    said(&mut log, "admin").await;
+    for (queue, expected) in
+        [("65", "gateways.queue: 64 -> 65"), ("0", "`gateways.queue` is 0"), ("64", "gateways.queue: 65 -> 64")]
+    {
+        std::fs::write(&file, text.replace("queue = 64", &format!("queue = {queue}"))).expect("written");
+        signal(&running, "-HUP").await;
+        let field = if queue == "0" { "error" } else { "change" };
+        let found = said(&mut log, field).await;
+        assert!(found.contains(expected), "{found}");
+    }
+    signal(&running, "-TERM").await;
+    assert!(running.wait().await.expect("a status").success());
+}
+
+#[tokio::test]
+async fn under_the_name_of_rollup_boost_it_takes_its_flags() {
+    let fallback = Node::start("fallback", 3, Secret::new([1; 32])).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let (link, jwt) = (secrets.path().join("rollup-boost"), secrets.path().join("jwt"));
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_portal"), &link).expect("linked");
+    std::fs::write(&jwt, "01".repeat(32)).expect("written");
+    let mut command = Command::new(link);
+    command.env_clear().kill_on_drop(true).stderr(Stdio::piped());
+    // rollup-boost's variables, too.
+    command.env("L2_URL", fallback.url()).env("BUILDER_URL", "http://127.0.0.1:1");
+    command.args(["--rpc-port=0", "--debug-server-port=0", "--metrics-port=0", "--log-format=json"]);
+    for side in ["l2", "builder"] {
+        command.arg(format!("--{side}-jwt-path={}", jwt.display()));
+    }
+    let mut running = command.spawn().expect("it runs");
+    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    let admin = said(&mut log, "admin").await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"debug_getExecutionMode","params":[]}"#;
+    let answer = client.post(format!("http://{admin}")).body(call).send().await.expect("sent").text().await;
+    assert_eq!(answer.expect("text"), r#"{"jsonrpc":"2.0","id":1,"result":{"execution_mode":"enabled"}}"#);
+    signal(&running, "-TERM").await;
+    assert!(running.wait().await.expect("a status").success());
+}
+
 #[tokio::test]
 async fn sigterm_ends_it_well() {
     let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
@@ -48,18 +129,11 @@ async fn sigterm_ends_it_well() {
     command.args(["run", "--log-format", "json", "--config"]).arg(&file);
     let mut running = command.spawn().expect("it runs");
     let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
-    let admin = loop {
-        let line = log.next_line().await.expect("readable").expect("it says where it listens");
-        let line: Value = serde_json::from_str(&line).expect("JSON");
-        if let Some(admin) = line["fields"]["admin"].as_str() {
-            break admin.to_owned();
-        }
-    };
+    let admin = said(&mut log, "admin").await;
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let health = client.get(format!("http://{admin}/healthz")).send().await.expect("an answer");
     assert_eq!(health.status(), 200);
-    let id = running.id().expect("running").to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().await.expect("sent").success());
+    signal(&running, "-TERM").await;
     let ended =
         tokio::time::timeout(Duration::from_secs(10), running.wait()).await.expect("it ends").expect("a status");
     assert!(ended.success(), "{ended}");

@@ -2,7 +2,7 @@
 
 use crate::node::{GENESIS, GENESIS_TIME, Node};
 use alloy::primitives::{Address, B256};
-use baton_portal::{Config, Running, Secret, run_with_schedule};
+use baton_portal::{Config, Running, Secret, ValidatorConfig, run_with_schedule};
 use baton_protocol::{EpochSchedule, GatewayId, Kind, NOBODY, Schedule, SlotClock};
 use baton_schedule::{GatewayInfo, GatewayUrls, L1Head, Publisher, SequencerKeys, Snapshot, channel};
 use serde_json::{Value, json};
@@ -42,11 +42,13 @@ pub(crate) struct Stand {
     pub(crate) op_node: OpNode,
     pub(crate) fallback: Node,
     pub(crate) gateways: [Node; 2],
+    pub(crate) validator: Node,
     pub(crate) portal: Running,
     pub(crate) publisher: Publisher,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) options: Options,
     // Deleted when the stand is.
-    _secrets: TempDir,
+    pub(crate) secrets: TempDir,
 }
 
 /// What can be different about a stand.
@@ -58,17 +60,29 @@ pub(crate) struct Options {
     pub(crate) id_prefixes: [u8; 2],
     pub(crate) gateway_secret: [u8; 32],
     pub(crate) fallback_timeout_ms: u64,
+    /// More keys of `[gateways]`, and tables in it.
+    pub(crate) gateways: &'static str,
+    pub(crate) max_body_mb: usize,
+    /// Whether there is a second validator, which has the gateways' secret.
+    pub(crate) validator: bool,
+}
+
+impl Options {
+    pub(crate) const DEFAULT: Self = Self {
+        budget_ms: 20_000,
+        queue: 64,
+        id_prefixes: [3, 4],
+        gateway_secret: GATEWAYS,
+        fallback_timeout_ms: 20_000,
+        gateways: "",
+        max_body_mb: 2,
+        validator: false,
+    };
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            budget_ms: 20_000,
-            queue: 64,
-            id_prefixes: [3, 4],
-            gateway_secret: GATEWAYS,
-            fallback_timeout_ms: 20_000,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -121,7 +135,7 @@ pub(crate) fn write_config(secrets: &TempDir, fallback: &str, options: &Options)
         [engine]
         listen = "127.0.0.1:0"
         jwt_secret_file = {op_node:?}
-        max_body_mb = 2
+        max_body_mb = {}
         [admin]
         listen = "127.0.0.1:0"
         [fallback]
@@ -133,12 +147,13 @@ pub(crate) fn write_config(secrets: &TempDir, fallback: &str, options: &Options)
         payload_budget_ms = {}
         timeout_ms = 20000
         queue = {}
+        {}
         [schedule]
         l1_urls = ["http://127.0.0.1:1"]
         registry = "0x00000000000000000000000000000000000000b1"
         clock = {{ l1_genesis_time = {GENESIS_TIME}, slot_length = 1, l2_genesis_time = {GENESIS_TIME}, l2_block_time = 1, settlement_delay = 2 }}
         "#,
-        options.fallback_timeout_ms, options.budget_ms, options.queue
+        options.max_body_mb, options.fallback_timeout_ms, options.budget_ms, options.queue, options.gateways
     )
 }
 
@@ -154,13 +169,36 @@ impl Stand {
             Node::start("gateway 1", theirs, Secret::new(options.gateway_secret)).await,
             Node::start("gateway 2", theirs, Secret::new(options.gateway_secret)).await,
         ];
+        let validator = Node::start("validator", theirs, Secret::new(GATEWAYS)).await;
         let secrets = tempfile::tempdir().expect("temporary directory");
-        let config = config(&secrets, &fallback.url(), &options);
+        let mut config = config(&secrets, &fallback.url(), &options);
+        config.validator = options.validator.then(|| ValidatorConfig {
+            url: validator.url(),
+            jwt_secret_file: config.gateways.jwt_secret_file.clone(),
+        });
         let (publisher, schedule) = channel(snapshot([gateways[0].url(), gateways[1].url()]));
         let shutdown = CancellationToken::new();
         let portal = run_with_schedule(&config, schedule, shutdown.clone()).await.expect("the portal starts");
         let op_node = OpNode::new(&portal);
-        Self { op_node, fallback, gateways, portal, publisher, shutdown, _secrets: secrets }
+        Self { op_node, fallback, gateways, validator, portal, publisher, shutdown, secrets, options }
+    }
+
+    /// Ends the portal and starts another between the same nodes, as after a crash: nothing is remembered.
+    pub(crate) async fn restart_portal(&mut self) {
+        self.shutdown.cancel();
+        let config = config(&self.secrets, &self.fallback.url(), &self.options);
+        let (publisher, schedule) = channel(snapshot([self.gateways[0].url(), self.gateways[1].url()]));
+        self.shutdown = CancellationToken::new();
+        let portal = run_with_schedule(&config, schedule, self.shutdown.clone()).await.expect("the portal starts");
+        self.op_node = OpNode::new(&portal);
+        self.publisher = publisher;
+        let before = std::mem::replace(&mut self.portal, portal);
+        before.stopped().await;
+    }
+
+    /// The configuration that the portal was started with.
+    pub(crate) fn config(&self) -> Config {
+        config(&self.secrets, &self.fallback.url(), &self.options)
     }
 
     /// Stops the fallback, and waits until its port is closed.
@@ -274,6 +312,28 @@ impl OpNode {
     pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
         let response = self.http.get(format!("http://{}{path}", self.admin)).send().await.expect("an answer");
         (response.status().as_u16(), response.text().await.expect("text"))
+    }
+
+    /// Calls a `debug_` method on the admin port.
+    pub(crate) async fn debug(&self, method: &str, params: Value) -> Value {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let request = self.http.post(format!("http://{}", self.admin)).body(call.to_string());
+        let text = request.send().await.expect("an answer").text().await.expect("text");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// The decision about a block, once it is made: in a dry run op-node has its answer before.
+    pub(crate) async fn decision_about(&self, number: u64) -> Value {
+        let found = async {
+            loop {
+                let decision = self.decision().await;
+                if decision["number"] == number {
+                    return decision;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), found).await.expect("a decision is made")
     }
 
     /// The newest decision.

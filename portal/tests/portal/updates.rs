@@ -100,6 +100,54 @@ async fn bodies_are_forwarded_byte_by_byte() {
 }
 
 #[tokio::test]
+async fn blocks_reach_gateways_while_the_fallback_is_busy() {
+    // A body that is there at once, and one that is sent on while it still comes.
+    for size in [0, 600_000] {
+        let stand = Stand::start().await;
+        stand.fallback.fail("engine_newPayload", Fault::Held);
+        let mut params = payload(1, GENESIS);
+        params[0]["extraData"] = json!(format!("0x{}", "00".repeat(size)));
+        let arrives = async {
+            for node in &stand.gateways {
+                let arrived = node.wait_for("engine_newPayload", 1).await;
+                assert_eq!(arrived[0].json["params"], params);
+            }
+            stand.fallback.release();
+        };
+        let (answer, ()) = tokio::join!(stand.call("engine_newPayloadV4", params.clone()), arrives);
+        assert_eq!(answer["result"]["status"], "VALID");
+        // Once only.
+        stand.call("engine_forkchoiceUpdatedV3", json!([OpNode::forkchoice(hash(1)), null])).await;
+        for node in &stand.gateways {
+            node.wait_for("engine_forkchoiceUpdated", 1).await;
+            assert_eq!(node.arrived("engine_newPayload").len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_reaches_nobody_else() {
+    use tokio::io::AsyncWriteExt;
+    let stand = Stand::start().await;
+    let body =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "engine_newPayloadV4", "params": payload(1, GENESIS)}).to_string();
+    let text = body.replacen("{\"id\":1,\"jsonrpc\":\"2.0\",", "{", 1);
+    let mut stream = tokio::net::TcpStream::connect(stand.portal.engine).await.expect("connects");
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ncontent-length: 900000\r\n\r\n", OpNode::token());
+    stream.write_all(head.as_bytes()).await.expect("written");
+    stream.write_all(text.as_bytes()).await.expect("written");
+    stream.write_all(&vec![b' '; 400_000]).await.expect("written");
+    drop(stream);
+    // The next one goes its way, and everything that was to reach anybody before it has.
+    stand.call("engine_newPayloadV4", payload(2, GENESIS)).await;
+    for node in [&stand.fallback, &stand.gateways[0], &stand.gateways[1]] {
+        let arrived = node.wait_for("engine_newPayload", 1).await;
+        assert_eq!(arrived[0].json["params"], payload(2, GENESIS));
+    }
+}
+
+#[tokio::test]
 async fn updates_never_overtake_and_superseded_heads_coalesce() {
     let stand = Stand::start().await;
     let slow = &stand.gateways[1];

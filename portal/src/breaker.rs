@@ -1,0 +1,306 @@
+//! One gateway's circuit breaker: who fails too often isn't asked for a while, then tried without op-node noticing. Pure: the time is given.
+
+use crate::selection::OwnerOutcome;
+use serde::{Deserialize, Serialize};
+
+/// What a gateway can do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// No payload in time, for whatever reason: slow, down, not building.
+    Late,
+    /// A payload without transactions of its own, when the fallback found some.
+    Empty,
+    /// No payload at all in the answer, or one that the fallback calls `INVALID`.
+    Invalid,
+    /// Another payload than was asked for.
+    Mismatch,
+    /// A payload whose soft block didn't reach the feed in time, or differs from it.
+    Unsigned,
+}
+
+/// All of them. `Unsigned` is the last: it is noted apart from the others, because it comes later.
+const FAULTS: [Fault; 5] = [Fault::Late, Fault::Empty, Fault::Invalid, Fault::Mismatch, Fault::Unsigned];
+
+/// How many blocks in a row with a fault open the breaker, and for how long. 0: that fault never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// For [`Fault::Late`].
+    pub late: u32,
+    /// For [`Fault::Empty`].
+    pub empty: u32,
+    /// For [`Fault::Invalid`].
+    pub invalid: u32,
+    /// For [`Fault::Mismatch`].
+    pub mismatch: u32,
+    /// For [`Fault::Unsigned`].
+    pub unsigned: u32,
+    /// The first pause, in milliseconds. It doubles with each trial that fails.
+    pub pause_ms: u64,
+    /// The longest pause, in milliseconds.
+    pub longest_pause_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { late: 3, empty: 0, invalid: 1, mismatch: 1, unsigned: 1, pause_ms: 12_000, longest_pause_ms: 384_000 }
+    }
+}
+
+impl Limits {
+    const fn of(&self, fault: Fault) -> u32 {
+        match fault {
+            Fault::Late => self.late,
+            Fault::Empty => self.empty,
+            Fault::Invalid => self.invalid,
+            Fault::Mismatch => self.mismatch,
+            Fault::Unsigned => self.unsigned,
+        }
+    }
+}
+
+/// How a gateway may be asked for a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Like any other.
+    Yes,
+    /// To see whether it works again: its payload is checked but not served, and nobody waits for it.
+    Trial,
+    /// Not at all.
+    No,
+}
+
+/// What a breaker looks like from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// The gateway is asked.
+    Closed,
+    /// It isn't.
+    Open,
+    /// It is being tried.
+    HalfOpen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Faults in a row, by kind.
+    Closed([u32; FAULTS.len()]),
+    Open {
+        until: u64,
+        pause: u64,
+    },
+    /// Tried; if nothing is heard of the trial, it is tried again.
+    HalfOpen {
+        again: u64,
+        pause: u64,
+    },
+}
+
+/// One gateway's breaker. Times are milliseconds on any clock that only goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker(State);
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self(State::Closed([0; FAULTS.len()]))
+    }
+}
+
+impl Breaker {
+    /// Asks whether the gateway may be asked for a block. Begins a trial when the pause is over.
+    pub fn admit(&mut self, now: u64) -> Admission {
+        match self.0 {
+            State::Closed(_) => Admission::Yes,
+            State::Open { until, pause } | State::HalfOpen { again: until, pause } if now >= until => {
+                self.0 = State::HalfOpen { again: now.saturating_add(pause), pause };
+                Admission::Trial
+            }
+            State::Open { .. } | State::HalfOpen { .. } => Admission::No,
+        }
+    }
+
+    /// Notes how it went. What was no fault closes the breaker; `true` if it opens with this one.
+    pub fn note(&mut self, fault: Option<Fault>, limits: &Limits, now: u64) -> bool {
+        let Some(fault) = fault else {
+            // A block that was ordered before the breaker opened says nothing about the gateway since.
+            match &mut self.0 {
+                // Whether it signs its blocks is heard of later.
+                State::Closed(counts) => counts[..FAULTS.len() - 1].fill(0),
+                State::HalfOpen { .. } => *self = Self::default(),
+                State::Open { .. } => {}
+            }
+            return false;
+        };
+        let limit = limits.of(fault);
+        if limit == 0 {
+            return false;
+        }
+        match &mut self.0 {
+            State::Closed(counts) => {
+                for (kind, count) in FAULTS.iter().zip(counts.iter_mut()) {
+                    if *kind == fault {
+                        *count += 1;
+                        if *count >= limit {
+                            let pause = limits.pause_ms;
+                            self.0 = State::Open { until: now.saturating_add(pause), pause };
+                            return true;
+                        }
+                        break;
+                    }
+                }
+                false
+            }
+            State::HalfOpen { pause, .. } => {
+                let pause = pause.saturating_mul(2).min(limits.longest_pause_ms).max(limits.pause_ms);
+                self.0 = State::Open { until: now.saturating_add(pause), pause };
+                true
+            }
+            State::Open { .. } => false,
+        }
+    }
+
+    /// Notes that it has signed a block of its own in time.
+    pub fn signed(&mut self) {
+        if let State::Closed(counts) = &mut self.0 {
+            counts[FAULTS.len() - 1] = 0;
+        }
+    }
+
+    /// What it looks like.
+    pub const fn condition(&self) -> Condition {
+        match self.0 {
+            State::Closed(_) => Condition::Closed,
+            State::Open { .. } => Condition::Open,
+            State::HalfOpen { .. } => Condition::HalfOpen,
+        }
+    }
+}
+
+/// What an outcome says about the gateway. `None`: nothing, because it wasn't asked, or because the fallback couldn't judge.
+#[allow(clippy::option_option)] // Nothing to note, no fault to note, a fault to note: three things.
+pub const fn verdict(outcome: &OwnerOutcome) -> Option<Option<Fault>> {
+    Some(match outcome {
+        OwnerOutcome::Valid => None,
+        OwnerOutcome::Skipped(_) | OwnerOutcome::Unchecked(_) | OwnerOutcome::Undecided(_) => return None,
+        OwnerOutcome::Late(stage) if stage.is_ours() => return None,
+        OwnerOutcome::Late(_) | OwnerOutcome::NotBuilding(_) | OwnerOutcome::Unreachable(_) => Some(Fault::Late),
+        OwnerOutcome::BadAnswer(_) | OwnerOutcome::Rejected(_) | OwnerOutcome::Disputed(_) => Some(Fault::Invalid),
+        OwnerOutcome::Mismatch(_) => Some(Fault::Mismatch),
+        // The policy prefers the fallback's: no fault.
+        OwnerOutcome::Outbid(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: Limits =
+        Limits { late: 3, empty: 0, invalid: 1, mismatch: 2, unsigned: 1, pause_ms: 100, longest_pause_ms: 350 };
+
+    #[test]
+    fn it_opens_after_so_many_in_a_row() {
+        let mut breaker = Breaker::default();
+        assert!(!breaker.note(Some(Fault::Late), &LIMITS, 0));
+        assert!(!breaker.note(Some(Fault::Late), &LIMITS, 1));
+        // A good one between them: not in a row.
+        assert!(!breaker.note(None, &LIMITS, 2));
+        assert!(!breaker.note(Some(Fault::Late), &LIMITS, 3));
+        assert!(!breaker.note(Some(Fault::Late), &LIMITS, 4));
+        assert_eq!(breaker.admit(4), Admission::Yes);
+        assert!(breaker.note(Some(Fault::Late), &LIMITS, 5));
+        assert_eq!(breaker.admit(104), Admission::No);
+        assert_eq!(breaker.condition(), Condition::Open);
+    }
+
+    #[test]
+    fn each_fault_has_its_own_limit() {
+        let opened_by = |fault| {
+            let mut breaker = Breaker::default();
+            (1..10).find(|_| breaker.note(Some(fault), &LIMITS, 0))
+        };
+        assert_eq!(opened_by(Fault::Late), Some(3));
+        assert_eq!(opened_by(Fault::Invalid), Some(1));
+        assert_eq!(opened_by(Fault::Mismatch), Some(2));
+        assert_eq!(opened_by(Fault::Unsigned), Some(1));
+        // Zero switches a rule off.
+        assert_eq!(opened_by(Fault::Empty), None);
+    }
+
+    #[test]
+    fn good_payloads_are_no_excuse_for_not_signing() {
+        let limits = Limits { unsigned: 2, ..LIMITS };
+        let mut breaker = Breaker::default();
+        assert!(!breaker.note(Some(Fault::Unsigned), &limits, 0));
+        breaker.note(None, &limits, 0);
+        assert!(breaker.note(Some(Fault::Unsigned), &limits, 0));
+        let mut breaker = Breaker::default();
+        breaker.note(Some(Fault::Unsigned), &limits, 0);
+        breaker.signed();
+        assert!(!breaker.note(Some(Fault::Unsigned), &limits, 0));
+    }
+
+    #[test]
+    fn one_trial_decides_and_the_pause_doubles_up_to_its_limit() {
+        let mut breaker = Breaker::default();
+        breaker.note(Some(Fault::Invalid), &LIMITS, 0);
+        let mut now = 100;
+        for pause in [200, 350, 350] {
+            assert_eq!(breaker.admit(now - 1), Admission::No);
+            assert_eq!(breaker.admit(now), Admission::Trial);
+            assert_eq!(breaker.condition(), Condition::HalfOpen);
+            // One at a time.
+            assert_eq!(breaker.admit(now), Admission::No);
+            assert!(breaker.note(Some(Fault::Late), &LIMITS, now));
+            now += pause;
+        }
+        assert_eq!(breaker.admit(now), Admission::Trial);
+        breaker.note(None, &LIMITS, now);
+        assert_eq!(breaker.admit(now), Admission::Yes);
+        // And the next pause is the first one again.
+        breaker.note(Some(Fault::Invalid), &LIMITS, now);
+        assert_eq!(breaker.admit(now + 100), Admission::Trial);
+    }
+
+    #[test]
+    fn a_trial_that_nobody_hears_of_is_repeated() {
+        let mut breaker = Breaker::default();
+        breaker.note(Some(Fault::Invalid), &LIMITS, 0);
+        assert_eq!(breaker.admit(100), Admission::Trial);
+        assert_eq!(breaker.admit(199), Admission::No);
+        assert_eq!(breaker.admit(200), Admission::Trial);
+    }
+
+    #[test]
+    fn a_block_from_before_does_not_close_it() {
+        let mut breaker = Breaker::default();
+        breaker.note(Some(Fault::Invalid), &LIMITS, 0);
+        breaker.note(None, &LIMITS, 1);
+        assert_eq!(breaker.admit(1), Admission::No);
+    }
+
+    proptest! {
+        /// However it went before: a gateway that does nothing wrong any more is asked again within twice the longest pause.
+        #[test]
+        fn nobody_is_shut_out_for_ever(history in prop::collection::vec((0u64..500, prop::option::of(0usize..5)), 0..50)) {
+            let (mut breaker, mut now) = (Breaker::default(), 0);
+            for (step, fault) in history {
+                now += step;
+                breaker.admit(now);
+                breaker.note(fault.map(|index| FAULTS[index]), &LIMITS, now);
+            }
+            let end = now + 2 * LIMITS.longest_pause_ms;
+            while now <= end {
+                match breaker.admit(now) {
+                    Admission::Yes => return Ok(()),
+                    Admission::Trial => { breaker.note(None, &LIMITS, now); }
+                    Admission::No => now += 10,
+                }
+            }
+            prop_assert!(false, "{breaker:?} at {now}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `forkchoiceUpdated` with attributes: who is asked to build, and whose turn is about to begin.
+
+use super::{Owner, PayloadId, Proxy, lock, unix_now, unreachable_fallback};
+use crate::{
+    breaker::Admission,
+    builds::{Build, Purpose},
+    config::Live,
+    demand::Demand,
+    gateways::Lanes,
+    mode::Mode,
+    peek::{Call, Method},
+    route::{self, Form, Kind, Skip},
+    rpc::{self, Answer},
+    telemetry,
+    trace::Ordered,
+    warm_up::{self, Coming},
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tracing::{debug, info};
+
+/// A call by which a gateway shows that it can be reached and knows the portal's secret.
+const GREETING: &str = "engine_exchangeCapabilities";
+
+impl Proxy {
+    pub(super) async fn build(
+        &self,
+        call: &Call<'_>,
+        body: Bytes,
+        owner: Owner,
+        number: Option<u64>,
+        lanes: &Lanes,
+        live: &Live,
+    ) -> Bytes {
+        let Method::ForkchoiceUpdated(update) = &call.method else { return self.forward(call.id, body).await };
+        let (owner, purpose) = self.admit(owner, live);
+        let mut pending = None;
+        let head_only = rpc::request(rpc::next_id(), &call.name, &[update.state.get(), "null"]);
+        for (id, lane) in lanes.all() {
+            match route::form(owner, id) {
+                Form::Unchanged => pending = Some(lane.order(&call.name, body.clone())),
+                Form::HeadOnly => lane.send(Kind::Head, &call.name, head_only.clone()),
+            }
+        }
+        if let Some(validator) = &self.validator {
+            validator.send(Kind::Head, &call.name, head_only.clone());
+        }
+        lock(&self.latest).head = Some((call.name.clone().into_owned(), head_only.into()));
+        self.warm_up(number, lanes, live);
+        let (at, started) = (unix_now(), Instant::now());
+        let answer = match self.ask_fallback(body).await {
+            Ok(answer) => answer,
+            Err(error) => return unreachable_fallback(call.id, &error),
+        };
+        if let (Some(id), Some(demand)) = (payload_id(&answer), Demand::of(update, number)) {
+            let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            let ordered = Ordered { at_ns: nanos(at), took_ns: nanos(started.elapsed()) };
+            debug!(payload_id = %id, number, ?owner, ?purpose, "building");
+            lock(&self.builds).insert(id, Build { demand, owner, pending, purpose, ordered });
+        }
+        answer
+    }
+
+    /// Whether the owner may be asked, and what for.
+    fn admit(&self, owner: Owner, live: &Live) -> (Owner, Purpose) {
+        let Owner::Ask(gateway) = owner else { return (owner, Purpose::Serve) };
+        let now = self.uptime();
+        let admission = lock(&self.breakers).entry(gateway).or_default().admit(now);
+        match (admission, live.modes.of(gateway)) {
+            (Admission::No, _) => (Owner::Skip(Skip::Suspended(gateway)), Purpose::Serve),
+            (_, Mode::DryRun) => (owner, Purpose::DryRun),
+            (Admission::Trial, _) => (owner, Purpose::Trial),
+            (Admission::Yes, _) => (owner, Purpose::Serve),
+        }
+    }
+
+    /// Tells the gateway whose turn is about to begin what it should know, once for each turn.
+    fn warm_up(&self, number: Option<u64>, lanes: &Lanes, live: &Live) {
+        let snapshot: Arc<_> = self.schedule.snapshot();
+        let Some(coming) = number.and_then(|number| warm_up::coming(&snapshot, number, live.warm_up_blocks)) else {
+            return;
+        };
+        let Coming { gateway, slot } = coming;
+        let Some(lane) = lanes.get(gateway) else { return };
+        let mut latest = lock(&self.latest);
+        if latest.warmed.replace(coming) == Some(coming) {
+            return;
+        }
+        info!(gateway, slot, health = ?lane.health().last, "warming a gateway before its turn");
+        telemetry::warm_up(gateway);
+        let greeting = rpc::request(rpc::next_id(), GREETING, &["[]"]);
+        lane.send(Kind::WarmUp, GREETING, greeting.clone());
+        // And the connection over which its payloads will be got.
+        let direct = lane.direct().clone();
+        tokio::spawn(async move { direct.call(greeting).await });
+        if let Some((method, body)) = &latest.payload {
+            lane.send(Kind::WarmUp, method, body.clone());
+        }
+        if let Some((method, body)) = &latest.head {
+            lane.send(Kind::Head, method, body.clone());
+        }
+    }
+}
+
+/// The payload id in an answer to `forkchoiceUpdated`.
+fn payload_id(answer: &[u8]) -> Option<PayloadId> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Update {
+        #[serde(default)]
+        payload_id: Option<PayloadId>,
+    }
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    serde_json::from_str::<Update>(answer.result?.get()).ok()?.payload_id
+}

@@ -1,0 +1,476 @@
+//! What the portal does with each call: asks [`crate::route`] and [`crate::selection`], and sends.
+
+mod attempt;
+mod build;
+mod serve;
+mod signing;
+
+use crate::{
+    body::{Outgoing, Pieces},
+    breaker::{Breaker, Condition},
+    builds::Builds,
+    config::{GatewaySettings, Live},
+    decision::DecisionLog,
+    gateways::{Gateways, Lanes},
+    lane::{Building, Health, Lane, Peer},
+    mode::Mode,
+    peek::{self, Body, Call, Method, PayloadId, RegistryQuery},
+    policy::Waiting,
+    registry,
+    route::{self, Owner, Route, View},
+    rpc,
+    soft_blocks::Expected,
+    telemetry,
+    trace::Tracer,
+    upstream::{Upstream, UpstreamError},
+    version,
+    warm_up::Coming,
+};
+use alloy::primitives::B64;
+use arc_swap::ArcSwap;
+use baton_protocol::GatewayId;
+use baton_schedule::Handle;
+use bytes::Bytes;
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+/// A call that every Engine API port has.
+const PROBE: Bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","id":0,"method":"eth_chainId","params":[]}"#);
+
+/// How long others wait for an update that the fallback is busy with.
+const HEAD_START: Duration = Duration::from_millis(20);
+
+/// The fallback's newest block.
+const HEAD: Bytes =
+    Bytes::from_static(br#"{"jsonrpc":"2.0","id":0,"method":"eth_getBlockByNumber","params":["latest",false]}"#);
+
+/// The portal itself.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) schedule: Handle,
+    pub(crate) fallback: Upstream,
+    /// The fallback again, for looking whether it answers.
+    prober: Upstream,
+    pub(crate) gateways: Gateways,
+    pub(crate) decisions: DecisionLog,
+    live: ArcSwap<Live>,
+    /// The gateway of every block, where no chain says who owns it.
+    fixed: Option<GatewayId>,
+    validator: Option<Lane>,
+    tracer: Tracer,
+    /// How old the fallback's newest block may be.
+    max_head_age: Option<Duration>,
+    builds: Mutex<Builds<Building>>,
+    breakers: Mutex<BTreeMap<GatewayId, Breaker>>,
+    waiting: Mutex<Waiting>,
+    latest: Mutex<Latest>,
+    /// The last payload of a gateway that was served and isn't known to be adopted.
+    served: Mutex<Option<Expected>>,
+    fallback_up: AtomicBool,
+    head_old: AtomicBool,
+    /// The chain's default EIP-1559 parameters, as the fallback last showed them.
+    default_fees: Mutex<Option<B64>>,
+    started: Instant,
+}
+
+/// What a gateway is told before its turn, and which turn that was last done for.
+#[derive(Debug, Default)]
+struct Latest {
+    payload: Option<(String, Pieces)>,
+    head: Option<(String, Pieces)>,
+    warmed: Option<Coming>,
+}
+
+/// A gateway, as operators see it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GatewayStatus {
+    id: GatewayId,
+    mode: Mode,
+    breaker: Condition,
+    #[serde(flatten)]
+    health: Health,
+}
+
+/// What a portal may have besides.
+#[derive(Debug, Default)]
+pub(crate) struct Also {
+    pub(crate) fixed: Option<GatewayId>,
+    pub(crate) tracer: Tracer,
+    pub(crate) max_head_age: Option<Duration>,
+}
+
+/// How the portal is, in rollup-boost's three degrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Degree {
+    /// All is well.
+    Healthy,
+    /// Blocks are built, by the fallback, because the scheduled gateway fails.
+    WithoutGateway,
+    /// The fallback doesn't answer.
+    Unhealthy,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Proxy {
+    pub(crate) fn new(
+        schedule: Handle,
+        fallback: Upstream,
+        validator: Option<Lane>,
+        gateways: Gateways,
+        live: Live,
+        also: Also,
+    ) -> Self {
+        let Also { fixed, tracer, max_head_age } = also;
+        telemetry::mode(live.modes.global);
+        Self {
+            schedule,
+            prober: fallback.apart(),
+            fallback,
+            gateways,
+            decisions: DecisionLog::default(),
+            live: ArcSwap::from_pointee(live),
+            fixed,
+            validator,
+            tracer,
+            max_head_age,
+            builds: Mutex::default(),
+            breakers: Mutex::default(),
+            waiting: Mutex::default(),
+            latest: Mutex::default(),
+            served: Mutex::default(),
+            fallback_up: AtomicBool::new(false),
+            head_old: AtomicBool::new(false),
+            default_fees: Mutex::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// What can change, as it is now.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// Takes other settings, for calls from now on.
+    pub(crate) fn reconfigure(&self, live: Live, gateways: GatewaySettings) {
+        telemetry::mode(live.modes.global);
+        self.live.store(Arc::new(live));
+        self.gateways.reconfigure(gateways);
+        self.follow();
+    }
+
+    /// Sets the execution mode of a gateway, or of all together.
+    pub(crate) fn set_mode(&self, gateway: Option<GatewayId>, mode: Mode) {
+        info!(gateway, %mode, "the execution mode is set");
+        self.live.rcu(|live| {
+            let mut live = Live::clone(live);
+            match gateway {
+                Some(id) => {
+                    live.modes.single.insert(id, mode);
+                }
+                None => live.modes.global = mode,
+            }
+            live
+        });
+        telemetry::mode(self.live.load().modes.global);
+        self.follow();
+    }
+
+    /// Brings the lanes in step with schedule and modes.
+    pub(crate) fn follow(&self) {
+        self.gateways.follow(&self.schedule.snapshot(), &self.live.load().modes);
+    }
+
+    /// Whether the fallback answered when it was last asked something.
+    pub(crate) fn fallback_up(&self) -> bool {
+        self.fallback_up.load(Ordering::Relaxed)
+    }
+
+    /// Whether one gateway owns every block.
+    pub(crate) const fn is_fixed(&self) -> bool {
+        self.fixed.is_some()
+    }
+
+    /// How it is.
+    pub(crate) fn degree(&self) -> Degree {
+        if !self.fallback_up() || self.head_old.load(Ordering::Relaxed) {
+            return Degree::Unhealthy;
+        }
+        let Some(gateway) = self.scheduled() else { return Degree::Healthy };
+        let lanes = self.gateways.lanes();
+        let failing = |lane: &Arc<Lane>| {
+            let health = lane.health();
+            health.last.is_some() && !health.reachable
+        };
+        let open = lock(&self.breakers).get(&gateway).is_some_and(|breaker| breaker.condition() != Condition::Closed);
+        let enabled = self.live.load().modes.of(gateway) == Mode::Enabled;
+        if enabled && (open || lanes.get(gateway).is_none_or(failing)) {
+            Degree::WithoutGateway
+        } else {
+            Degree::Healthy
+        }
+    }
+
+    /// The owner of the block that is due next.
+    fn scheduled(&self) -> Option<GatewayId> {
+        self.fixed.or_else(|| {
+            let snapshot = self.schedule.snapshot();
+            let number = registry::due_block(&snapshot.clock, unix_now().as_secs());
+            snapshot.owner_of_block(number).filter(|id| *id != baton_protocol::NOBODY)
+        })
+    }
+
+    /// All gateways with a lane or a breaker that isn't closed.
+    pub(crate) fn gateway_status(&self) -> Vec<GatewayStatus> {
+        let live = self.live.load();
+        let lanes = self.gateways.lanes();
+        let breakers = lock(&self.breakers);
+        let all = lanes.all().map(|(id, lane)| GatewayStatus {
+            id,
+            mode: live.modes.of(id),
+            breaker: breakers.get(&id).copied().unwrap_or_default().condition(),
+            health: lane.health(),
+        });
+        all.collect()
+    }
+
+    /// The second validator, if there is one.
+    pub(crate) fn validator_health(&self) -> Option<Health> {
+        self.validator.as_ref().map(Lane::health)
+    }
+
+    /// Answers a request body.
+    pub(crate) async fn answer(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        match peek::body(&bytes) {
+            Body::Single(call) => self.answer_call(&call, bytes.clone()).await,
+            // One after the other, so that the calls take effect in the order in which they were written.
+            Body::Batch(calls) if !calls.is_empty() => {
+                let mut answers = Vec::with_capacity(calls.len());
+                for raw in calls {
+                    let body = Bytes::copy_from_slice(raw.get().as_bytes());
+                    answers.push(match peek::call(raw.get().as_bytes()) {
+                        Some(call) => self.answer_call(&call, body).await,
+                        None => rpc::failure(None, rpc::INVALID_REQUEST, "not a JSON-RPC call"),
+                    });
+                }
+                rpc::batch(&answers)
+            }
+            Body::Batch(_) => rpc::failure(None, rpc::INVALID_REQUEST, "an empty batch"),
+            Body::Unreadable => rpc::failure(None, rpc::PARSE_ERROR, "not a JSON-RPC call"),
+        }
+    }
+
+    async fn answer_call(self: &Arc<Self>, call: &Call<'_>, body: Bytes) -> Bytes {
+        let started = Instant::now();
+        let live = self.live();
+        let snapshot = self.schedule.snapshot();
+        let lanes = self.gateways.lanes();
+        let view = View { snapshot: &snapshot, gateways: &lanes.ids, modes: &live.modes, fixed: self.fixed };
+        if let Method::ForkchoiceUpdated(update) = &call.method {
+            self.adopted(update.head);
+        }
+        let answer = match route::route(call, view) {
+            Route::Forward { kind, tell } => {
+                let pass_on = || {
+                    self.tell(kind, &tell, &call.name, &body.clone().into(), &lanes, &live);
+                    true
+                };
+                let answer = self.answer_first(body.clone(), pass_on).await;
+                answer.unwrap_or_else(|error| unreachable_fallback(call.id.or_else(|| peek::id(&body)), &error))
+            }
+            Route::Build { owner, number } => self.build(call, body, owner, number, &lanes, &live).await,
+            Route::Select { version, id } => {
+                let build = lock(&self.builds).get(&id);
+                match build {
+                    Some(build) => self.serve(call.id, body, version, id, build, started).await,
+                    // Ordered before the portal started, or never: whatever the fallback says.
+                    None => self.forward(call.id, body).await,
+                }
+            }
+            Route::Read => self.read(call, body, &lanes, &live).await,
+            Route::Capabilities => self.capabilities(call.id, body).await,
+            Route::Memory(query) => self.recall(call.id, query),
+        };
+        telemetry::request(version::label(&call.name), rpc::outcome(&answer), started.elapsed());
+        answer
+    }
+
+    /// Answers a `newPayload` whose body is still coming: the fallback gets it piece by piece as it comes.
+    pub(crate) async fn pass(&self, call: &Call<'_>, first: Vec<Bytes>, rest: Incoming, length: u64) -> Bytes {
+        let started = Instant::now();
+        let (outgoing, kept) = Outgoing::passing(first, rest, length);
+        let pass_on = || {
+            let Some(whole) = kept.whole() else { return false };
+            let lanes = self.gateways.lanes();
+            self.tell(route::Kind::Payload, &lanes.ids, &call.name, &whole, &lanes, &self.live());
+            true
+        };
+        let answer = self.answer_first(outgoing, pass_on).await;
+        let answer = answer.unwrap_or_else(|error| unreachable_fallback(call.id, &error));
+        telemetry::request(version::label(&call.name), rpc::outcome(&answer), started.elapsed());
+        answer
+    }
+
+    /// Asks the fallback, and passes an update on to the others once it has answered, or doesn't for a while: their copies must not be what op-node
+    /// waits for. They are passed on before op-node has its answer, so that its next update comes behind them. `pass_on` says whether it could.
+    async fn answer_first(
+        &self,
+        body: impl Into<Outgoing>,
+        pass_on: impl Fn() -> bool,
+    ) -> Result<Bytes, UpstreamError> {
+        let mut asked = std::pin::pin!(self.ask_fallback(body));
+        let (answer, passed) = tokio::select! {
+            biased;
+            answer = asked.as_mut() => (answer, false),
+            () = tokio::time::sleep(HEAD_START) => {
+                let passed = pass_on();
+                (asked.await, passed)
+            }
+        };
+        if !passed {
+            pass_on();
+        }
+        answer
+    }
+
+    /// Passes an update on to gateways and validator.
+    fn tell(&self, kind: route::Kind, gateways: &[GatewayId], method: &str, body: &Pieces, lanes: &Lanes, live: &Live) {
+        let of_chain = matches!(kind, route::Kind::Head | route::Kind::Payload);
+        if kind == route::Kind::Pool && live.multiplex.is_none() && method.starts_with("eth_") {
+            return;
+        }
+        for lane in gateways.iter().filter_map(|id| lanes.get(*id)) {
+            lane.send(kind, method, body.clone());
+        }
+        if of_chain {
+            if let Some(validator) = &self.validator {
+                validator.send(kind, method, body.clone());
+            }
+            let mut latest = lock(&self.latest);
+            let entry = Some((method.to_owned(), body.clone()));
+            if kind == route::Kind::Head { latest.head = entry } else { latest.payload = entry }
+        }
+    }
+
+    /// Asks the fallback, and keeps in mind whether it answers.
+    async fn ask_fallback(&self, body: impl Into<Outgoing>) -> Result<Bytes, UpstreamError> {
+        let answer = self.fallback.call(body).await;
+        self.fallback_is(answer.as_ref().map(|_| ()));
+        answer
+    }
+
+    fn fallback_is(&self, answer: Result<(), &UpstreamError>) {
+        let up = answer.is_ok();
+        if self.fallback_up.swap(up, Ordering::Relaxed) != up {
+            match answer {
+                Ok(()) => info!("the fallback answers"),
+                Err(error) => warn!(%error, "the fallback doesn't answer"),
+            }
+        }
+        telemetry::fallback_up(up);
+    }
+
+    /// Looks whether the fallback answers within a time, and whether its head is new enough.
+    pub(crate) async fn probe(&self, within: Duration) {
+        let body = if self.max_head_age.is_some() { HEAD } else { PROBE };
+        let answer = timeout(within, self.prober.call(body)).await;
+        let answer = answer.unwrap_or(Err(UpstreamError::Timeout(within)));
+        self.fallback_is(answer.as_ref().map(|_| ()));
+        if let (Some(limit), Ok(answer)) = (self.max_head_age, &answer) {
+            let old = rpc::timestamp(answer).is_none_or(|at| unix_now().as_secs().saturating_sub(at) > limit.as_secs());
+            if self.head_old.swap(old, Ordering::Relaxed) != old {
+                if old {
+                    warn!(limit_s = limit.as_secs(), "the fallback's newest block is too old");
+                } else {
+                    info!("the fallback's newest block is new again");
+                }
+            }
+        }
+    }
+
+    /// The fallback's answer as it is; a JSON-RPC error if there is none.
+    async fn forward(&self, id: Option<&RawValue>, body: Bytes) -> Bytes {
+        match self.ask_fallback(body.clone()).await {
+            Ok(answer) => answer,
+            Err(error) => unreachable_fallback(id.or_else(|| peek::id(&body)), &error),
+        }
+    }
+
+    /// `engine_exchangeCapabilities`, without which a consensus client doesn't even start.
+    async fn capabilities(&self, id: Option<&RawValue>, body: Bytes) -> Bytes {
+        match self.ask_fallback(body).await {
+            Ok(answer) if rpc::outcome(&answer) == "ok" => answer,
+            _ => {
+                let names = serde_json::to_string(&version::capabilities()).unwrap_or_else(|_| "[]".to_owned());
+                rpc::success(id, &names)
+            }
+        }
+    }
+
+    /// A user's read: the gateway that builds knows the newest state.
+    async fn read(&self, call: &Call<'_>, body: Bytes, lanes: &Lanes, live: &Live) -> Bytes {
+        if let Some(patience) = live.multiplex
+            && let Some(gateway) = self.scheduled()
+            && live.modes.of(gateway) == Mode::Enabled
+            && lock(&self.breakers).get(&gateway).is_none_or(|breaker| breaker.condition() == Condition::Closed)
+            && let Some(lane) = lanes.get(gateway)
+        {
+            let started = Instant::now();
+            let answer = timeout(patience, lane.direct().call(body.clone())).await;
+            // Only a result to this very question: errors are for the fallback to give.
+            let good = match answer {
+                Ok(Ok(answer)) if rpc::answers(&answer, call.id) => Some(answer),
+                _ => None,
+            };
+            let outcome = if good.is_some() { "ok" } else { "error" };
+            telemetry::peer_request(Peer::Gateway(gateway), version::label(&call.name), outcome, started.elapsed());
+            if let Some(answer) = good {
+                telemetry::read("gateway");
+                return answer;
+            }
+        }
+        telemetry::read("fallback");
+        self.forward(call.id, body).await
+    }
+
+    /// `registry_*`
+    fn recall(&self, id: Option<&RawValue>, query: RegistryQuery) -> Bytes {
+        match registry::answer(query, &self.schedule.snapshot(), unix_now().as_secs()) {
+            Ok(answer) => match serde_json::to_string(&answer) {
+                Ok(result) => rpc::success(id, &result),
+                Err(error) => rpc::failure(id, rpc::UPSTREAM_FAILED, &error.to_string()),
+            },
+            Err(error @ registry::RegistryError::Unknown) => {
+                rpc::failure(id, rpc::METHOD_NOT_FOUND, &error.to_string())
+            }
+            Err(error) => rpc::failure(id, rpc::SCHEDULE_UNKNOWN, &error.to_string()),
+        }
+    }
+
+    /// Milliseconds since the portal started, for breakers.
+    fn uptime(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn unreachable_fallback(id: Option<&RawValue>, error: &UpstreamError) -> Bytes {
+    rpc::failure(id, rpc::UPSTREAM_FAILED, &format!("the fallback execution client gave no answer: {error}"))
+}

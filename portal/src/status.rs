@@ -1,0 +1,130 @@
+//! What the status page shows, and the `debug_` methods, which are rollup-boost's.
+
+use crate::{
+    decision::Decision,
+    lane::Health,
+    mode::Mode,
+    peek,
+    proxy::{GatewayStatus, Proxy},
+    registry::{self, TimelineWindow},
+    rpc,
+};
+use baton_protocol::GatewayId;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How many decisions the page gets: more than fit on a screen.
+const SHOWN: usize = 256;
+
+/// All that the page shows.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    version: &'static str,
+    /// Unix milliseconds.
+    now_ms: u64,
+    mode: Mode,
+    fallback_up: bool,
+    /// Why the schedule may be out of date.
+    schedule_stale: Option<String>,
+    l1_block: Option<u64>,
+    validator: Option<Health>,
+    gateways: Vec<GatewayStatus>,
+    schedule: Vec<TimelineWindow>,
+    /// Oldest first.
+    decisions: Vec<Decision>,
+}
+
+/// What it looks like now.
+pub(crate) fn status(proxy: &Proxy) -> Status {
+    let snapshot = proxy.schedule.snapshot();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        now_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+        mode: proxy.live().modes.global,
+        fallback_up: proxy.fallback_up(),
+        schedule_stale: snapshot.stale.as_deref().map(str::to_owned),
+        l1_block: snapshot.l1_head.map(|head| head.number),
+        validator: proxy.validator_health(),
+        gateways: proxy.gateway_status(),
+        schedule: registry::timeline(&snapshot),
+        decisions: proxy.decisions.last(SHOWN),
+    }
+}
+
+#[derive(Deserialize)]
+struct Call<'a> {
+    method: &'a str,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+}
+
+/// `gateway` is ours: without it, the mode is everybody's, as in rollup-boost.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetMode {
+    execution_mode: Mode,
+    #[serde(default)]
+    gateway: Option<GatewayId>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GetMode {
+    #[serde(default)]
+    gateway: Option<GatewayId>,
+}
+
+/// Parameters by position, as one object in a list, or by name, as an object: clients differ.
+fn parameters<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    if raw.get().starts_with('[') {
+        let [only] = serde_json::from_str::<[T; 1]>(raw.get()).ok()?;
+        return Some(only);
+    }
+    serde_json::from_str(raw.get()).ok().or_else(|| {
+        #[derive(Deserialize)]
+        struct Named<T> {
+            request: T,
+        }
+        serde_json::from_str::<Named<T>>(raw.get()).ok().map(|named| named.request)
+    })
+}
+
+/// Answers `debug_setExecutionMode` and `debug_getExecutionMode`.
+pub(crate) fn debug(proxy: &Proxy, body: &[u8]) -> Bytes {
+    let id = peek::id(body);
+    let Ok(call) = serde_json::from_slice::<Call<'_>>(body) else {
+        return rpc::failure(id, rpc::PARSE_ERROR, "not a JSON-RPC call");
+    };
+    let answer = |mode: Mode| rpc::success(id, &format!("{{\"execution_mode\":\"{mode}\"}}"));
+    match call.method {
+        "debug_setExecutionMode" => match call.params.and_then(parameters::<SetMode>) {
+            Some(SetMode { execution_mode, gateway }) => {
+                proxy.set_mode(gateway, execution_mode);
+                answer(execution_mode)
+            }
+            None => rpc::failure(
+                id,
+                rpc::INVALID_PARAMS,
+                "params must be [{\"execution_mode\": \"enabled\"}]; there are enabled, dry_run and disabled; \"gateway\": id is for one gateway",
+            ),
+        },
+        "debug_getExecutionMode" => {
+            let query = call.params.filter(|raw| raw.get() != "[]" && raw.get() != "null");
+            let modes = &proxy.live().modes;
+            match query.map_or_else(|| Some(GetMode::default()), parameters::<GetMode>) {
+                Some(GetMode { gateway: Some(id) }) => answer(modes.of(id)),
+                Some(GetMode { gateway: None }) => answer(modes.global),
+                None => rpc::failure(id, rpc::INVALID_PARAMS, "params must be [] or [{\"gateway\": id}]"),
+            }
+        }
+        _ => rpc::failure(
+            id,
+            rpc::METHOD_NOT_FOUND,
+            "unknown method; there are debug_setExecutionMode and debug_getExecutionMode",
+        ),
+    }
+}

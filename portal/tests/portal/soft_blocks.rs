@@ -1,0 +1,134 @@
+//! Gateways that must sign what they built.
+
+use crate::{
+    node::GENESIS,
+    stand::{Options, Stand, builder, snapshot},
+};
+use alloy::{
+    primitives::{Address, B256, Bytes},
+    signers::{SignerSync, local::PrivateKeySigner},
+};
+use axum::{Json, Router, routing::post};
+use baton_portal::SoftBlockRule;
+use baton_protocol::{Domain, SoftBlock};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+const INBOX: Address = Address::repeat_byte(0xb2);
+
+/// What a feed has about a block.
+type Items = Arc<Mutex<Vec<Value>>>;
+
+/// A keeper's feed: it gives whatever is put in.
+async fn feed() -> (String, Items) {
+    let items = Items::default();
+    let shared = items.clone();
+    let app = Router::new().fallback(post(move |headers: axum::http::HeaderMap, Json(call): Json<Value>| async move {
+        assert!(headers.get("authorization").is_none(), "a feed was given a token");
+        assert_eq!(call["method"], "baton_softBlocks");
+        let from = call["params"][0].as_u64().expect("a number");
+        let all = shared.lock().expect("not poisoned").clone();
+        let found: Vec<_> = all.into_iter().filter(|item| item["softBlock"]["number"] == from).collect();
+        Json(json!({"jsonrpc": "2.0", "id": call["id"], "result": found}))
+    }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("ws://{}", listener.local_addr().expect("bound"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, items)
+}
+
+fn signer() -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&B256::repeat_byte(5)).expect("a key")
+}
+
+fn item(number: u64, hash: B256) -> Value {
+    let soft_block =
+        SoftBlock { number, parentLink: B256::ZERO, blockHash: hash, anchorNumber: 1, anchorHash: B256::ZERO };
+    let signature = signer().sign_hash_sync(&soft_block.digest(&Domain { chain_id: 1, inbox: INBOX })).expect("signed");
+    let signature = Bytes::from(signature.as_bytes().to_vec());
+    json!({"gateway": 1, "softBlock": soft_block, "signature": signature, "block": "0x"})
+}
+
+struct Watched {
+    stand: Stand,
+    items: Items,
+    archive: tempfile::TempDir,
+}
+
+async fn watched(within_ms: u64) -> Watched {
+    let (url, items) = feed().await;
+    let archive = tempfile::tempdir().expect("temporary directory");
+    let mut stand = Stand::start_with(Options::DEFAULT).await;
+    let mut config = stand.config();
+    config.gateways.soft_blocks =
+        Some(SoftBlockRule { within_ms, archive: Some(archive.path().join("evidence")), chain_id: 1, inbox: INBOX });
+    stand.portal.reload(&config).expect("right");
+    let mut known = snapshot([stand.gateways[0].url(), stand.gateways[1].url()]);
+    let gateway = known.gateways.get_mut(&1).expect("gateway 1");
+    gateway.urls.feed = url;
+    gateway.keys.current = signer().address();
+    stand.publisher.publish(known);
+    Watched { stand, items, archive }
+}
+
+/// Waits until gateway 1's breaker is open.
+async fn left_out(stand: &Stand) {
+    let open = async {
+        loop {
+            let status: Value = serde_json::from_str(&stand.admin("/status.json").await.1).expect("JSON");
+            if status["gateways"][0]["breaker"] == "open" {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), open).await.expect("the gateway is left out");
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_sign_in_time_loses_its_turn() {
+    let Watched { stand, .. } = watched(100).await;
+    let answer = stand.block(GENESIS, 1).await;
+    assert_eq!(builder(&answer), "gateway 1");
+    let head = stand.adopt(&answer["result"]).await;
+    left_out(&stand).await;
+    assert_eq!(builder(&stand.block(head, 2).await), "fallback");
+}
+
+#[tokio::test]
+async fn a_gateway_that_signs_stays() {
+    let Watched { stand, items, archive } = watched(10_000).await;
+    let mut head = GENESIS;
+    for number in 1..=3 {
+        let answer = stand.block(head, number).await;
+        assert_eq!(builder(&answer), "gateway 1", "block {number}");
+        let hash = serde_json::from_value(answer["result"]["executionPayload"]["blockHash"].clone()).expect("a hash");
+        items.lock().expect("not poisoned").push(item(number, hash));
+        head = stand.adopt(&answer["result"]).await;
+    }
+    assert!(!archive.path().join("evidence").exists());
+}
+
+#[tokio::test]
+async fn a_block_that_was_not_adopted_needs_no_signature() {
+    let Watched { stand, .. } = watched(50).await;
+    // Ordered again and again, as an op-node does that starts anew; nothing is adopted.
+    for _ in 0..5 {
+        assert_eq!(builder(&stand.block(GENESIS, 1).await), "gateway 1");
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_signature_over_another_block_is_archived() {
+    let Watched { stand, items, archive } = watched(10_000).await;
+    let other = item(1, B256::repeat_byte(0xee));
+    items.lock().expect("not poisoned").push(other.clone());
+    let answer = stand.block(GENESIS, 1).await;
+    let head = stand.adopt(&answer["result"]).await;
+    left_out(&stand).await;
+    let file = archive.path().join("evidence").join(format!("1-{head}.json"));
+    let evidence: Value = serde_json::from_slice(&std::fs::read(file).expect("evidence")).expect("JSON");
+    assert_eq!(evidence["item"], other);
+    assert_eq!(evidence["payload"], answer["result"]);
+}
