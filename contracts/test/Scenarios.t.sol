@@ -13,11 +13,12 @@ import {Outcome, RunKind} from "baton/types/Outcome.sol";
 /// |---|---|
 /// | A's block times out and the fallback's is adopted; A signs on and is at no fault | test_AnAdoptedFallbackBlockIsNoFault |
 /// | eligibility changes at the last moment of an epoch; owners of blocks being built don't change | test_LateChangesDontMoveOwners |
+/// | publication one slot after the deadline, or reorged across it: owners unchanged, the honest pay nothing | PublishTest.test_PublicationEndsAtTheDeadline, SettleProvenTest.test_APublicationReorgedAcrossTheDeadlineHurtsNobody |
 /// | a reverted batch of future blocks reaches derivation; successors adopt and settle them and lose nothing | test_AdoptedFutureBlocksCostNobody |
 /// | B never rotates; anyone takes the baton for it | test_AnyoneRotatesForAHolderThatDoesnt |
 /// | two settlers in a slot; a delegated account; a moved head or another branch: revert | test_OnlyOneSettlementLands, test_ASettlementOfAnotherBranchReverts |
 /// | the window's last slot is missed; the verdict decides, excused blocks cost nothing | test_TheVerdictDecidesAfterAMissedEnd |
-/// | slots beyond EIP-4788's ring: excused, no revert | SettleChargesTest.test_BeyondTheRingSlotsCountAsMissed, test_StaleBlocksAreSettledUncharged |
+/// | slots beyond EIP-4788's ring: excused, no revert | BareChargesTest.test_BeyondTheRingSlotsCountAsMissed, test_StaleBlocksAreSettledUncharged |
 /// | B re-creates five of A's ten and stuffs five vacant ones: A pays once, B earns nothing for the tail | test_TruncationGainsNothing |
 /// | garbage hashes are settled; the head can move on over them | test_TheHeadMovesOverGarbage |
 /// | A and B are one party and fail on purpose: they lose money | test_SelfDealingLosesMoney |

@@ -57,7 +57,7 @@ interface ILookahead {
     /// @param proof The epoch's proposers, proven.
     function publish(uint64 epoch, uint64 timestamp, LookaheadProof calldata proof) external;
 
-    /// @notice Whether an epoch's lookahead was published and is still kept.
+    /// @notice Whether an epoch's lookahead was published, as long as its place in the ring isn't another's.
     function isPublished(uint256 epoch) external view returns (bool);
 
     /// @notice The gateway that owns a slot.

@@ -5,7 +5,7 @@ import {Batches} from "../chain/Batches.sol";
 import {BeaconState} from "../chain/Beacon.sol";
 import {DeployedState, Party} from "../chain/Deployed.sol";
 import {Batch, IInbox} from "baton/inbox/IInbox.sol";
-import {Kind, Window} from "baton/lookahead/ILookahead.sol";
+import {ILookahead, Kind, Window} from "baton/lookahead/ILookahead.sol";
 import {Outcome, RunKind} from "baton/types/Outcome.sol";
 
 /// @notice State: A has slots 0 to 9 of a proven epoch, B slots 10 to 19, the rotation the rest: its first part, of slots 20 to 23, is A's or
@@ -191,6 +191,33 @@ contract SettleProvenTest is ProvenState {
         settle(a, add(batch, RunKind.Own, 1));
         mineTo(begin + 10);
         assertEq(inbox.liableBefore(uint64(begin)), begin + 10);
+    }
+
+    /// [S6], [H0] A publication in the last slot that allows it is reorged out and comes again too late. Whoever followed the schedule, before
+    /// and after, pays nothing, because no block of the epoch was signed yet.
+    function test_APublicationReorgedAcrossTheDeadlineHurtsNobody() public {
+        uint256 begin = start + EPOCH;
+        uint256 deadline = begin - DELAY - MARGIN;
+        mineTo(deadline - 1);
+        settleAllBefore(slot + 1);
+        uint256 snapshot = vm.snapshotState();
+        publish(proposers());
+        assertEq(registry.gatewayAt(begin), a.id);
+        // The slot of the newest block that anyone may have built by then, and whose it is: one of the epoch before.
+        assertLt(slot + DELAY, begin);
+        vm.revertToState(snapshot);
+        mineAt(deadline);
+        publishReverts(
+            proposers(),
+            abi.encodeWithSelector(ILookahead.PublicationClosed.selector, nextEpoch(), begin - EPOCH, deadline)
+        );
+        assertEq(uint8(registry.windowAt(begin).kind), uint8(Kind.Fallback));
+        uint256 penalties = penaltyOf(a) + penaltyOf(b);
+        while (slot < begin + EPOCH) {
+            mineAt(slot + 1);
+            settleAllBefore(slot + 1);
+        }
+        assertEq(penaltyOf(a) + penaltyOf(b), penalties);
     }
 
     /// [T6] The key that counts is the one in force in the window's epoch, as ever.
