@@ -138,6 +138,17 @@ impl BeaconClient {
         baton_schedule::fail_over_order(self.active.load(Ordering::Relaxed), self.nodes.len())
     }
 
+    /// How many nodes there are.
+    pub fn node_count(&self) -> u64 {
+        self.nodes.len() as u64
+    }
+
+    /// Asks the next node first from now on: the one that was asked took too long.
+    pub fn pass_over(&self) {
+        let next = (self.active.load(Ordering::Relaxed) + 1) % self.nodes.len().max(1);
+        self.active.store(next, Ordering::Relaxed);
+    }
+
     fn answered<T>(&self, index: usize, answer: T) -> T {
         self.active.store(index, Ordering::Relaxed);
         answer

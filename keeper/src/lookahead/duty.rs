@@ -28,6 +28,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often a download is logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+/// Proofs of an epoch that the registry may refuse before no more are made: each is a download of a whole state, and what isn't mended by a newer
+/// block or two, such as a fork whose verifier is missing, isn't mended by the next.
+const MAX_REFUSALS: u32 = 3;
 /// What it is called in the status.
 const WHAT: &str = "lookahead";
 
@@ -40,8 +43,8 @@ pub enum PublicationError {
     /// The proof.
     #[error("{0}")]
     Prepare(#[from] PrepareError),
-    /// The proof took too long.
-    #[error("the proof of epoch {epoch} wasn't ready by the deadline; name a faster node in `beacon.urls`")]
+    /// The proof took too long: all the time that is left, or this node's share of it where there are others to ask.
+    #[error("the proof of epoch {epoch} wasn't ready in time; name a faster node in `beacon.urls`")]
     TooSlow {
         /// The epoch.
         epoch: u64,
@@ -99,8 +102,23 @@ struct Memory {
     given_up: Option<Pending>,
     /// The last epoch that was published from here.
     own: Option<(u64, B256)>,
-    /// The L1 block at which nothing could be proven.
+    /// The L1 block at which nothing could be proven, or whose proof was refused.
     unprovable_at: Option<B256>,
+    /// How many proofs of an epoch the registry has refused.
+    refused: (u64, u32),
+}
+
+impl Memory {
+    /// Takes in that the registry refused a proof made at an L1 block.
+    fn refuse(&mut self, epoch: u64, at: B256) {
+        self.unprovable_at = Some(at);
+        self.refused = if self.refused.0 == epoch { (epoch, self.refused.1 + 1) } else { (epoch, 1) };
+    }
+
+    /// Whether another proof of an epoch is worth a download.
+    const fn may_try(&self, epoch: u64) -> bool {
+        self.refused.0 != epoch || self.refused.1 < MAX_REFUSALS
+    }
 }
 
 impl LookaheadDuty {
@@ -155,7 +173,7 @@ impl LookaheadDuty {
                 }
             }
         }
-        if decision != Decision::Publish || memory.unprovable_at == Some(newest.hash) {
+        if decision != Decision::Publish || memory.unprovable_at == Some(newest.hash) || !memory.may_try(epoch) {
             return Ok(());
         }
         let prepared = memory.prepared.take().filter(|prepared| prepared.epoch == epoch);
@@ -176,7 +194,14 @@ impl LookaheadDuty {
             Ok(Estimate::Reverts(data)) => {
                 // After an L1 reorg the proof is of a block that isn't there any more: it isn't kept.
                 let revert = RegistryRevert::decode(data);
-                return if revert.is_settled() { Ok(()) } else { Err(PublicationError::WouldRevert(revert)) };
+                if revert.is_settled() {
+                    return Ok(());
+                }
+                memory.refuse(epoch, newest.hash);
+                if !memory.may_try(epoch) {
+                    tracing::error!(epoch, %revert, "the registry refuses all proofs; giving the epoch up");
+                }
+                return Err(PublicationError::WouldRevert(revert));
             }
             Err(error) => {
                 memory.prepared = Some(prepared);
@@ -255,8 +280,12 @@ impl LookaheadDuty {
             }
         };
         let proving = prepare(&self.l1, &self.beacon, newest, epoch, &progress);
-        let prepared =
-            timeout(Duration::from_millis(left), proving).await.map_err(|_| PublicationError::TooSlow { epoch })??;
+        // One slow node mustn't take the time in which another would answer: it gets its share, and then it is another's turn.
+        let share = Duration::from_millis(left / self.beacon.node_count().max(1));
+        let prepared = timeout(share, proving).await.map_err(|_| {
+            self.beacon.pass_over();
+            PublicationError::TooSlow { epoch }
+        })??;
         let seconds = began.elapsed().as_secs_f64();
         metrics::histogram!("baton_keeper_lookahead_proof_seconds").record(seconds);
         tracing::debug!(epoch, header_slot = prepared.header_slot, seconds, "lookahead proven");
@@ -316,4 +345,23 @@ pub(crate) const fn gas_limit(estimate: u64) -> u64 {
 fn now_millis() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_registry_keeps_refusing_is_given_up_for_the_epoch() {
+        let mut memory = Memory::default();
+        for block in 1..=3 {
+            assert!(memory.may_try(7));
+            memory.refuse(7, B256::with_last_byte(block));
+            assert_eq!(memory.unprovable_at, Some(B256::with_last_byte(block)), "the same block isn't tried again");
+        }
+        assert!(!memory.may_try(7));
+        assert!(memory.may_try(8), "the next epoch is another matter");
+        memory.refuse(8, B256::ZERO);
+        assert!(memory.may_try(8));
+    }
 }
