@@ -145,6 +145,33 @@ contract ScheduleTest is PublishingState {
         assertNotEq(uint8(registry.windowAt(uint256(nextEpoch()) * EPOCH).kind), uint8(Kind.Proven));
     }
 
+    /// [T6] The same with more gateways than a word has room for: delegations and eligibility of the end of the epoch before.
+    function test_AWideScheduleCountsAsOfTheEndOfTheEpochBefore() public {
+        Party[] memory more = new Party[](10);
+        for (uint256 i = 0; i < 10; ++i) {
+            more[i] = register(vm.toString(i), PENALTY, REFUND);
+            delegate(uint64(100 + i), more[i]);
+        }
+        mineAt(uint256(nextEpoch()) * EPOCH + 1);
+        vm.prank(more[3].owner);
+        registry.requestExit(more[3].id);
+        delegate(104, a);
+        uint64[32] memory indices;
+        for (uint256 i = 0; i < 32; ++i) {
+            indices[i] = uint64(100 + i % 10);
+        }
+        publish(indices);
+        for (uint256 i = 0; i < 32; ++i) {
+            checkSlot(i, more[i % 10].id, Kind.Proven);
+        }
+        mineAt(uint256(nextEpoch()) * EPOCH + 1);
+        publish(indices);
+        for (uint256 i = 0; i < 32; ++i) {
+            // The exited one's slots are the next one's, and that one's are A's by now.
+            checkSlot(i, i % 10 == 3 || i % 10 == 4 ? a.id : more[i % 10].id, Kind.Proven);
+        }
+    }
+
     /// [T6] One word holds 112 gateways: a change of one leaves the others as they are, those of other words too.
     function test_EligibilityOfGatewaysBeyondAWord() public {
         uint16 last;
@@ -172,7 +199,8 @@ contract ScheduleTest is PublishingState {
     }
 
     /// Gateways whose ids differ by 32, and vacancies among them: those that a publication could take for one another.
-    function test_IdsThatShareTheirLowestBits() public {
+    /// forge-config: default.fuzz.runs = 32
+    function testFuzz_IdsThatShareTheirLowestBits(uint256 seed) public {
         Party memory p;
         for (uint256 i = 4; i <= 65; ++i) {
             p = register(vm.toString(i), PENALTY, REFUND);
@@ -183,7 +211,7 @@ contract ScheduleTest is PublishingState {
         uint64[6] memory choice = [uint64(1), 132, 133, 164, 165, 9];
         uint16[6] memory ids = [uint16(1), 32, 33, 64, 65, 0];
         for (uint256 i = 0; i < 32; ++i) {
-            indices[i] = choice[(i * i + i / 6) % 6];
+            indices[i] = choice[uint256(keccak256(abi.encode(seed, i))) % 6];
         }
         indices[31] = 132;
         publish(indices);
