@@ -3,7 +3,7 @@
 use alloy::{
     eips::BlockNumberOrTag,
     network::TransactionBuilder,
-    primitives::{Address, Bytes, FixedBytes, U256, address},
+    primitives::{Address, Bytes, FixedBytes, U256},
     providers::{Provider, RootProvider},
     rpc::types::TransactionRequest,
     sol_types::SolValue,
@@ -64,11 +64,11 @@ async fn until_snapshot(handle: &Handle, what: &str, reached: impl Fn(&Snapshot)
 impl L1 {
     /// On a chain without proposers to prove.
     async fn start() -> Self {
-        Self::start_with(Address::ZERO).await
+        Self::start_proven(false).await
     }
 
-    /// With a verifier of beacon states.
-    async fn start_with(verifier: Address) -> Self {
+    /// On a chain whose proposers can be proven, or not.
+    async fn start_proven(proven: bool) -> Self {
         let mut anvil = Command::new(anvil())
             .args(["--port", "0"])
             .stdout(Stdio::piped())
@@ -98,17 +98,23 @@ impl L1 {
         };
         let mut l1 =
             Self { anvil, url, registry: IRegistry::new(Address::ZERO, provider.clone()), provider, account, clock };
-        l1.registry.set_address(l1.deploy(verifier).await);
+        let verifier = if proven { l1.deploy("FuluVerifier", &[]).await } else { Address::ZERO };
+        l1.registry.set_address(l1.deploy("Registry", &l1.parameters(verifier).abi_encode()).await);
         l1
     }
 
-    async fn deploy(&self, verifier: Address) -> Address {
-        let path = project().join("out/Registry.sol/Registry.json");
+    async fn deploy(&self, contract: &str, arguments: &[u8]) -> Address {
+        let path = project().join(format!("out/{contract}.sol/{contract}.json"));
         let artefact =
             std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `forge build`", path.display()));
         let artefact: Value = serde_json::from_slice(&artefact).expect("an artefact");
         let code: Bytes = artefact["bytecode"]["object"].as_str().expect("bytecode").parse().expect("hexadecimal");
-        let parameters = RegistryParameters {
+        let deploy = TransactionRequest::default().with_deploy_code([&code[..], arguments].concat());
+        self.send(deploy).await.expect("a contract")
+    }
+
+    fn parameters(&self, verifier: Address) -> RegistryParameters {
+        RegistryParameters {
             l1GenesisTime: self.clock.l1_genesis_time,
             slotLength: SLOT,
             l2BlockTime: 1,
@@ -130,9 +136,7 @@ impl L1 {
             timelock: self.account,
             firstForkSlot: 0,
             firstVerifier: verifier,
-        };
-        let deploy = TransactionRequest::default().with_deploy_code([&code[..], &parameters.abi_encode()].concat());
-        self.send(deploy).await.expect("a contract")
+        }
     }
 
     /// Sends a transaction and gives the address of the contract it made, if any.
@@ -259,8 +263,8 @@ async fn follows_schedule_gateways_and_urls_through_reorgs_and_outages() {
 
 #[tokio::test]
 async fn the_next_epoch_is_known_once_it_is_fixed() {
-    // [S1]: while somebody can still publish it, nobody knows who owns its slots. The verifier is any contract: anvil's CREATE2 deployer.
-    let l1 = L1::start_with(address!("4e59b44847b379578588920ca78fbf26c0b4956c")).await;
+    // [S1]: while somebody can still publish it, nobody knows who owns its slots.
+    let l1 = L1::start_proven(true).await;
     let handle = Follower::spawn(l1.config(), CancellationToken::new()).expect("a good configuration");
     let epoch = SlotClock::epoch_of(
         l1.clock.slot_at(until_snapshot(&handle, "a head", Snapshot::is_known).await.l1_head.expect("known").timestamp),
