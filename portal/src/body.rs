@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Incoming};
 use std::{
     collections::VecDeque,
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
@@ -41,29 +41,36 @@ pub(crate) async fn discard(mut incoming: Incoming, limit: usize) {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kept(Arc<Mutex<(Vec<Bytes>, bool)>>);
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Kept {
     fn push(&self, piece: Bytes) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.push(piece);
+        lock(&self.0).0.push(piece);
     }
 
     fn complete(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        lock(&self.0).1 = true;
     }
 
     /// The whole body; `None` while some of it is missing.
     pub(crate) fn whole(&self) -> Option<Pieces> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lock(&self.0);
         kept.1.then(|| kept.0.clone().into())
     }
 }
 
 /// Why a body can't be sent on.
 #[derive(Debug)]
-pub(crate) struct Broken(hyper::Error);
+pub(crate) struct Broken(Option<hyper::Error>);
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the body broke off: {}", self.0)
+        match &self.0 {
+            Some(error) => write!(f, "the body broke off: {error}"),
+            None => f.write_str("the body is shorter than it said"),
+        }
     }
 }
 
@@ -72,11 +79,21 @@ impl std::error::Error for Broken {}
 /// A body on its way to a node.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
+    /// What is there and hasn't been taken.
     pieces: VecDeque<Bytes>,
-    /// What is still to come, and where it is kept.
-    rest: Option<(Incoming, Kept)>,
-    /// Bytes to go.
+    length: u64,
+    /// Bytes not taken yet.
     left: u64,
+    source: Source,
+}
+
+/// Where a body comes from, and comes from again if it has to be sent anew.
+#[derive(Debug)]
+enum Source {
+    /// It is all there.
+    Whole(Pieces),
+    /// It is still coming, and kept as it passes.
+    Passing(Incoming, Kept),
 }
 
 impl Outgoing {
@@ -84,65 +101,58 @@ impl Outgoing {
     pub(crate) fn passing(first: Vec<Bytes>, rest: Incoming, length: u64) -> (Self, Kept) {
         let kept = Kept::default();
         first.iter().cloned().for_each(|piece| kept.push(piece));
-        (Self { pieces: first.into(), rest: Some((rest, kept.clone())), left: length }, kept)
+        let source = Source::Passing(rest, kept.clone());
+        (Self { pieces: first.into(), length, left: length, source }, kept)
+    }
+
+    /// In bytes.
+    pub(crate) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The next piece; `None` at the end.
+    pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        if let Some(piece) = self.pieces.pop_front() {
+            self.left = self.left.saturating_sub(piece.len() as u64);
+            return Poll::Ready(Ok(Some(piece)));
+        }
+        let Source::Passing(rest, kept) = &mut self.source else { return Poll::Ready(Ok(None)) };
+        loop {
+            // A body ends with its length: nobody need look whether there is more.
+            if self.left == 0 {
+                kept.complete();
+                return Poll::Ready(Ok(None));
+            }
+            match std::task::ready!(Pin::new(&mut *rest).poll_frame(context)) {
+                Some(Ok(frame)) => {
+                    // Trailers mean nothing here.
+                    if let Ok(piece) = frame.into_data() {
+                        kept.push(piece.clone());
+                        self.left = self.left.saturating_sub(piece.len() as u64);
+                        return Poll::Ready(Ok(Some(piece)));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Err(Broken(Some(error)))),
+                None => return Poll::Ready(Err(Broken(None))),
+            }
+        }
+    }
+
+    /// Begins anew.
+    pub(crate) fn rewind(&mut self) {
+        self.left = self.length;
+        self.pieces = match &self.source {
+            Source::Whole(pieces) => pieces.0.iter().cloned().collect(),
+            Source::Passing(_, kept) => lock(&kept.0).0.iter().cloned().collect(),
+        };
     }
 }
 
 impl<T: Into<Pieces>> From<T> for Outgoing {
     fn from(pieces: T) -> Self {
-        let pieces: VecDeque<Bytes> = pieces.into().0.iter().cloned().collect();
-        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces, rest: None, left }
-    }
-}
-
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = &mut *self;
-        let piece = match this.pieces.pop_front() {
-            Some(piece) => Some(Ok(piece)),
-            None => loop {
-                let Some((incoming, kept)) = &mut this.rest else { break None };
-                match std::task::ready!(Pin::new(incoming).poll_frame(context)) {
-                    Some(Ok(frame)) => {
-                        // Trailers mean nothing here.
-                        if let Ok(piece) = frame.into_data() {
-                            kept.push(piece.clone());
-                            break Some(Ok(piece));
-                        }
-                    }
-                    Some(Err(error)) => break Some(Err(Broken(error))),
-                    None => {
-                        kept.complete();
-                        this.rest = None;
-                    }
-                }
-            },
-        };
-        if let Some(Ok(piece)) = &piece {
-            this.left = this.left.saturating_sub(piece.len() as u64);
-            // A receiver that has its length doesn't ask whether there is more.
-            if this.left == 0
-                && let Some((_, kept)) = &this.rest
-            {
-                kept.complete();
-            }
-        }
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0 && self.pieces.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        let whole = pieces.into();
+        let length = whole.0.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces: whole.0.iter().cloned().collect(), length, left: length, source: Source::Whole(whole) }
     }
 }
 

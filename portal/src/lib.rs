@@ -33,6 +33,7 @@ mod trace;
 mod upstream;
 pub mod version;
 pub mod warm_up;
+mod wire;
 
 pub use config::{
     AdminConfig, Config, ConfigError, EngineConfig, FallbackConfig, GatewayOverride, GatewaysConfig, ScheduleConfig,

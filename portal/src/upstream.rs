@@ -1,28 +1,53 @@
 //! One node behind the portal, over HTTP with its own secret.
 
-use crate::{body::Outgoing, jwt::Secret};
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Limited};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+use crate::{
+    body::Outgoing,
+    jwt::Secret,
+    wire::{ExchangeError, Link},
 };
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use bytes::Bytes;
+use http::{StatusCode, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
+use std::{
+    fmt::{self, Write},
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tower_service::Service;
 
 /// How long connecting may take; on a network that drops packets nothing else would end it before the request's own limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How many idle connections are kept.
+const MAX_IDLE: usize = 32;
 
 /// A node that speaks JSON-RPC over HTTP. Connections are kept alive and shared by clones.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Upstream {
-    client: Client<HttpConnector, Outgoing>,
+    connector: HttpConnector,
     uri: Uri,
     secret: Option<Secret>,
     timeout: Duration,
     max_body: usize,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// What a node's clones share.
+#[derive(Default)]
+struct Shared {
+    /// The one used last is at the end.
+    idle: Vec<Link>,
+    /// A request's head as far as its body's length, and the second in which its token is issued: calls come several in a second.
+    head: Option<(u64, String)>,
+}
+
+impl fmt::Debug for Upstream {
+    // Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("uri", &self.uri).finish_non_exhaustive()
+    }
 }
 
 /// Why a node gave no answer. All but [`UpstreamError::Unauthorized`] may pass by themselves.
@@ -63,15 +88,10 @@ impl UpstreamError {
 impl Upstream {
     /// A node at an `http` URI, with the secret shared with it, if there is one. Connects when first asked.
     pub(crate) fn new(uri: Uri, secret: impl Into<Option<Secret>>, timeout: Duration, max_body: usize) -> Self {
-        let secret = secret.into();
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT.min(timeout)));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .build(connector);
-        Self { client, uri, secret, timeout, max_body }
+        Self { connector, uri, secret: secret.into(), timeout, max_body, shared: Arc::default() }
     }
 
     /// The same node over connections of its own: those of a client live where they were made, and serve others only across threads.
@@ -84,6 +104,11 @@ impl Upstream {
         &self.uri
     }
 
+    /// How long a call may take.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Sends a body and gives the answer's, whatever is in it. The time limit covers the whole exchange, so a node that hangs after its headers
     /// is late like any other.
     pub(crate) async fn call(&self, body: impl Into<Outgoing>) -> Result<Bytes, UpstreamError> {
@@ -92,42 +117,96 @@ impl Upstream {
             .unwrap_or(Err(UpstreamError::Timeout(self.timeout)))
     }
 
-    async fn exchange(&self, body: Outgoing) -> Result<Bytes, UpstreamError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // A token is ASCII, so it always fits a header.
-        if let Some(secret) = &self.secret
-            && let Ok(mut token) = HeaderValue::from_str(&format!("Bearer {}", secret.token(now)))
-        {
-            token.set_sensitive(true);
-            request.headers_mut().insert(header::AUTHORIZATION, token);
-        }
-        let response = self.client.request(request).await.map_err(|error| UpstreamError::Connection(chain(&error)))?;
-        match response.status() {
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(UpstreamError::Unauthorized(status)),
-            status => {
-                let body = Limited::new(response.into_body(), self.max_body).collect().await;
-                let body = body.map_err(|error| match error.downcast_ref::<http_body_util::LengthLimitError>() {
-                    Some(_) => UpstreamError::TooBig(self.max_body),
-                    None => UpstreamError::Connection(chain(&*error)),
-                })?;
-                let body = body.to_bytes();
-                // Some nodes send JSON-RPC errors under an HTTP error: those answers are answers.
-                if status.is_success() || body.first() == Some(&b'{') {
-                    Ok(body)
-                } else {
-                    Err(UpstreamError::Status(status))
+    /// The same without a time limit, for a caller that sets its own.
+    pub(crate) async fn exchange(&self, mut body: Outgoing) -> Result<Bytes, UpstreamError> {
+        let head = self.head(body.length());
+        let answer = loop {
+            let idle = self.idle();
+            let was_idle = idle.is_some();
+            let link = match idle {
+                Some(link) => link,
+                None => self.connect().await?,
+            };
+            match link.exchange(head.clone(), &mut body, self.max_body).await {
+                Ok((answer, link)) => {
+                    self.keep(link);
+                    break answer;
                 }
+                // The node closed it while it was idle. Nothing was answered, and no call here does harm when it arrives twice.
+                Err(ExchangeError::Unanswered(_)) if was_idle => body.rewind(),
+                Err(ExchangeError::TooBig) => return Err(UpstreamError::TooBig(self.max_body)),
+                Err(error) => return Err(UpstreamError::Connection(error.to_string())),
+            }
+        };
+        match answer.status {
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(UpstreamError::Unauthorized(status)),
+            // Some nodes send JSON-RPC errors under an HTTP error: those answers are answers.
+            status if status.is_success() || answer.body.first() == Some(&b'{') => Ok(answer.body),
+            status => Err(UpstreamError::Status(status)),
+        }
+    }
+
+    /// A request's head for a body of a length.
+    fn head(&self, length: u64) -> Bytes {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut shared = self.shared();
+        if shared.head.as_ref().is_none_or(|(second, _)| *second != now) {
+            shared.head = Some((now, self.head_at(now)));
+        }
+        let beginning = shared.head.as_ref().map_or("", |(_, head)| head.as_str());
+        let mut head = String::with_capacity(beginning.len() + 24);
+        head.push_str(beginning);
+        // Writing to a string can't fail.
+        let _ = write!(head, "{length}\r\n\r\n");
+        head.into()
+    }
+
+    fn head_at(&self, now: u64) -> String {
+        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
+        let host = self.uri.authority().map_or("", |authority| authority.as_str());
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        let authorization = match &self.secret {
+            Some(secret) => format!("authorization: Bearer {}\r\n", secret.token(now)),
+            None => String::new(),
+        };
+        format!(
+            "POST {target} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{authorization}content-length: "
+        )
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection used last, if it can be used again. The others have been idle for longer, so one that is too old takes them along.
+    fn idle(&self) -> Option<Link> {
+        let mut shared = self.shared();
+        while let Some(mut link) = shared.idle.pop() {
+            if link.is_usable(IDLE_TIMEOUT) {
+                return Some(link);
             }
         }
+        None
+    }
+
+    fn keep(&self, link: Option<Link>) {
+        let mut shared = self.shared();
+        if shared.idle.len() < MAX_IDLE {
+            shared.idle.extend(link);
+        }
+    }
+
+    async fn connect(&self) -> Result<Link, UpstreamError> {
+        let mut connector = self.connector.clone();
+        let failed = |error: &dyn std::error::Error| UpstreamError::Connection(chain(error));
+        poll_fn(|context| connector.poll_ready(context)).await.map_err(|error| failed(&error))?;
+        let connected = connector.call(self.uri.clone()).await.map_err(|error| failed(&error))?;
+        Ok(Link::new(connected.into_inner()))
     }
 }
 
 /// An error with its causes, which is where the reason is.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -136,4 +215,155 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    /// What a made-up node does with a request.
+    #[derive(Clone, Copy)]
+    enum Act {
+        /// Answers it with the body that it was sent.
+        Echo,
+        /// Answers, and closes the connection without having said so.
+        EchoAndClose,
+        /// Closes the connection.
+        Close,
+        /// Refuses it without reading its body.
+        RefuseEarly,
+    }
+
+    struct Made {
+        upstream: Upstream,
+        connections: Arc<AtomicUsize>,
+    }
+
+    /// A request's head and body; `None` at the connection's end.
+    async fn request(stream: &mut TcpStream, with_body: bool) -> Option<(String, Vec<u8>)> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.ok()?);
+        }
+        let head = String::from_utf8(head).expect("text");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+        let mut body = vec![0; if with_body { length.parse().expect("a number") } else { 0 }];
+        stream.read_exact(&mut body).await.ok()?;
+        Some((head, body))
+    }
+
+    /// A node that does one thing after the other, over however many connections.
+    async fn made(acts: &'static [Act]) -> Made {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let uri = format!("http://{}/path?key", listener.local_addr().expect("bound")).parse().expect("a URI");
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
+        tokio::spawn(async move {
+            let mut acts = acts.iter();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                let (mut reader, early) = (acts.clone(), acts.clone().next().copied());
+                while let Some((head, body)) = request(&mut stream, !matches!(early, Some(Act::RefuseEarly))).await {
+                    assert!(head.starts_with("POST /path?key HTTP/1.1\r\nhost: 127.0.0.1:"), "{head}");
+                    let act = *reader.next().expect("no more requests");
+                    let answer = match act {
+                        Act::Echo | Act::EchoAndClose => {
+                            let mut answer =
+                                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+                            answer.extend(body);
+                            answer
+                        }
+                        Act::RefuseEarly => b"HTTP/1.1 413 No\r\ncontent-length: 9\r\n\r\n{\"no\":{}}".to_vec(),
+                        Act::Close => Vec::new(),
+                    };
+                    stream.write_all(&answer).await.expect("it reads");
+                    if matches!(act, Act::Close | Act::EchoAndClose) {
+                        break;
+                    }
+                    if matches!(act, Act::RefuseEarly) {
+                        // Open, with a body on it that nobody reads.
+                        tokio::time::sleep(Duration::from_secs(60)).await;
+                    }
+                }
+                acts = reader;
+            }
+        });
+        let secret = Secret::new([7; 32]);
+        Made { upstream: Upstream::new(uri, secret, Duration::from_secs(20), 1 << 20), connections }
+    }
+
+    impl Made {
+        async fn call(&self, body: impl Into<Bytes>) -> Result<Bytes, UpstreamError> {
+            self.upstream.call(body.into()).await
+        }
+
+        fn connections(&self) -> usize {
+            self.connections.load(Ordering::SeqCst)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_serves_one_call_after_the_other() {
+        let made = made(&[Act::Echo; 3]).await;
+        for body in ["one", "", "three"] {
+            assert_eq!(made.call(body).await.expect("an answer"), body);
+        }
+        assert_eq!(made.connections(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_meanwhile_is_not_used() {
+        let made = made(&[Act::EchoAndClose, Act::Echo]).await;
+        assert_eq!(made.call("one").await.expect("an answer"), "one");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(made.upstream.idle().is_none());
+        assert_eq!(made.call("two").await.expect("an answer"), "two");
+        assert_eq!(made.connections(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_meets_a_closing_connection_is_sent_anew() {
+        let made = made(&[Act::Echo, Act::Close, Act::Echo]).await;
+        assert_eq!(made.call("one").await.expect("an answer"), "one");
+        let body = "x".repeat(300_000);
+        assert_eq!(made.call(body.clone()).await.expect("an answer"), body);
+        assert_eq!(made.connections(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_that_is_closed_is_a_failure() {
+        let made = made(&[Act::Close, Act::Close]).await;
+        assert!(matches!(made.call("one").await, Err(UpstreamError::Connection(_))));
+        assert_eq!(made.connections(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_before_the_body_is_read() {
+        let made = made(&[Act::RefuseEarly, Act::Echo]).await;
+        // More than any buffer on the way takes.
+        let answer = made.call(vec![b'x'; 32 << 20]).await.expect("an answer");
+        assert_eq!(answer, "{\"no\":{}}");
+        assert!(made.upstream.idle().is_none(), "half a body is still on that connection");
+    }
+
+    #[tokio::test]
+    async fn a_head_has_the_second_that_it_is_sent_in() {
+        let made = made(&[]).await;
+        let secret = Secret::new([7; 32]);
+        let head = made.upstream.head(5);
+        let head = std::str::from_utf8(&head).expect("text");
+        let token = head.lines().find_map(|line| line.strip_prefix("authorization: ")).expect("a token");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("later").as_secs();
+        assert_eq!(secret.authorize(Some(token), now), Ok(()));
+        assert!(head.ends_with("content-length: 5\r\n\r\n"));
+        // What is kept from another second isn't used.
+        made.upstream.shared().head = Some((now - 100, "old ".to_owned()));
+        assert!(made.upstream.head(5).starts_with(b"POST"));
+        assert!(!format!("{:?}", made.upstream).contains(token), "a token is as good as the secret for a minute");
+    }
 }

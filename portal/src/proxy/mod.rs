@@ -332,15 +332,18 @@ impl Proxy {
         body: impl Into<Outgoing>,
         pass_on: impl Fn() -> bool,
     ) -> Result<Bytes, UpstreamError> {
-        let mut asked = std::pin::pin!(self.ask_fallback(body));
-        let (answer, passed) = tokio::select! {
-            biased;
-            answer = asked.as_mut() => (answer, false),
-            () = tokio::time::sleep(HEAD_START) => {
+        let limit = self.fallback.timeout();
+        let head_start = HEAD_START.min(limit);
+        let mut asked = std::pin::pin!(self.fallback.exchange(body.into()));
+        let (answer, passed) = match timeout(head_start, asked.as_mut()).await {
+            Ok(answer) => (answer, false),
+            Err(_) => {
                 let passed = pass_on();
-                (asked.await, passed)
+                let answer = timeout(limit - head_start, asked).await;
+                (answer.unwrap_or(Err(UpstreamError::Timeout(limit))), passed)
             }
         };
+        self.fallback_is(answer.as_ref().map(|_| ()));
         if !passed {
             pass_on();
         }

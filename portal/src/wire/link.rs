@@ -1,0 +1,151 @@
+//! A connection to a node, and one exchange over it.
+
+use super::answer::{self, Answer, AnswerError};
+use crate::body::{Broken, Outgoing};
+use bytes::{Bytes, BytesMut};
+use std::{
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    io::{self, IoSlice},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// How many pieces are written at once.
+const PIECES: usize = 16;
+
+/// A connection that is between exchanges.
+#[derive(Debug)]
+pub(crate) struct Link {
+    stream: TcpStream,
+    buffer: BytesMut,
+    idle_since: Instant,
+}
+
+/// Why an exchange failed. The connection is of no more use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExchangeError {
+    /// It was closed before anything of an answer came, as a node does with a connection that was idle for long.
+    #[error("closed before the answer: {0}")]
+    Unanswered(io::Error),
+    /// It broke, or what came isn't HTTP.
+    #[error("{0}")]
+    Failed(String),
+    /// The body that was to be sent broke off.
+    #[error(transparent)]
+    Body(#[from] Broken),
+    /// The answer is larger than the limit.
+    #[error("the answer is too big")]
+    TooBig,
+}
+
+impl Link {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, buffer: BytesMut::new(), idle_since: Instant::now() }
+    }
+
+    /// Whether it can be used: idle for less than a time, and the node has neither closed it nor said anything unasked. Costs no system call.
+    pub(crate) fn is_usable(&mut self, idle: Duration) -> bool {
+        let mut byte = [0];
+        let looked = Pin::new(&mut self.stream)
+            .poll_read(&mut Context::from_waker(std::task::Waker::noop()), &mut ReadBuf::new(&mut byte));
+        self.idle_since.elapsed() < idle && looked.is_pending()
+    }
+
+    /// Sends head and body, and reads the answer, which may come before everything is sent. Gives the connection back if it can be used again.
+    pub(crate) async fn exchange(
+        mut self,
+        head: Bytes,
+        body: &mut Outgoing,
+        limit: usize,
+    ) -> Result<(Answer, Option<Self>), ExchangeError> {
+        let (answer, sent) = {
+            let (mut reader, mut writer) = self.stream.split();
+            let mut sending = pin!(send(&mut writer, head, body));
+            let mut reading = pin!(answer::read(&mut reader, &mut self.buffer, limit));
+            // `None` while there is something to send.
+            let mut sent = None;
+            let answer = poll_fn(|context| {
+                if sent.is_none()
+                    && let Poll::Ready(result) = sending.as_mut().poll(context)
+                {
+                    match result {
+                        Err(SendError::Body(broken)) => return Poll::Ready(Err(broken.into())),
+                        // A node may refuse a body before it has all of it: its answer counts, if there is one.
+                        Err(SendError::Io(error)) => sent = Some(Err(error)),
+                        Ok(()) => sent = Some(Ok(())),
+                    }
+                }
+                reading.as_mut().poll(context).map_err(|error| match error {
+                    AnswerError::Broke(error, true) => ExchangeError::Unanswered(match sent.take() {
+                        Some(Err(first)) => first,
+                        _ => error,
+                    }),
+                    AnswerError::Broke(error, false) => ExchangeError::Failed(error.to_string()),
+                    AnswerError::Malformed(what) => ExchangeError::Failed(format!("not an answer: {what}")),
+                    AnswerError::TooBig => ExchangeError::TooBig,
+                })
+            })
+            .await?;
+            (answer, sent)
+        };
+        let usable = answer.kept && matches!(sent, Some(Ok(()))) && self.buffer.is_empty();
+        self.idle_since = Instant::now();
+        Ok((answer, usable.then_some(self)))
+    }
+}
+
+enum SendError {
+    Io(io::Error),
+    Body(Broken),
+}
+
+/// Writes a head and a body, as many pieces at once as there are.
+async fn send(writer: &mut (impl AsyncWrite + Unpin), head: Bytes, body: &mut Outgoing) -> Result<(), SendError> {
+    let mut unsent = VecDeque::from([head]);
+    let mut ended = false;
+    poll_fn(|context| {
+        loop {
+            while !ended && unsent.len() < PIECES {
+                match body.poll_piece(context) {
+                    Poll::Ready(Ok(Some(piece))) => unsent.push_back(piece),
+                    Poll::Ready(Ok(None)) => ended = true,
+                    Poll::Ready(Err(broken)) => return Poll::Ready(Err(SendError::Body(broken))),
+                    Poll::Pending => break,
+                }
+            }
+            if unsent.is_empty() {
+                return if ended { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(&unsent) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+            match std::task::ready!(Pin::new(&mut *writer).poll_write_vectored(context, &slices[..count])) {
+                Ok(0) => return Poll::Ready(Err(SendError::Io(io::ErrorKind::WriteZero.into()))),
+                Ok(written) => advance(&mut unsent, written),
+                Err(error) => return Poll::Ready(Err(SendError::Io(error))),
+            }
+        }
+    })
+    .await
+}
+
+/// Takes away what is written.
+fn advance(unsent: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(first) = unsent.front_mut() {
+        if first.len() > written {
+            drop(first.split_to(written));
+            return;
+        }
+        written -= first.len();
+        unsent.pop_front();
+    }
+}

@@ -1,0 +1,7 @@
+//! HTTP/1.1 as the forwarding path speaks it to nodes (RFC 9112): one exchange at a time over a connection that is kept, with the least work and the
+//! fewest system calls that a call can take. It never takes more than two: one to write head and body, one to read the answer.
+
+mod answer;
+mod link;
+
+pub(crate) use link::{ExchangeError, Link};
