@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 /// Who is at the end of a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Peer {
     Gateway(GatewayId),
     Validator,
@@ -145,27 +145,25 @@ impl Lane {
 
     /// Puts an update at the end of the lane. Never waits.
     pub(crate) fn send(&self, kind: Kind, method: &str, body: impl Into<Pieces>) {
-        self.push(kind, Update { label: version::label(method), body: body.into(), building: None });
+        self.put(kind, method, body).ring();
+    }
+
+    /// Like [`Lane::send`], but it goes out only when the bell is rung, or with another update behind it.
+    pub(crate) fn put(&self, kind: Kind, method: &str, body: impl Into<Pieces>) -> Bell {
+        self.push(kind, Update { label: version::label(method), body: body.into(), building: None })
     }
 
     /// Like [`Lane::send`], for an order to build, whose answer can be waited for.
     pub(crate) fn order(&self, method: &str, body: impl Into<Pieces>) -> Building {
         let (sender, receiver) = watch::channel(None);
-        self.push(Kind::Build, Update { label: version::label(method), body: body.into(), building: Some(sender) });
+        self.push(Kind::Build, Update { label: version::label(method), body: body.into(), building: Some(sender) })
+            .ring();
         receiver
     }
 
-    fn push(&self, kind: Kind, update: Update) {
+    fn push(&self, kind: Kind, update: Update) -> Bell {
         let track = if kind == Kind::Pool { &self.pool } else { &self.updates };
         let dropped = track.queue.lock().unwrap_or_else(PoisonError::into_inner).push(kind, update);
-        if kind == Kind::Build {
-            track.bell.notify_one();
-        } else {
-            // Its place in the queue is taken; that it goes out may wait until op-node has its answer, which on the engine's thread is written
-            // before anything that is spawned meanwhile.
-            let track = track.clone();
-            tokio::spawn(async move { track.bell.notify_one() });
-        }
         for (kind, reason, _) in dropped {
             telemetry::lane_dropped(self.peer, kind, reason);
             if reason == Dropped::Overflow {
@@ -173,6 +171,17 @@ impl Lane {
             }
             debug!(peer = %self.peer, ?kind, reason = reason.name(), "an update was dropped from a lane");
         }
+        Bell(track.clone())
+    }
+}
+
+/// Sends a lane's updates on their way.
+#[derive(Debug)]
+pub(crate) struct Bell(Arc<Track>);
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.0.bell.notify_one();
     }
 }
 

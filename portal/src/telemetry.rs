@@ -4,9 +4,14 @@ use crate::{
     breaker::Condition, lane::Peer, mode::Mode, queue::Dropped, route::Kind, selection::Choice, version::Label,
 };
 use baton_protocol::GatewayId;
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{LazyLock, OnceLock, PoisonError, RwLock},
+    time::Duration,
+};
 
 const REQUESTS: &str = "baton_portal_request_seconds";
 const GATEWAY_REQUESTS: &str = "baton_portal_gateway_request_seconds";
@@ -59,18 +64,44 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
         .clone()
 }
 
+/// Histograms that were recorded in before, by their labels: looking one up by its name costs more than recording.
+struct Known<K>(LazyLock<RwLock<HashMap<K, Histogram>>>);
+
+impl<K: Copy + Eq + Hash> Known<K> {
+    const fn new() -> Self {
+        Self(LazyLock::new(RwLock::default))
+    }
+
+    fn record(&self, key: K, took: Duration, register: impl FnOnce() -> Histogram) {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let histogram = known.unwrap_or_else(|| {
+            let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            all.entry(key).or_insert_with(register).clone()
+        });
+        histogram.record(took.as_secs_f64());
+    }
+}
+
 pub(crate) fn request(label: Label, outcome: &'static str, took: Duration) {
-    histogram!(REQUESTS, "method" => label.method, "version" => VERSIONS[usize::from(label.version.min(9))], "outcome" => outcome)
-        .record(took.as_secs_f64());
+    static KNOWN: Known<(Label, &str)> = Known::new();
+    KNOWN.record(
+        (label, outcome),
+        took,
+        || histogram!(REQUESTS, "method" => label.method, "version" => version(label), "outcome" => outcome),
+    );
+}
+
+pub(crate) fn peer_request(peer: Peer, label: Label, outcome: &'static str, took: Duration) {
+    static KNOWN: Known<(Peer, Label, &str)> = Known::new();
+    KNOWN.record((peer, label, outcome), took, || {
+        histogram!(GATEWAY_REQUESTS, "peer" => peer.to_string(), "method" => label.method, "version" => version(label), "outcome" => outcome)
+    });
 }
 
 /// Versions as labels; a method without any has 0.
-const VERSIONS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-
-pub(crate) fn peer_request(peer: Peer, label: Label, outcome: &'static str, took: Duration) {
-    let version = VERSIONS[usize::from(label.version.min(9))];
-    histogram!(GATEWAY_REQUESTS, "peer" => peer.to_string(), "method" => label.method, "version" => version, "outcome" => outcome)
-        .record(took.as_secs_f64());
+fn version(label: Label) -> &'static str {
+    const VERSIONS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    VERSIONS[usize::from(label.version.min(9))]
 }
 
 pub(crate) fn breaker(gateway: GatewayId, condition: Condition) {

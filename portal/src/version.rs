@@ -97,7 +97,7 @@ pub fn capabilities() -> Vec<String> {
 }
 
 /// A method as metrics name it: few values, whatever callers send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Label {
     /// The method without its version.
     pub method: &'static str,

@@ -12,7 +12,7 @@ use crate::{
     config::{GatewaySettings, Live},
     decision::DecisionLog,
     gateways::{Gateways, Lanes},
-    lane::{Building, Health, Lane, Peer},
+    lane::{Bell, Building, Health, Lane, Peer},
     mode::Mode,
     peek::{self, Body, Call, Method, PayloadId, RegistryQuery},
     policy::Waiting,
@@ -50,6 +50,10 @@ const PROBE: Bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","id":0,"method":"et
 
 /// How long others wait for an update that the fallback is busy with.
 const HEAD_START: Duration = Duration::from_millis(20);
+
+/// How long a block or head waits before it goes to the others: the head update that follows a block comes at once, and their copies would compete with
+/// it for the processors. An order to build takes along what waits before it.
+const QUIET: Duration = Duration::from_millis(1);
 
 /// The fallback's newest block.
 const HEAD: Bytes =
@@ -137,6 +141,7 @@ impl Proxy {
     ) -> Self {
         let Also { fixed, tracer, max_head_age } = also;
         telemetry::mode(live.modes.global);
+        telemetry::fallback_up(false);
         Self {
             schedule,
             prober: fallback.apart(),
@@ -356,13 +361,17 @@ impl Proxy {
         if kind == route::Kind::Pool && live.multiplex.is_none() && method.starts_with("eth_") {
             return;
         }
-        for lane in gateways.iter().filter_map(|id| lanes.get(*id)) {
-            lane.send(kind, method, body.clone());
-        }
-        if of_chain {
-            if let Some(validator) = &self.validator {
-                validator.send(kind, method, body.clone());
+        let peers = gateways.iter().filter_map(|id| lanes.get(*id).map(AsRef::as_ref));
+        let peers = peers.chain(self.validator.as_ref().filter(|_| of_chain));
+        let bells: Vec<_> = peers.map(|lane| lane.put(kind, method, body.clone())).collect();
+        // A task of its own in any case: on the engine's thread it begins once op-node has its answer.
+        tokio::spawn(async move {
+            if of_chain {
+                tokio::time::sleep(QUIET).await;
             }
+            bells.iter().for_each(Bell::ring);
+        });
+        if of_chain {
             let mut latest = lock(&self.latest);
             let entry = Some((method.to_owned(), body.clone()));
             if kind == route::Kind::Head { latest.head = entry } else { latest.payload = entry }
@@ -383,8 +392,8 @@ impl Proxy {
                 Ok(()) => info!("the fallback answers"),
                 Err(error) => warn!(%error, "the fallback doesn't answer"),
             }
+            telemetry::fallback_up(up);
         }
-        telemetry::fallback_up(up);
     }
 
     /// Looks whether the fallback answers within a time, and whether its head is new enough.
