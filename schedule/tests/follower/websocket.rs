@@ -127,6 +127,23 @@ async fn the_next_node_is_used_while_a_websocket_is_down_and_the_first_again_whe
 }
 
 #[tokio::test]
+async fn while_all_nodes_are_down_each_is_tried_and_afterwards_nobody_is_asked_for_nothing() {
+    let l1 = L1::start().await;
+    l1.register(1).await;
+    let (one, two) = (Wire::to(&l1.ws_url(), Fault::HangsUp).await, Wire::to(&l1.ws_url(), Fault::HangsUp).await);
+    let handle = spawn(&l1, &[&one.url, &two.url], HOUR);
+    until("several tries of both", async || one.connections() > 2 && two.connections() > 2).await;
+    assert!(!handle.snapshot().is_known());
+    two.set(Fault::Nothing);
+    until_snapshot(&handle, "a first snapshot", |now| now.is_known() && now.stale.is_none()).await;
+    // The first one's pause ends, which is of no interest any more.
+    let (tries, asked) = (one.connections(), two.asked("eth_getBlockByNumber"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((one.connections(), two.asked("eth_getBlockByNumber")), (tries, asked));
+    assert!(change_is_seen(&l1, &handle, "http://over-two").await < PATIENCE);
+}
+
+#[tokio::test]
 async fn only_the_node_that_is_followed_is_connected() {
     let l1 = L1::start().await;
     l1.register(1).await;
