@@ -70,14 +70,17 @@ async fn a_burst_of_heads_is_few_looks() {
     let l1 = L1::start().await;
     let wire = Wire::to(&l1.ws_url(), Fault::Nothing).await;
     let handle = follow(&l1, &[&wire.url], HOUR).await;
-    // The first head's number is the latest block's, and then it is looked whether it still is.
+    // A look reads the newest block, and that block again by its number at the end.
     let looks = || wire.asked("eth_getBlockByNumber");
     let before = looks();
     let known = handle.snapshot().l1_head.expect("known").number;
+    wire.set(Fault::Held);
     l1.anvil("anvil_mine", json!([200])).await;
+    wire.set(Fault::Nothing);
     let last = |now: &Snapshot| now.l1_head.is_some_and(|head| head.number == known + 200);
     until_snapshot(&handle, "the last head", last).await;
-    assert!(looks() - before < 100, "{} reads for 200 heads", looks() - before);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(looks() - before < 12, "{} reads for 200 heads", looks() - before);
 }
 
 #[tokio::test]
@@ -215,8 +218,12 @@ async fn the_loss_of_a_steady_connection_is_no_reason_to_change_nodes() {
     let wire = Wire::to(&l1.ws_url(), Fault::Nothing).await;
     // Over HTTP nothing would be seen for an hour.
     let handle = follow(&l1, &[&wire.url, &l1.url], HOUR).await;
+    // Where no announcements end with the connection, its loss is found by asking.
+    let polled = Wire::to(&l1.ws_url(), Fault::NoSubscriptions).await;
+    let _other = follow(&l1, &[&polled.url, &l1.url], SOON).await;
     tokio::time::sleep(Duration::from_millis(5200)).await;
     wire.cut();
-    until("another connection", async || wire.connections() == 2).await;
+    polled.cut();
+    until("other connections", async || (wire.connections(), polled.connections()) == (2, 2)).await;
     assert!(change_is_seen(&l1, &handle, "http://again").await < PATIENCE);
 }

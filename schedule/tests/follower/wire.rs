@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Dead,
     /// Nothing goes through any more, and nobody is told.
     Silent,
+    /// What the node says waits until the fault is over.
+    Held,
     /// Heads aren't announced, without a word about it.
     Unannounced,
     /// Subscriptions are refused.
@@ -108,7 +110,7 @@ impl Drop for Wire {
     }
 }
 
-async fn connection(stream: TcpStream, state: State) {
+async fn connection(stream: TcpStream, mut state: State) {
     if *state.fault.borrow() == Fault::Dead {
         return std::future::pending().await;
     }
@@ -118,8 +120,9 @@ async fn connection(stream: TcpStream, state: State) {
     }
     let Ok((mut node, _)) = connect_async(&state.node).await else { return };
     loop {
-        let fault = *state.fault.borrow();
+        let fault = *state.fault.borrow_and_update();
         tokio::select! {
+            changed = state.fault.changed() => if changed.is_err() { return },
             message = follower.next() => {
                 let Some(Ok(message)) = message else { return };
                 let call: Value = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -132,7 +135,7 @@ async fn connection(stream: TcpStream, state: State) {
                 }
                 state.asked.lock().expect("lock").push(method);
             }
-            message = node.next() => {
+            message = node.next(), if fault != Fault::Held => {
                 let Some(Ok(message)) = message else { return };
                 let announces = message.to_text().is_ok_and(|text| text.contains("\"eth_subscription\""));
                 let dropped = fault == Fault::Silent || fault == Fault::Unannounced && announces;
