@@ -10,7 +10,7 @@ use alloy::{
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{
-    sync::broadcast::error::{RecvError, TryRecvError},
+    sync::broadcast::error::TryRecvError,
     time::{Instant, timeout},
 };
 use tracing::info;
@@ -105,15 +105,13 @@ impl Node {
         matches!(error, FollowError::Unreachable(_)) && websocket.redial.is_due(Instant::now())
     }
 
-    /// Waits until the node announces a head, or its connection is lost. Forever, if it is none that announces.
+    /// Waits until the node announces a head, or its connection is lost, which whoever asks it next finds out. Forever, if it is none that announces.
     pub(crate) async fn announced(&mut self) {
         if let Link::Websocket(websocket) = &mut self.link
             && let Some(heads) = websocket.heads()
         {
-            // Announcements that were dropped were announcements.
-            if let Err(RecvError::Closed) = heads.recv().await {
-                websocket.lost("L1 node: the websocket is lost".to_owned());
-            }
+            // Announcements that were dropped for newer ones were announcements, too.
+            let _ = heads.recv().await;
         } else {
             std::future::pending().await
         }

@@ -221,9 +221,15 @@ async fn the_loss_of_a_steady_connection_is_no_reason_to_change_nodes() {
     // Where no announcements end with the connection, its loss is found by asking.
     let polled = Wire::to(&l1.ws_url(), Fault::NoSubscriptions).await;
     let _other = follow(&l1, &[&polled.url, &l1.url], SOON).await;
+    let silent = Wire::to(&l1.ws_url(), Fault::Nothing).await;
+    let third = follow(&l1, &[&silent.url, &l1.url], SOON).await;
     tokio::time::sleep(Duration::from_millis(5200)).await;
     wire.cut();
     polled.cut();
     until("other connections", async || (wire.connections(), polled.connections()) == (2, 2)).await;
     assert!(change_is_seen(&l1, &handle, "http://again").await < PATIENCE);
+    // One that is there and says nothing isn't waited for a second time before the next node is asked.
+    silent.set(Fault::Silent);
+    change_is_seen(&l1, &third, "http://over-http").await;
+    assert_eq!(silent.connections(), 1);
 }
