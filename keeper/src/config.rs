@@ -4,6 +4,7 @@ use crate::{signer::KeySource, signing::Role};
 use alloy::primitives::Address;
 use baton_batch::{EncoderConfig, MAX_BLOBS_PER_TRANSACTION};
 use baton_protocol::{GatewayId, NOBODY};
+use baton_schedule::{NodeUrl, node_urls};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -53,8 +54,10 @@ pub struct KeeperConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct L1Config {
-    /// HTTP JSON-RPC of L1 nodes, in order of preference. Transactions go to all of them.
-    pub urls: Vec<String>,
+    /// HTTP JSON-RPC of L1 nodes, in order of preference. Transactions go to all of them. No websockets: the keeper looks at the L1 by itself, several
+    /// times a slot.
+    #[serde(deserialize_with = "node_urls")]
+    pub urls: Vec<NodeUrl>,
     /// Milliseconds between looks at the L1; a tenth of a slot, at most a second, if left out.
     pub poll_ms: Option<u64>,
 }
@@ -351,7 +354,7 @@ fn read<C: DeserializeOwned>(
     env: impl IntoIterator<Item = (String, String)>,
     overrides: &[String],
 ) -> Result<C, ConfigError> {
-    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Toml(error.to_string()))?;
+    let mut table: toml::Table = text.parse().map_err(|error| located(&error, text))?;
     for (name, value) in env {
         if let Some(path) = name.strip_prefix(ENV_PREFIX) {
             let key = path.to_ascii_lowercase().replace("__", ".");
@@ -367,7 +370,21 @@ fn read<C: DeserializeOwned>(
     }
     // Through text again, because only then errors point at keys.
     let text = toml::to_string(&table).map_err(|error| ConfigError::Toml(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| ConfigError::Toml(error.to_string()))
+    toml::from_str(&text).map_err(|error| located(&error, &text))
+}
+
+/// What is wrong and with which key. The line itself isn't quoted, as the error would do: it may hold a URL with a key in it.
+fn located(error: &toml::de::Error, text: &str) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count();
+    let section = before.lines().rev().map(str::trim).find(|line| line.starts_with('['));
+    let key = text.lines().nth(line).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    let place = [section, key].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    ConfigError::Toml(if place.is_empty() {
+        error.message().to_owned()
+    } else {
+        format!("{} (at `{place}`)", error.message())
+    })
 }
 
 fn check_chain(
@@ -382,7 +399,13 @@ fn check_chain(
         return refuse("l1.urls", "is empty; name at least one L1 node, such as \"http://127.0.0.1:8545\"");
     }
     for url in &l1.urls {
-        check_http_url("l1.urls", url)?;
+        if ["ws://", "wss://"].iter().any(|scheme| url.as_str().starts_with(scheme)) {
+            return refuse(
+                "l1.urls",
+                "holds a websocket, which is for portals: the keeper reads and sends over HTTP; write the node's http:// URL",
+            );
+        }
+        check_http_url("l1.urls", url.as_str())?;
     }
     for url in &beacon.urls {
         check_http_url("beacon.urls", url)?;
@@ -500,6 +523,11 @@ mod tests {
             (&["role=operator"], "gateway"),
             (&["role=operator", "gateway=0"], "keys.settler"),
             (&["l1.urls=[]"], "l1.urls"),
+            (&["l1.urls=[\"ws://node/secret\"]"], "l1.urls"),
+            (&["l1.urls=[\"wss://node/secret\"]"], "websocket"),
+            (&["l1.urls=https://node/secret"], "[l1] urls"),
+            (&["l1.url=https://node/secret"], "[l1] url"),
+            (&["l2.poll_ms=often"], "[l2] poll_ms"),
             (&["l2.url=https://node/secret"], "l2.url"),
             (&["l2.poll_ms=0"], "l2.poll_ms"),
             (&["l1.poll_ms=0"], "l1.poll_ms"),

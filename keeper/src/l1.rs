@@ -6,19 +6,24 @@ use crate::{
     links::SettledHead,
     lookahead::PublicationRules,
     settling::SettlementRules,
+    without_url::WithoutUrl,
 };
 use alloy::{
     contract,
     eips::{BlockId, BlockNumberOrTag},
-    network::TransactionBuilder,
+    network::{Ethereum, TransactionBuilder},
     primitives::{Address, B256, U256, address},
-    providers::{DynProvider, Provider, ProviderBuilder},
-    rpc::types::{Block, Filter, Log, TransactionRequest},
+    providers::{DynProvider, Provider, RootProvider},
+    rpc::{
+        client::ClientBuilder,
+        types::{Block, Filter, Log, TransactionRequest},
+    },
     sol_types::SolEvent,
     transports::{TransportError, http::reqwest},
 };
 use baton_bindings::{IInbox, IRegistry};
 use baton_protocol::{Domain, GatewayId, Link, SlotClock, SlotClockError};
+use baton_schedule::NodeUrl;
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -121,9 +126,10 @@ impl L1 {
     /// A URL that can't be used.
     pub fn new(config: &L1Config, contracts: &ContractsConfig) -> Result<Self, L1Error> {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-        let connect = |(index, url): (usize, &String)| {
-            let url = url.parse().map_err(|_| L1Error::BadUrl { index })?;
-            Ok(ProviderBuilder::default().connect_reqwest(client.clone(), url).erased())
+        let connect = |(index, url): (usize, &NodeUrl)| {
+            let url = url.as_str().parse().map_err(|_| L1Error::BadUrl { index })?;
+            let client = ClientBuilder::default().layer(WithoutUrl).http_with_client(client.clone(), url);
+            Ok(RootProvider::<Ethereum>::new(client).erased())
         };
         Ok(Self {
             providers: config.urls.iter().enumerate().map(connect).collect::<Result<_, L1Error>>()?,
@@ -333,11 +339,13 @@ pub(crate) mod scripted {
 
     /// An L1 that asks such servers.
     pub(crate) fn l1_of(urls: Vec<String>) -> L1 {
-        L1::new(
-            &L1Config { urls, poll_ms: None },
-            &ContractsConfig { registry: Address::repeat_byte(1), inbox: Address::repeat_byte(2), deployment_block: 0 },
-        )
-        .expect("URLs are good")
+        let urls = urls.into_iter().map(Into::into).collect();
+        L1::new(&L1Config { urls, poll_ms: None }, &contracts()).expect("URLs are good")
+    }
+
+    /// Contracts that aren't there.
+    pub(crate) fn contracts() -> ContractsConfig {
+        ContractsConfig { registry: Address::repeat_byte(1), inbox: Address::repeat_byte(2), deployment_block: 0 }
     }
 
     /// A block as `eth_getBlockByNumber` tells it, with nothing in it.

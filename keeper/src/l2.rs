@@ -4,10 +4,11 @@ use crate::{
     adopted::AdoptedChain,
     archive::{Archive, ArchiveError},
     links::BlockSummary,
+    without_url::WithoutUrl,
 };
 use alloy::{
     primitives::{B256, Bytes},
-    rpc::client::{ClientBuilder, ReqwestClient},
+    rpc::client::{ClientBuilder, RpcClient},
     transports::{TransportError, http::reqwest},
 };
 use baton_batch::{BlockError, L2Block};
@@ -61,7 +62,7 @@ pub struct Head {
 /// The gateway's own execution client.
 #[derive(Debug)]
 pub struct L2 {
-    client: ReqwestClient,
+    client: RpcClient,
     head: Option<Head>,
     /// Blocks that can't be posted and those on top of them, as far as they were walked, with the blocks that they can't be settled beyond.
     unpostable: HashMap<B256, Stop>,
@@ -101,9 +102,8 @@ impl L2 {
     pub fn new(url: &str) -> Result<Self, L2Error> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
         let url: reqwest::Url = url.parse().map_err(|_| L2Error::BadUrl)?;
-        let transport = alloy::transports::http::Http::with_client(http, url);
         Ok(Self {
-            client: ClientBuilder::default().transport(transport, false),
+            client: ClientBuilder::default().layer(WithoutUrl).http_with_client(http, url),
             head: None,
             unpostable: HashMap::new(),
         })

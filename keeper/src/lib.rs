@@ -25,3 +25,4 @@ pub mod settling;
 pub mod signer;
 pub mod signing;
 pub mod status;
+mod without_url;

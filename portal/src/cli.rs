@@ -1,6 +1,7 @@
 //! The command line: a configuration file, and what overrides it.
 
-use crate::{Config, ConfigError, boost::BoostArgs};
+use crate::{Config, ConfigError, boost::BoostArgs, config};
+use baton_schedule::NodeUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -79,9 +80,10 @@ pub struct Settings {
     /// Milliseconds that op-node may wait for a gateway's payload [gateways.payload_budget_ms].
     #[arg(long, env = "BATON_PORTAL_PAYLOAD_BUDGET_MS", value_name = "MS")]
     payload_budget_ms: Option<u32>,
-    /// L1 nodes in order of preference, separated by commas [schedule.l1_urls].
-    #[arg(long, env = "BATON_PORTAL_L1_URLS", value_name = "URLS", value_delimiter = ',')]
-    l1_urls: Option<Vec<String>>,
+    /// L1 nodes in order of preference, separated by commas: http, https, ws, wss [schedule.l1_urls]. A URL with a key in it belongs into the file
+    /// or the environment.
+    #[arg(long, env = "BATON_PORTAL_L1_URLS", hide_env_values = true, value_name = "URLS", value_delimiter = ',')]
+    l1_urls: Option<Vec<NodeUrl>>,
     /// The registry contract [schedule.registry].
     #[arg(long, env = "BATON_PORTAL_REGISTRY", value_name = "CONTRACT")]
     registry: Option<String>,
@@ -117,6 +119,7 @@ impl Settings {
 
     fn lay_over(&self, table: &mut Table) {
         let text = |value: &Option<String>| value.clone().map(Value::from);
+        let urls = |urls: &Vec<NodeUrl>| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>().into();
         for (section, key, value) in [
             ("engine", "listen", text(&self.engine_listen)),
             ("engine", "jwt_secret_file", text(&self.engine_jwt_secret_file)),
@@ -125,7 +128,7 @@ impl Settings {
             ("fallback", "jwt_secret_file", text(&self.fallback_jwt_secret_file)),
             ("gateways", "jwt_secret_file", text(&self.gateways_jwt_secret_file)),
             ("gateways", "payload_budget_ms", self.payload_budget_ms.map(|ms| Value::from(i64::from(ms)))),
-            ("schedule", "l1_urls", self.l1_urls.clone().map(Value::from)),
+            ("schedule", "l1_urls", self.l1_urls.as_ref().map(urls)),
             ("schedule", "registry", text(&self.registry)),
         ] {
             let Some(value) = value else { continue };
@@ -141,7 +144,7 @@ impl Settings {
 fn read(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.display().to_string(), source })?;
-    Ok(text.parse()?)
+    config::table(&text)
 }
 
 #[cfg(test)]
@@ -160,7 +163,7 @@ mod tests {
         let settings = Settings {
             fallback_url: Some("http://elsewhere:1".to_owned()),
             payload_budget_ms: Some(77),
-            l1_urls: Some(vec!["http://a:1".to_owned(), "http://b:1".to_owned()]),
+            l1_urls: Some(vec!["ws://a:1/key".into(), "http://b:1".into()]),
             ..Settings::default()
         };
         settings.lay_over(&mut table);
@@ -168,7 +171,7 @@ mod tests {
         assert_eq!(config.fallback.url, "http://elsewhere:1");
         assert_eq!(config.gateways.payload_budget_ms, 77);
         assert_eq!(config.gateways.timeout_ms, 2000);
-        assert_eq!(config.schedule.l1_urls, ["http://a:1", "http://b:1"]);
+        assert_eq!(config.schedule.l1_urls, ["ws://a:1/key".into(), "http://b:1".into()]);
     }
 
     #[test]

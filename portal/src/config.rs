@@ -9,7 +9,7 @@ use crate::{
 };
 use alloy::primitives::Address;
 use baton_protocol::{GatewayId, NOBODY, SlotClock};
-use baton_schedule::FollowerConfig;
+use baton_schedule::{FollowerConfig, NodeUrl, node_urls};
 use http::Uri;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -169,13 +169,14 @@ pub struct GatewayOverride {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleConfig {
-    /// L1 nodes, in order of preference.
-    pub l1_urls: Vec<String>,
+    /// L1 nodes, in order of preference: `http`, `https`, `ws`, `wss`. Those reached by a websocket say at once when there is a new block.
+    #[serde(deserialize_with = "node_urls")]
+    pub l1_urls: Vec<NodeUrl>,
     /// The registry contract.
     pub registry: Option<Address>,
     /// The L1 block in which it was deployed, or any before.
     pub deployment_block: u64,
-    /// How often to look for a new L1 block, in milliseconds. By default every sixth of a slot.
+    /// How often to look for a new L1 block, whatever a websocket says, in milliseconds. By default every sixth of a slot.
     pub poll_interval_ms: Option<u64>,
     /// The deployment's arithmetic of time.
     pub clock: Option<SlotClock>,
@@ -230,7 +231,15 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// Not TOML, a missing or unknown key, a wrong type.
+    /// Not TOML. The line isn't quoted, since it may hold a URL with a key.
+    #[error("configuration: line {line}: {problem}")]
+    Syntax {
+        /// Where, counted from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A missing or unknown key, a wrong type.
     #[error("configuration: {0}")]
     Parse(#[from] toml::de::Error),
     /// A secret can't be had.
@@ -336,7 +345,7 @@ impl GatewaySettings {
 impl Config {
     /// Reads a configuration from TOML.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        Self::from_table(text.parse()?)
+        Self::from_table(table(text)?)
     }
 
     /// Reads a configuration from a TOML table, to which a command line may have added.
@@ -456,6 +465,14 @@ impl ScheduleConfig {
     }
 }
 
+/// Reads TOML.
+pub(crate) fn table(text: &str) -> Result<toml::Table, ConfigError> {
+    text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
+        ConfigError::Syntax { line: before.matches('\n').count() + 1, problem: error.message().to_owned() }
+    })
+}
+
 fn secret(field: &str, path: &Path) -> Result<Secret, ConfigError> {
     Secret::read(path).map_err(|source| ConfigError::Secret { field: field.to_owned(), source })
 }
@@ -472,6 +489,8 @@ pub(crate) fn http_uri(value: &str) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const L1_URLS: &str = "l1_urls = [\"ws://127.0.0.1:8546\", \"http://127.0.0.1:8545\"]";
 
     fn example(dir: &Path) -> String {
         let secret = dir.join("jwt.hex");
@@ -508,7 +527,10 @@ mod tests {
             ("url = \"http://127.0.0.1:9551\"", "url = \"ws://127.0.0.1:9551\"", "fallback.url"),
             ("url = \"http://127.0.0.1:9651\"", "url = \"nowhere\"", "gateways.overrides[0].url"),
             ("id = 3", "id = 0", "gateways.overrides"),
-            ("l1_urls = [\"http://127.0.0.1:8545\"]", "l1_urls = []", "l1_urls"),
+            (L1_URLS, "l1_urls = []", "l1_urls"),
+            (L1_URLS, "l1_urls = [\"http://a\", \"ipc://node/s3cret\"]", "`l1_urls[1]`"),
+            (L1_URLS, "l1_urls = \"http://a/s3cret\"", "[brackets]"),
+            (L1_URLS, "l1_urls = [\"http://a/s3cret]", "configuration: line "),
             ("slot_length = 12", "slot_length = 0", "slot_length"),
             ("[schedule.clock]", "[schedule.clocks]", "clock"),
             ("registry = ", "fixed_gateway = 3\nregistry = ", "schedule.fixed_gateway"),
@@ -524,6 +546,7 @@ mod tests {
         ] {
             let error = error(&replaced(from, to));
             assert!(error.contains(named), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
         }
         std::fs::remove_file(dir.path().join("jwt.hex")).expect("removed");
         assert!(error(&good).contains("jwt_secret_file"));

@@ -52,8 +52,17 @@ fn arguments() -> Vec<OsString> {
     arguments
 }
 
+/// What never is logged: a library that quotes the whole request for a websocket, which may hold a key.
+const NEVER: &str = "tungstenite::handshake::client=off";
+/// What isn't logged unless it is asked for: what alloy says about a lost websocket. The schedule's follower says it, too, and what follows from it.
+const NOT_TWICE: &str = "alloy_pubsub=off,alloy_transport_ws=off";
+
 fn log(level: &str, format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},{NOT_TWICE}")));
+    let filter = match NEVER.parse() {
+        Ok(never) => filter.add_directive(never),
+        Err(_) => filter,
+    };
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.init(),

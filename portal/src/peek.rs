@@ -145,8 +145,8 @@ pub enum Body<'a> {
     Unreadable,
 }
 
-/// Reads that are users'. What consensus clients ask on the same port (blocks, receipts, proofs, `eth_chainId`, `eth_syncing`) isn't among them:
-/// they take it for the truth, so it is the fallback's to answer.
+/// Reads that are users', rule `[P5]`. What consensus clients ask on the same port (blocks, receipts, proofs, `eth_chainId`, `eth_syncing`) isn't among
+/// them: they take it for the truth, so it is the fallback's to answer. Why is in `docs/decisions/0006-reads-that-stay-at-the-fallback.md`.
 const READS: [&str; 12] = [
     "eth_blobBaseFee",
     "eth_call",

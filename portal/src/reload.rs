@@ -1,6 +1,7 @@
 //! What differs between two configurations, and which differences a running portal can take over.
 
 use crate::config::Config;
+use baton_schedule::NodeUrl;
 use std::{collections::BTreeMap, fmt};
 use toml::Value;
 
@@ -9,7 +10,7 @@ use toml::Value;
 pub struct Change {
     /// The key, such as `gateways.payload_budget_ms`.
     pub key: String,
-    /// What it was, as TOML; `None` if it wasn't there.
+    /// What it was, as TOML, URLs without what may be a key in them; `None` if it wasn't there.
     pub before: Option<String>,
     /// What it becomes; `None` if it goes.
     pub after: Option<String>,
@@ -25,7 +26,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Compares two configurations key by key. They hold no secrets, only names of files with some.
+/// Compares two configurations key by key. Of secrets they hold names of files only, but URLs may have keys in them, which are compared and not told.
 pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
     let (before, after) = (keys(before), keys(after));
     let mut names: Vec<_> = before.keys().chain(after.keys()).collect();
@@ -35,15 +36,15 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
     changed
         .map(|name| Change {
             key: name.clone(),
-            before: before.get(name).cloned(),
-            after: after.get(name).cloned(),
+            before: before.get(name).map(shown),
+            after: after.get(name).map(shown),
             needs_restart: !name.starts_with("gateways."),
         })
         .collect()
 }
 
 /// All keys with their values, tables and lists taken apart.
-fn keys(config: &Config) -> BTreeMap<String, String> {
+fn keys(config: &Config) -> BTreeMap<String, Value> {
     let mut keys = BTreeMap::new();
     // A configuration came from TOML, so it goes back.
     if let Ok(value) = Value::try_from(config) {
@@ -52,7 +53,7 @@ fn keys(config: &Config) -> BTreeMap<String, String> {
     keys
 }
 
-fn flatten(name: &str, value: &Value, keys: &mut BTreeMap<String, String>) {
+fn flatten(name: &str, value: &Value, keys: &mut BTreeMap<String, Value>) {
     match value {
         Value::Table(table) => {
             let dot = if name.is_empty() { "" } else { "." };
@@ -62,9 +63,21 @@ fn flatten(name: &str, value: &Value, keys: &mut BTreeMap<String, String>) {
             items.iter().enumerate().for_each(|(index, value)| flatten(&format!("{name}[{index}]"), value, keys));
         }
         other => {
-            keys.insert(name.to_owned(), other.to_string());
+            keys.insert(name.to_owned(), other.clone());
         }
     }
+}
+
+/// A value as TOML, in which URLs are what may be shown of them.
+fn shown(value: &Value) -> String {
+    fn hidden(value: &Value) -> Value {
+        match value {
+            Value::String(text) if text.contains("://") => Value::String(NodeUrl::from(text.as_str()).to_string()),
+            Value::Array(items) => Value::Array(items.iter().map(hidden).collect()),
+            other => other.clone(),
+        }
+    }
+    hidden(value).to_string()
 }
 
 #[cfg(test)]
@@ -99,5 +112,20 @@ mod tests {
                 "gateways.policy.gas_ratio: (none) -> 10",
             ]
         );
+    }
+
+    #[test]
+    fn a_url_that_changes_in_its_key_is_said_to_change_and_the_key_is_not() {
+        let with = |url: &str| example(|text| text.replace("ws://127.0.0.1:8546", url));
+        let changes = diff(&with("wss://node/one-s3cret"), &with("wss://node/two-s3cret"));
+        assert_eq!(
+            changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "schedule.l1_urls: [\"wss://node/…\", \"http://127.0.0.1:8545\"] -> [\"wss://node/…\", \"http://127.0.0.1:8545\"] (takes a restart)"
+            ]
+        );
+        assert!(!format!("{changes:?}").contains("s3cret"), "{changes:?}");
+        let config = with("wss://node/one-s3cret");
+        assert!(!format!("{config:?}").contains("s3cret"));
     }
 }

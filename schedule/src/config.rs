@@ -1,23 +1,29 @@
 //! What the follower must be told, and what is wrong with it.
 
-use alloy::{primitives::Address, transports::http::reqwest::Url};
+use crate::NodeUrl;
+use alloy::primitives::Address;
 use baton_protocol::{SlotClock, SlotClockError};
 use std::time::Duration;
+use url::Url;
+
+/// How L1 nodes can be reached.
+const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
 
 /// What to follow and how.
 #[derive(Clone, Debug)]
 pub struct FollowerConfig {
-    /// HTTP JSON-RPC of L1 nodes. The first is asked until it fails, then the next.
-    pub l1_urls: Vec<String>,
+    /// JSON-RPC of L1 nodes: `http`, `https`, `ws`, `wss`, also mixed. The first is asked until it fails, then the next. One that is asked over a
+    /// websocket announces its heads, and is asked at once when it does.
+    pub l1_urls: Vec<NodeUrl>,
     /// The registry contract.
     pub registry: Address,
     /// The L1 block in which the registry was deployed, or any before it: events are read from here on.
     pub deployment_block: u64,
     /// The deployment's arithmetic of time.
     pub clock: SlotClock,
-    /// How often to look for a new L1 block.
+    /// How often to look for a new L1 block, whatever a websocket announces or doesn't.
     pub poll_interval: Duration,
-    /// How long one JSON-RPC request may take.
+    /// How long one JSON-RPC request may take, and a websocket's handshake.
     pub request_timeout: Duration,
     /// How many epochs before the current one to keep. A portal needs one, a keeper as many as it has unsettled blocks in.
     pub past_epochs: u64,
@@ -32,12 +38,12 @@ pub enum ConfigError {
     #[error("`l1_urls` is empty; name at least one L1 JSON-RPC URL such as \"http://127.0.0.1:8545\"")]
     NoL1,
     /// One URL can't be used.
-    #[error("`l1_urls[{index}]` ({host}) can't be used: {reason}")]
+    #[error("`l1_urls[{index}]`, {url}, can't be used: {reason}")]
     BadUrl {
         /// Its position in `l1_urls`.
         index: usize,
-        /// Its host, since the rest may hold a key.
-        host: String,
+        /// Which.
+        url: NodeUrl,
         /// What is wrong and what to do.
         reason: String,
     },
@@ -55,10 +61,10 @@ pub enum ConfigError {
 impl FollowerConfig {
     /// A configuration with defaults for everything that has one: a poll every sixth of a slot (0.1 to 2 s), 2 s for a request, four past
     /// epochs, eight slots until a head counts as stuck.
-    pub fn new(l1_urls: Vec<String>, registry: Address, clock: SlotClock) -> Self {
+    pub fn new(l1_urls: impl IntoIterator<Item = impl Into<NodeUrl>>, registry: Address, clock: SlotClock) -> Self {
         let slot = Duration::from_secs(clock.slot_length);
         Self {
-            l1_urls,
+            l1_urls: l1_urls.into_iter().map(Into::into).collect(),
             registry,
             deployment_block: 0,
             clock,
@@ -69,8 +75,8 @@ impl FollowerConfig {
         }
     }
 
-    /// Checks every field and gives the parsed URLs.
-    pub fn validate(&self) -> Result<Vec<Url>, ConfigError> {
+    /// Checks every field. Dials nobody.
+    pub fn validate(&self) -> Result<(), ConfigError> {
         self.clock.validate()?;
         if self.registry.is_zero() {
             return Err(ConfigError::NoRegistry);
@@ -87,20 +93,20 @@ impl FollowerConfig {
         if self.l1_urls.is_empty() {
             return Err(ConfigError::NoL1);
         }
-        self.l1_urls.iter().enumerate().map(|(index, url)| parse_url(index, url)).collect()
+        self.l1_urls.iter().enumerate().try_for_each(|(index, url)| parse_url(index, url).map(|_| ()))
     }
 }
 
-fn parse_url(index: usize, text: &str) -> Result<Url, ConfigError> {
-    let bad = |host: &str, reason: String| ConfigError::BadUrl { index, host: host.to_owned(), reason };
-    let url: Url = text.parse().map_err(|error| bad("?", format!("{error}; write it as \"http://host:port\"")))?;
-    let host = url.host_str().unwrap_or("?").to_owned();
-    match url.scheme() {
-        "http" => Ok(url),
-        scheme => {
-            Err(bad(&host, format!("scheme \"{scheme}\" isn't supported; use http:// (a local node or TLS proxy)")))
-        }
+/// The URL of a node, if it can be dialled.
+pub(crate) fn parse_url(index: usize, url: &NodeUrl) -> Result<Url, ConfigError> {
+    let bad = |reason| ConfigError::BadUrl { index, url: url.clone(), reason };
+    let parsed = url.parse().map_err(|reason| bad(format!("{reason}; write it as \"ws://host:port\"")))?;
+    if !SCHEMES.contains(&parsed.scheme()) {
+        return Err(bad("its scheme isn't supported; use http://, https://, ws:// or wss://".to_owned()));
     }
+    // What the libraries that dial take is a little less than what a URL may be.
+    let _: http::Uri = url.as_str().parse().map_err(|error: http::uri::InvalidUri| bad(error.to_string()))?;
+    Ok(parsed)
 }
 
 #[cfg(test)]
@@ -115,12 +121,19 @@ mod tests {
             l2_block_time: 2,
             settlement_delay: 2,
         };
-        FollowerConfig::new(vec!["http://127.0.0.1:8545".to_owned()], Address::repeat_byte(1), clock)
+        FollowerConfig::new(["http://127.0.0.1:8545"], Address::repeat_byte(1), clock)
+    }
+
+    fn with_url(url: &str) -> FollowerConfig {
+        FollowerConfig { l1_urls: vec!["http://127.0.0.1:1".into(), url.into()], ..config() }
     }
 
     #[test]
-    fn accepts_the_defaults() {
-        assert_eq!(config().validate().map(|urls| urls.len()), Ok(1));
+    fn accepts_the_defaults_and_every_way_to_reach_a_node() {
+        assert_eq!(config().validate(), Ok(()));
+        for url in ["https://node/key", "ws://127.0.0.1:8546", "wss://user:pass@node/ws?key=1", "WS://[::1]:1"] {
+            assert_eq!(with_url(url).validate(), Ok(()), "{url}");
+        }
     }
 
     #[test]
@@ -129,13 +142,25 @@ mod tests {
     }
 
     #[test]
-    fn refuses_urls_it_cannot_dial_and_names_their_position() {
-        for bad in ["ws://node:8546", "https://node/secret-key", "not a url"] {
-            let urls = vec!["http://127.0.0.1:1".to_owned(), bad.to_owned()];
-            let error = FollowerConfig { l1_urls: urls, ..config() }.validate().expect_err("unusable");
-            assert!(error.to_string().contains("`l1_urls[1]`"), "{error}");
-            assert!(!error.to_string().contains("secret-key"), "{error}");
+    fn refuses_urls_it_cannot_dial_and_names_their_position_but_no_key() {
+        for (bad, said) in [
+            ("ipc://node/secret-key", "use http://, https://, ws:// or wss://"),
+            ("secret-key", "write it as \"ws://host:port\""),
+            ("wss://node:port/secret-key", "invalid port number"),
+            ("https://node/{secret-key\u{7f}}", "invalid uri character"),
+        ] {
+            let error = with_url(bad).validate().expect_err("unusable");
+            for text in [error.to_string(), format!("{error:?}")] {
+                assert!(!text.contains("secret-key"), "{text}");
+            }
+            assert!(error.to_string().contains("`l1_urls[1]`") && error.to_string().contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn keys_are_not_shown_by_debug() {
+        let shown = format!("{:?}", with_url("wss://user:secret-key@node/secret-key?key=secret-key"));
+        assert!(shown.contains("wss://node/…") && !shown.contains("secret-key"), "{shown}");
     }
 
     #[test]

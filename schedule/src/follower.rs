@@ -2,13 +2,14 @@
 
 use crate::{
     Ancestor, ConfigError, FollowError, FollowerConfig, Handle, HeadTrail, L1Head, Publisher, Snapshot, UrlBook,
-    channel, l1::L1,
+    channel, epochs::epochs_to_read, l1::L1, node::Node,
 };
 use baton_protocol::{Schedule, SlotClock};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -20,8 +21,11 @@ pub fn fail_over_order(active: usize, count: usize) -> impl Iterator<Item = usiz
 /// Follows the registry on L1.
 #[derive(Debug)]
 pub struct Follower {
-    nodes: Vec<L1>,
+    nodes: Vec<Node>,
+    /// The node that is followed.
     active: usize,
+    /// Whether no node could be read the last time.
+    failing: bool,
     clock: SlotClock,
     deployment_block: u64,
     past_epochs: u64,
@@ -50,12 +54,14 @@ impl Follower {
     /// Checks the configuration and starts following, until the token is cancelled. Returns at once; [`Handle::known`] waits for the first
     /// snapshot.
     pub fn spawn(config: FollowerConfig, shutdown: CancellationToken) -> Result<Handle, ConfigError> {
-        let urls = config.validate()?;
+        config.validate()?;
         let (publisher, handle) = channel(Snapshot::unread(config.clock));
-        let nodes = urls.into_iter().map(|url| L1::new(url, config.registry, config.request_timeout)).collect();
+        let node = |(index, url)| Node::new(index, url, config.registry, config.request_timeout);
+        let nodes = config.l1_urls.into_iter().enumerate().map(node).collect::<Result<_, _>>()?;
         let follower = Self {
             nodes,
             active: 0,
+            failing: false,
             clock: config.clock,
             deployment_block: config.deployment_block,
             past_epochs: config.past_epochs,
@@ -67,11 +73,18 @@ impl Follower {
         Ok(handle)
     }
 
+    /// Looks whenever something says that there may be news: the interval, which is enough by itself; a head that the node announces; the loss of
+    /// its connection; and, while no node can be read, the end of a websocket's pause.
     async fn run(mut self, poll_interval: Duration) {
         let mut ticks = tokio::time::interval(poll_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            let redial = if self.failing { self.nodes.iter().filter_map(Node::redial_due).min() } else { None };
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.nodes[self.active].announced() => {}
+                () = at(redial) => {}
+            }
             self.look().await;
         }
     }
@@ -82,12 +95,13 @@ impl Follower {
         let mut stuck = None;
         let mut last_error = None;
         for index in fail_over_order(self.active, self.nodes.len()) {
-            match self.read(index, true).await {
+            match self.ask(index, true).await {
                 Ok(read) => {
                     if index != self.active {
                         info!(from = self.active, to = index, "changed to another L1 node");
                         self.active = index;
                     }
+                    self.hang_up_on_others();
                     return self.accept(read, None);
                 }
                 Err(error) => {
@@ -102,15 +116,38 @@ impl Follower {
         let Some(error) = last_error else { return };
         let reason: Arc<str> = Arc::from(error.to_string());
         if let Some(index) = stuck
-            && let Ok(read) = self.read(index, false).await
+            && let Ok(read) = self.ask(index, false).await
         {
             return self.accept(read, Some(reason));
         }
+        self.failing = true;
         self.mark_stale(reason, error.is_retryable());
+    }
+
+    /// Reads one node. A connection that is found lost after it had held for long is made anew before the node counts as failing.
+    async fn ask(&mut self, index: usize, only_fresh: bool) -> Result<Read, FollowError> {
+        let mut may_repeat = true;
+        loop {
+            let l1 = self.nodes[index].open().await?;
+            // What is read now is at least as new as what was announced until now.
+            self.nodes[index].forget_announced();
+            let read = self.read(&l1, only_fresh).await;
+            match &read {
+                Err(error) if self.nodes[index].failed(error) && may_repeat => may_repeat = false,
+                _ => return read,
+            }
+        }
+    }
+
+    /// Nobody listens to what nodes announce that aren't followed.
+    fn hang_up_on_others(&mut self) {
+        let others = self.nodes.iter_mut().enumerate().filter(|(index, _)| *index != self.active);
+        others.for_each(|(_, node)| node.close());
     }
 
     /// Takes a read over and publishes it.
     fn accept(&mut self, read: Read, stale: Option<Arc<str>>) {
+        self.failing = false;
         let latest = self.publisher.latest();
         if latest.stale.is_some() && stale.is_none() && latest.is_known() {
             info!("the L1 can be read again");
@@ -139,8 +176,7 @@ impl Follower {
     }
 
     /// Reads one node, from its head on down. Changes nothing here.
-    async fn read(&self, index: usize, only_fresh: bool) -> Result<Read, FollowError> {
-        let l1 = &self.nodes[index];
+    async fn read(&self, l1: &L1, only_fresh: bool) -> Result<Read, FollowError> {
         let head = l1.head().await?;
         if only_fresh {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -191,6 +227,14 @@ impl Follower {
     }
 }
 
+/// Waits until a time, or forever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Drops the heads that aren't ancestors of `head`; says whether there were any.
 async fn drop_reorged(l1: &L1, trail: &mut HeadTrail, head: &L1Head) -> Result<bool, FollowError> {
     let mut reorged = false;
@@ -210,73 +254,13 @@ async fn drop_reorged(l1: &L1, trail: &mut HeadTrail, head: &L1Head) -> Result<b
     Ok(reorged)
 }
 
-/// Which epochs to ask the registry for.
-#[derive(Debug, PartialEq, Eq)]
-struct WantedEpochs {
-    /// The oldest to keep.
-    first: u64,
-    /// Those to read, in order.
-    epochs: Vec<u64>,
-}
-
-/// The epochs from `past` before the head's up to the next: those not known yet, the newest two again and again because a reorg may reach behind
-/// what fixed them, and after a reorg all of them.
-fn epochs_to_read(clock: &SlotClock, head: &L1Head, past: u64, known: &Schedule, reorged: bool) -> WantedEpochs {
-    let current = SlotClock::epoch_of(clock.slot_at(head.timestamp));
-    let first = current.saturating_sub(past);
-    let epochs =
-        (first..=current + 1).filter(|epoch| reorged || *epoch >= current || !known.contains(*epoch)).collect();
-    WantedEpochs { first, epochs }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::B256;
-    use baton_protocol::{EpochSchedule, Kind};
-
-    const CLOCK: SlotClock = SlotClock {
-        l1_genesis_time: 1000,
-        slot_length: 2,
-        l2_genesis_time: 1000,
-        l2_block_time: 1,
-        settlement_delay: 2,
-    };
-
-    fn head_in_epoch(epoch: u64) -> L1Head {
-        let timestamp = CLOCK.slot_start(SlotClock::epoch_start(epoch) + 5);
-        L1Head { number: 1, hash: B256::ZERO, parent_hash: B256::ZERO, timestamp }
-    }
 
     #[test]
     fn every_node_is_asked_once_from_the_active_one_on() {
         assert_eq!(fail_over_order(0, 1).collect::<Vec<_>>(), [0]);
         assert_eq!(fail_over_order(2, 4).collect::<Vec<_>>(), [2, 3, 0, 1]);
-    }
-
-    #[test]
-    fn the_next_epoch_is_read_and_known_past_ones_are_not() {
-        let mut known = Schedule::default();
-        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(7), 2, &known, false).epochs, [5, 6, 7, 8]);
-        for epoch in 5..=8 {
-            known.insert(EpochSchedule { epoch, slots: [(1, Kind::Fallback); 32] });
-        }
-        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(7), 2, &known, false).epochs, [7, 8]);
-        let next = epochs_to_read(&CLOCK, &head_in_epoch(8), 2, &known, false);
-        assert_eq!(next, WantedEpochs { first: 6, epochs: vec![8, 9] });
-    }
-
-    #[test]
-    fn after_a_reorg_all_epochs_are_read_again() {
-        let mut known = Schedule::default();
-        for epoch in 0..=8 {
-            known.insert(EpochSchedule { epoch, slots: [(1, Kind::Fallback); 32] });
-        }
-        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(7), 2, &known, true).epochs, [5, 6, 7, 8]);
-    }
-
-    #[test]
-    fn the_chains_first_epochs_have_no_past() {
-        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(0), 4, &Schedule::default(), false).epochs, [0, 1]);
     }
 }

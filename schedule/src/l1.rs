@@ -1,50 +1,79 @@
-//! Reads from one L1 node.
+//! Reads from one L1 node, over whatever connection.
 
-use crate::{FollowError, GatewayInfo, GatewayUrls, L1Head, SequencerKeys, UrlBook, UrlsLog};
+use crate::{FollowError, GatewayInfo, GatewayUrls, L1Head, NodeUrl, SequencerKeys, UrlBook, UrlsLog};
 use alloy::{
+    contract,
     eips::{BlockId, BlockNumberOrTag},
     primitives::{Address, U256},
     providers::{Provider, RootProvider},
+    pubsub::RawSubscription,
     rpc::types::{Block, Filter},
     sol_types::SolEvent,
-    transports::http::reqwest::Url,
+    transports::TransportError,
 };
 use baton_bindings::{IRegistry, registry::IRegistry::IRegistryInstance};
 use baton_protocol::{EpochSchedule, GatewayId};
 use futures::{StreamExt, TryStreamExt, stream};
-use std::{collections::BTreeMap, future::Future, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, future::Future, ops::RangeInclusive, sync::Arc, time::Duration};
+use tracing::warn;
 
 /// How many requests may be under way at once.
 const CONCURRENCY: usize = 16;
 /// How many blocks one log query may span; public nodes refuse more than some thousand.
 const LOG_SPAN: u64 = 2_000;
 
-/// One L1 node and the registry as it shows it.
-#[derive(Clone, Debug)]
+/// An error of a request, told for a node.
+trait Told {
+    fn told(&self, node: &NodeUrl) -> FollowError;
+}
+
+impl Told for TransportError {
+    fn told(&self, node: &NodeUrl) -> FollowError {
+        FollowError::of_request(self, node)
+    }
+}
+
+impl Told for contract::Error {
+    fn told(&self, node: &NodeUrl) -> FollowError {
+        FollowError::of_call(self, node)
+    }
+}
+
+/// One L1 node and the registry as it shows it. Clones share the connection, which ends with the last of them.
+#[derive(Clone)]
 pub(crate) struct L1 {
     provider: RootProvider,
     registry: IRegistryInstance<RootProvider>,
     timeout: Duration,
+    url: Arc<NodeUrl>,
 }
 
 impl L1 {
-    pub(crate) fn new(url: Url, registry: Address, timeout: Duration) -> Self {
-        let provider = RootProvider::new_http(url);
-        Self { registry: IRegistry::new(registry, provider.clone()), provider, timeout }
+    pub(crate) fn new(provider: RootProvider, registry: Address, timeout: Duration, url: Arc<NodeUrl>) -> Self {
+        Self { registry: IRegistry::new(registry, provider.clone()), provider, timeout, url }
     }
 
     /// Bounds one request, since the transport itself would wait forever.
-    async fn within<T, E>(
+    async fn within<T, E: Told>(
         &self,
         what: &'static str,
         request: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, FollowError>
-    where
-        FollowError: From<E>,
-    {
+    ) -> Result<T, FollowError> {
         match tokio::time::timeout(self.timeout, request).await {
-            Ok(answer) => Ok(answer?),
+            Ok(answer) => answer.map_err(|error| error.told(&self.url)),
             Err(_) => Err(FollowError::Timeout(what)),
+        }
+    }
+
+    /// Has new heads announced. `None` if the node says that it doesn't do that.
+    pub(crate) async fn announcements(&self) -> Result<Option<RawSubscription>, FollowError> {
+        match self.within("a subscription", async { self.provider.subscribe_blocks().await }).await {
+            Ok(heads) => Ok(Some(heads.into_raw())),
+            Err(FollowError::Rpc(error)) => {
+                warn!(node = %self.url, error, "the L1 node doesn't announce heads; it is polled");
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -109,13 +138,15 @@ impl L1 {
         let read: Vec<Option<EpochSchedule>> = stream::iter(epochs)
             .map(|epoch| async move {
                 let call = self.registry.scheduleOf(U256::from(epoch)).block(block);
-                match self.within("scheduleOf", async { call.call().await }).await {
+                let read = async {
+                    match call.call().await {
+                        Ok(read) => Ok(Ok(read)),
+                        Err(error) => error.as_decoded_error::<IRegistry::EpochNotFixed>().map(Err).ok_or(error),
+                    }
+                };
+                match self.within("scheduleOf", read).await? {
                     Ok(read) => Ok(Some(read.schedule(epoch)?)),
-                    Err(error) => {
-                        let FollowError::Contract(contract) = &error else { return Err(error) };
-                        let Some(early) = contract.as_decoded_error::<IRegistry::EpochNotFixed>() else {
-                            return Err(error);
-                        };
+                    Err(early) => {
                         let last = early.last.saturating_to::<u64>();
                         let open = Some(epoch) == newest && last.checked_add(1) == Some(epoch);
                         if open { Ok(None) } else { Err(FollowError::Clock { expected: epoch, last }) }

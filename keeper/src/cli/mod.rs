@@ -28,7 +28,7 @@ A keeper needs a TOML file, and key files that it names; it reads all else from 
     gateway = 1                           # the id that `register` gave
     data_dir = \"/var/lib/keeper\"          # signing journal and archive; this keeper's alone
     [l1]
-    urls = [\"http://127.0.0.1:8545\"]
+    urls = [\"http://127.0.0.1:8545\"]    # in order of preference; plain HTTP, no websockets
     [l2]
     url = \"http://127.0.0.1:9545\"         # the gateway's own execution client, with eth and debug
     [contracts]
@@ -119,16 +119,26 @@ pub(crate) fn main() -> eyre::Result<()> {
     }
 }
 
+/// What never is logged: a library that gives all it says the URL that was asked, which may hold a key.
+const NEVER: &str = "alloy_transport_http::reqwest_transport=off";
+
+/// What RUST_LOG asks for, or else a level.
+fn log_filter(level: &str) -> EnvFilter {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    match NEVER.parse() {
+        Ok(never) => filter.add_directive(never),
+        Err(_) => filter,
+    }
+}
+
 fn init_logging(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(log_filter("info")).with_writer(std::io::stderr);
     if json { logs.json().init() } else { logs.init() }
 }
 
 /// Commands say what they have to say themselves.
 fn init_command_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(log_filter("warn")).with_writer(std::io::stderr).init();
 }
 
 async fn serve(config: KeeperConfig, addresses: Option<PathBuf>) -> eyre::Result<()> {

@@ -223,7 +223,7 @@ impl TestL1 {
     }
 
     pub(crate) fn urls(&self) -> L1Config {
-        L1Config { urls: vec![self.url.clone()], poll_ms: None }
+        L1Config { urls: vec![self.url.as_str().into()], poll_ms: None }
     }
 
     pub(crate) fn l1(&self) -> L1 {

@@ -6,8 +6,16 @@ use crate::{
 };
 use baton_portal::{Secret, run, run_with_schedule};
 use baton_schedule::{Snapshot, channel};
+use futures::{SinkExt, StreamExt};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -144,30 +152,61 @@ async fn an_l1_that_is_down_costs_nobody_a_block() {
     tokio::time::timeout(Duration::from_secs(10), portal.stopped()).await.expect("it stops");
 }
 
-/// An L1 node that answers every question with a result of some other question's shape, or an older head than before.
+/// What an L1 node says that answers every question with a result of some other question's shape, or an older head than before.
+fn lie(call: &str, asked: &AtomicU64) -> String {
+    let call: serde_json::Value = serde_json::from_str(call).expect("JSON");
+    let count = asked.fetch_add(1, Ordering::Relaxed);
+    let hash = alloy::primitives::B256::from(alloy::primitives::U256::from(count));
+    let result = match (call["method"].as_str(), count % 4) {
+        (Some("eth_blockNumber"), _) => json!(format!("0x{:x}", 1_000_000 - count)),
+        (Some("eth_subscribe"), 0..=2) => json!("0x1"),
+        (Some("eth_getBlockByNumber"), 0 | 1) => {
+            json!({"number": "0x7", "hash": hash, "parentHash": hash, "timestamp": "0x1"})
+        }
+        (Some("eth_call"), 0) => json!("0x"),
+        (Some("eth_call"), _) => json!(format!("0x{}", "ff".repeat(32))),
+        (Some("eth_getLogs"), 0 | 1) => json!([{"address": hash, "topics": [hash], "data": "0xff"}]),
+        (_, 2) => json!("0x1"),
+        _ => json!(null),
+    };
+    json!({"jsonrpc": "2.0", "id": call["id"], "result": result}).to_string()
+}
+
+/// Such a node over HTTP.
 async fn lying_l1() -> String {
-    let asked = Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let app = axum::Router::new().fallback(axum::routing::post(move |body: String| async move {
-        let call: serde_json::Value = serde_json::from_str(&body).expect("JSON");
-        let count = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let hash = alloy::primitives::B256::from(alloy::primitives::U256::from(count));
-        let result = match (call["method"].as_str(), count % 4) {
-            (Some("eth_blockNumber"), _) => json!(format!("0x{:x}", 1_000_000 - count)),
-            (Some("eth_getBlockByNumber"), 0 | 1) => {
-                json!({"number": "0x7", "hash": hash, "parentHash": hash, "timestamp": "0x1"})
-            }
-            (Some("eth_call"), 0) => json!("0x"),
-            (Some("eth_call"), _) => json!(format!("0x{}", "ff".repeat(32))),
-            (Some("eth_getLogs"), 0 | 1) => json!([{"address": hash, "topics": [hash], "data": "0xff"}]),
-            (_, 2) => json!("0x1"),
-            _ => json!(null),
-        };
-        axum::Json(json!({"jsonrpc": "2.0", "id": call["id"], "result": result}))
-    }));
+    let asked = Arc::new(AtomicU64::new(0));
+    let app = axum::Router::new().fallback(axum::routing::post(move |body: String| async move { lie(&body, &asked) }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     tokio::spawn(async move { axum::serve(listener, app).await });
     url
+}
+
+/// Such a node over websockets, which announces heads that are none before each answer. Also says how many connections it had.
+pub(crate) async fn lying_websocket() -> (String, Arc<AtomicU64>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("ws://{}", listener.local_addr().expect("bound"));
+    let connections = Arc::new(AtomicU64::new(0));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
+                let asked = AtomicU64::new(0);
+                while let Some(Ok(message)) = socket.next().await {
+                    let Ok(call) = message.to_text() else { return };
+                    let head = json!({"jsonrpc": "2.0", "method": "eth_subscription", "params": {"subscription": "0x1", "result": 7}});
+                    for text in [head.to_string(), lie(call, &asked)] {
+                        if socket.send(Message::text(text)).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (url, connections)
 }
 
 #[tokio::test]
@@ -175,7 +214,8 @@ async fn an_l1_that_talks_nonsense_costs_nobody_a_block() {
     let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
     let secrets = tempfile::tempdir().expect("temporary directory");
     let mut config = config(&secrets, &fallback.url(), &Options::default());
-    config.schedule.l1_urls = vec![lying_l1().await, lying_l1().await];
+    let (websocket, connections) = lying_websocket().await;
+    config.schedule.l1_urls = vec![websocket.into(), lying_l1().await.into(), lying_l1().await.into()];
     config.schedule.poll_interval_ms = Some(1);
     let portal = run(&config, CancellationToken::new()).await.expect("the portal starts");
     let op_node = OpNode::new(&portal);
@@ -185,6 +225,7 @@ async fn an_l1_that_talks_nonsense_costs_nobody_a_block() {
         assert_eq!(builder(&answer), "fallback");
         head = op_node.adopt(&answer["result"]).await;
     }
+    assert!(connections.load(Ordering::Relaxed) > 0);
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! The binary: its configuration, and its end.
 
 use crate::{
+    admin::lying_websocket,
     node::Node,
     stand::{Options, write_config},
 };
 use baton_portal::Secret;
 use serde_json::Value;
-use std::{process::Stdio, time::Duration};
+use std::{process::Stdio, sync::atomic::Ordering, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -67,6 +68,68 @@ async fn two_configurations_are_compared() {
     let output = portal().args(["check-config", "--config"]).arg(new).arg("--against").arg(old).output().await;
     let said = String::from_utf8_lossy(&output.expect("it runs").stderr).into_owned();
     assert!(said.contains("gateways.queue: 64 -> 65"), "{said}");
+}
+
+#[tokio::test]
+async fn keys_in_l1_urls_are_never_said() {
+    const KEY: &str = "s3cret-k3y";
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let (file, other) = (secrets.path().join("portal.toml"), secrets.path().join("other.toml"));
+    let text = write_config(&secrets, &fallback.url(), &Options::default());
+    let (websocket, connections) = lying_websocket().await;
+    let text = text.replace("http://127.0.0.1:1\"", &format!("{websocket}/{KEY}\", \"http://127.0.0.1:1/{KEY}\""));
+    assert!(text.contains(KEY));
+    std::fs::write(&file, &text).expect("written");
+    std::fs::write(&other, text.replace(KEY, "another-k3y")).expect("written");
+
+    // Help and comparison.
+    let help = portal().env("BATON_PORTAL_L1_URLS", format!("http://node/{KEY}")).args(["run", "--help"]).output();
+    let help = help.await.expect("it runs");
+    let differs = portal().args(["check-config", "--config"]).arg(&other).arg("--against").arg(&file).output();
+    let differs = differs.await.expect("it runs");
+    for (output, part) in [(help, "BATON_PORTAL_L1_URLS"), (differs, "schedule.l1_urls")] {
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains(part) && !said.contains(KEY), "{said}");
+    }
+
+    // A run that logs all there is, of libraries too.
+    let mut command = portal();
+    command.env("RUST_LOG", "trace").args(["run", "--log-format", "json", "--config"]).arg(&file);
+    let mut running = command.spawn().expect("it runs");
+    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    let (mut lines, mut admin) = (Vec::new(), String::new());
+    let read = async {
+        while connections.load(Ordering::Relaxed) == 0
+            || !lines.iter().any(|line: &String| line.contains("an L1 node failed"))
+        {
+            let line = log.next_line().await.expect("readable").expect("it goes on");
+            let json: Value = serde_json::from_str(&line).expect("JSON");
+            if let Some(address) = json["fields"]["admin"].as_str() {
+                admin = address.to_owned();
+            }
+            lines.push(line);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), read).await.expect("in time");
+    // What it says from here on is read, too, or it would wait for that.
+    let rest = tokio::spawn(async move {
+        let mut rest = Vec::new();
+        while let Ok(Some(line)) = log.next_line().await {
+            rest.push(line);
+        }
+        rest
+    });
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let status = client.get(format!("http://{admin}/status.json")).send().await.expect("an answer").text().await;
+    lines.push(status.expect("text"));
+    signal(&running, "-TERM").await;
+    assert!(running.wait().await.expect("a status").success());
+    lines.extend(rest.await.expect("read"));
+    assert!(lines.iter().any(|line| line.contains("tungstenite")), "libraries are heard");
+    let telling: Vec<_> = lines.iter().filter(|line| line.contains(KEY)).collect();
+    assert!(telling.is_empty(), "{telling:#?}");
 }
 
 #[tokio::test]

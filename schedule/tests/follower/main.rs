@@ -1,0 +1,7 @@
+//! The follower against the real registry on anvil. Needs `npm ci` and `forge build` at the top level, as `make test` does.
+
+mod l1;
+mod registry;
+mod secrets;
+mod websocket;
+mod wire;

@@ -1,0 +1,146 @@
+//! A wire between the follower and a node's websocket, which can be made to fail.
+
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{broadcast, watch},
+    task::JoinHandle,
+};
+use tokio_tungstenite::{accept_async, connect_async, tungstenite::Message};
+
+/// What is wrong with the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Nothing,
+    /// Connections are taken, and then nothing comes back, not even the handshake's end.
+    Dead,
+    /// Nothing goes through any more, and nobody is told.
+    Silent,
+    /// What the node says waits until the fault is over.
+    Held,
+    /// Heads aren't announced, without a word about it.
+    Unannounced,
+    /// Subscriptions are refused.
+    NoSubscriptions,
+    /// Every call is refused.
+    Refuses,
+    /// The other side hangs up after the handshake.
+    HangsUp,
+}
+
+/// The wire. Down when dropped.
+pub(crate) struct Wire {
+    pub(crate) url: String,
+    fault: watch::Sender<Fault>,
+    cut: broadcast::Sender<()>,
+    connections: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+}
+
+/// What every connection needs to know.
+#[derive(Clone)]
+struct State {
+    node: String,
+    fault: watch::Receiver<Fault>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Wire {
+    /// To a node's websocket.
+    pub(crate) async fn to(node: &str, fault: Fault) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("ws://{}", listener.local_addr().expect("an address"));
+        let (fault, faults) = watch::channel(fault);
+        let (cut, _) = broadcast::channel(1);
+        let (connections, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let state = State { node: node.to_owned(), fault: faults, asked: asked.clone() };
+        let (count, count_open, cuts) = (connections.clone(), open.clone(), cut.clone());
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                count_open.fetch_add(1, Ordering::SeqCst);
+                let (state, mut cut, count_open) = (state.clone(), cuts.subscribe(), count_open.clone());
+                tokio::spawn(async move {
+                    tokio::select! { () = connection(stream, state) => {}, _ = cut.recv() => {} }
+                    count_open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { url, fault, cut, connections, open, asked, task }
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        self.fault.send_replace(fault);
+    }
+
+    /// Ends all connections; new ones are taken.
+    pub(crate) fn cut(&self) {
+        // Nobody may be connected.
+        let _ = self.cut.send(());
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many there are.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// How often a method was called.
+    pub(crate) fn asked(&self, method: &str) -> usize {
+        self.asked.lock().expect("lock").iter().filter(|asked| *asked == method).count()
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.cut();
+    }
+}
+
+async fn connection(stream: TcpStream, mut state: State) {
+    if *state.fault.borrow() == Fault::Dead {
+        return std::future::pending().await;
+    }
+    let Ok(mut follower) = accept_async(stream).await else { return };
+    if *state.fault.borrow() == Fault::HangsUp {
+        return;
+    }
+    let Ok((mut node, _)) = connect_async(&state.node).await else { return };
+    loop {
+        let fault = *state.fault.borrow_and_update();
+        tokio::select! {
+            changed = state.fault.changed() => if changed.is_err() { return },
+            message = follower.next() => {
+                let Some(Ok(message)) = message else { return };
+                let call: Value = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+                let method = call["method"].as_str().unwrap_or_default().to_owned();
+                if fault == Fault::Refuses || fault == Fault::NoSubscriptions && method == "eth_subscribe" {
+                    let no = json!({"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32601, "message": "no such method"}});
+                    if follower.send(Message::text(no.to_string())).await.is_err() { return }
+                } else if fault != Fault::Silent && node.send(message).await.is_err() {
+                    return;
+                }
+                state.asked.lock().expect("lock").push(method);
+            }
+            message = node.next(), if fault != Fault::Held => {
+                let Some(Ok(message)) = message else { return };
+                let announces = message.to_text().is_ok_and(|text| text.contains("\"eth_subscription\""));
+                let dropped = fault == Fault::Silent || fault == Fault::Unannounced && announces;
+                if !dropped && follower.send(message).await.is_err() { return }
+            }
+        }
+    }
+}
