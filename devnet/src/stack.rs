@@ -187,8 +187,8 @@ impl Stack {
         let slots = L1Slots::new(l1.provider().clone(), chain.clone());
         let beacon = beacon::serve(chain.clone(), shutdown.clone()).await?;
         let accounts = Accounts::new(&l1)?;
-        let genesis =
-            devnet_genesis(L2_CHAIN_ID, Fork::Isthmus, l2_genesis_time, [accounts.user.address()], ether("1000"));
+        let funded = [accounts.user.address(), accounts.playground.address()];
+        let genesis = devnet_genesis(L2_CHAIN_ID, Fork::Isthmus, l2_genesis_time, funded, ether("1000"));
         let secret = PrivateKeySigner::random().to_bytes();
         let jwt = JwtSecret::new(secret.0);
         let jwt_file = folder.path().join("jwt.hex");
