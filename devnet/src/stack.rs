@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::{Accounts, parameters},
-    beacon::{self, BeaconApi, BeaconChain, BeaconConfig, Delegate, Validators},
+    beacon::{self, BeaconApi, BeaconChain, BeaconConfig, BlobSource, Delegate, Validators},
     configuration::{KeeperConfig, PortalConfig},
     deployment::{Deployment, DeploymentParameters, NewGateway, Scripts, ether},
     driver::{Driver, DriverConfig, EngineClient},
@@ -185,7 +185,8 @@ impl Stack {
         let chain =
             Arc::new(BeaconChain::new(times, Validators::new().map_err(|error| eyre!("validators: {error:?}"))?)?);
         let slots = L1Slots::new(l1.provider().clone(), chain.clone());
-        let beacon = beacon::serve(chain.clone(), shutdown.clone()).await?;
+        let blobs = BlobSource::new(l1.provider().clone(), l1.url());
+        let beacon = beacon::serve(chain.clone(), blobs, shutdown.clone()).await?;
         let accounts = Accounts::new(&l1)?;
         let funded = [accounts.user.address(), accounts.playground.address()];
         let genesis = devnet_genesis(L2_CHAIN_ID, Fork::Isthmus, l2_genesis_time, funded, ether("1000"));
