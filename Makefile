@@ -10,7 +10,7 @@ APART := FOUNDRY_OUT=out/lint FOUNDRY_CACHE_PATH=cache/lint
 need = { $(1); } >/dev/null || { apt-get update && apt-get install -y --no-install-recommends $(2); } || \
 	{ echo "$(2) is missing, and apt-get can't install it: install what is called so on Debian, then try again" >&2; exit 1; }
 
-.PHONY: demo test fuzz bench fmt lint bindings contracts rust chromium
+.PHONY: demo test test-kona fuzz bench fmt lint bindings contracts rust chromium
 
 demo: node_modules/.installed ## the dropped baton on a real chain; ARGS=--keep-running leaves it up
 	forge build
@@ -40,6 +40,20 @@ target/peers/.installed:
 
 fuzz: ## an hour of damaged bodies through all that reads bodies in the portal; FUZZ_SECONDS=n for less
 	BATON_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),3600) cargo test --release -p baton-portal --test fuzz -- --nocapture
+
+test-kona: node_modules/.installed target/peers/.kona-node ## an unmodified rollup node drives the portal; the first time, it is compiled
+	forge build
+	cargo build -p baton-keeper -p baton-portal --bins
+	cargo test -p baton-devnet --test kona -- --ignored --nocapture --test-threads 1
+
+# The rollup node, from crates.io: ten to thirty minutes on two processors.
+target/peers/.kona-node:
+	$(call need,command -v clang,clang)
+	$(call need,command -v protoc,protobuf-compiler)
+	$(call need,command -v pkg-config,pkg-config)
+	$(call need,pkg-config --exists openssl,libssl-dev)
+	cargo install kona-node --version 1.0.0-rc.1 --locked --root target/peers
+	touch $@
 
 # The browser that the status page is tested in.
 chromium:
