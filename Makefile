@@ -48,10 +48,10 @@ test-kona: node_modules/.installed target/peers/.kona-node ## an unmodified roll
 
 # The rollup node, from crates.io: ten to thirty minutes on two processors.
 target/peers/.kona-node:
-	$(call need,command -v clang,clang)
-	$(call need,command -v protoc,protobuf-compiler)
-	$(call need,command -v pkg-config,pkg-config)
-	$(call need,pkg-config --exists openssl,libssl-dev)
+	@$(call need,command -v clang,clang)
+	@$(call need,command -v protoc,protobuf-compiler)
+	@$(call need,command -v pkg-config,pkg-config)
+	@$(call need,pkg-config --exists openssl,libssl-dev)
 	cargo install kona-node --version 1.0.0-rc.1 --locked --root target/peers
 	touch $@
 
