@@ -46,7 +46,7 @@ test-kona: node_modules/.installed target/peers/.kona-node ## an unmodified roll
 	cargo build -p baton-keeper -p baton-portal --bins
 	cargo test -p baton-devnet --test kona -- --ignored --nocapture --test-threads 1
 
-# The rollup node, from crates.io: ten to thirty minutes on two processors.
+# The rollup node, compiled: ten to thirty minutes on two processors.
 target/peers/.kona-node:
 	@$(call need,command -v clang,clang)
 	@$(call need,command -v protoc,protobuf-compiler)
