@@ -172,6 +172,12 @@ async fn every_call_has_an_answer_and_every_block_is_valid() {
         // Not read any further: an id is given back as it was written, a number that no reader can hold included.
         assert!(serde_json::from_slice::<&RawValue>(&answer).is_ok(), "{}", about("the answer isn't JSON"));
 
+        // What an operator said in between is taken back, or the gateway would be left out for good.
+        for mode in [json!({"execution_mode": "enabled"}), json!({"execution_mode": "enabled", "gateway": 1})] {
+            let call = json!({"jsonrpc": "2.0", "id": 1, "method": "debug_setExecutionMode", "params": [mode]});
+            op_node.post(op_node.portal.admin, call.to_string().into_bytes()).await;
+        }
+
         let ordered = op_node.call(&order).await;
         let id = &ordered["result"]["payloadId"];
         assert!(id.is_string(), "{}", about("no payload id"));
