@@ -6,7 +6,11 @@ export PATH := $(CURDIR)/node_modules/@foundry-rs/forge-$(PLATFORM)/bin:$(PATH)
 # forge's linter leaves artefacts without bytecode behind, which its tests then can't deploy.
 APART := FOUNDRY_OUT=out/lint FOUNDRY_CACHE_PATH=cache/lint
 
-.PHONY: demo test test-status fuzz bench fmt lint bindings contracts rust e2e
+# A command that succeeds if something is there, and the Debian package that it comes in.
+need = { $(1); } >/dev/null || { apt-get update && apt-get install -y --no-install-recommends $(2); } || \
+	{ echo "$(2) is missing, and apt-get can't install it: install what is called so on Debian, then try again" >&2; exit 1; }
+
+.PHONY: demo test test-kona fuzz bench fmt lint bindings contracts rust chromium
 
 demo: node_modules/.installed ## the dropped baton on a real chain; ARGS=--keep-running leaves it up
 	forge build
@@ -19,7 +23,7 @@ contracts: node_modules/.installed ## forge tests and the gate on the bindings
 	forge test
 	cargo run -q -p baton-bindings-generate -- --check
 
-rust: node_modules/.installed ## cargo tests, end to end among them
+rust: node_modules/.installed chromium ## cargo tests, end to end among them
 	forge build
 	cargo test --workspace --no-fail-fast
 
@@ -37,9 +41,23 @@ target/peers/.installed:
 fuzz: ## an hour of damaged bodies through all that reads bodies in the portal; FUZZ_SECONDS=n for less
 	BATON_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),3600) cargo test --release -p baton-portal --test fuzz -- --nocapture
 
-test-status: ## the portal's status page in headless Chromium, which is installed from Debian if it is missing
-	command -v chromium || apt-get install -y --no-install-recommends chromium
-	cargo test -p baton-portal --test portal -- --ignored browser
+test-kona: node_modules/.installed target/peers/.kona-node ## an unmodified rollup node drives the portal; the first time, it is compiled
+	forge build
+	cargo build -p baton-keeper -p baton-portal --bins
+	cargo test -p baton-devnet --test kona -- --ignored --nocapture --test-threads 1
+
+# The rollup node, compiled: ten to thirty minutes on two processors.
+target/peers/.kona-node:
+	@$(call need,command -v clang,clang)
+	@$(call need,command -v protoc,protobuf-compiler)
+	@$(call need,command -v pkg-config,pkg-config)
+	@$(call need,pkg-config --exists openssl,libssl-dev)
+	cargo install kona-node --version 1.0.0-rc.1 --locked --root target/peers
+	touch $@
+
+# The browser that the status page is tested in.
+chromium:
+	@$(call need,command -v chromium || command -v chromium-browser || command -v google-chrome,chromium)
 
 fmt: node_modules/.installed ## format everything
 	cargo fmt --all

@@ -2,14 +2,17 @@
 
 use crate::{
     accounts::{Accounts, parameters},
-    beacon::{self, BeaconApi, BeaconChain, BeaconConfig, Delegate, Validators},
+    beacon::{self, BeaconApi, BeaconChain, BeaconConfig, BlobSource, Delegate, Validators},
     configuration::{KeeperConfig, PortalConfig},
     deployment::{Deployment, DeploymentParameters, NewGateway, Scripts, ether},
     driver::{Driver, DriverConfig, EngineClient},
+    kona::{KonaConfig, KonaNode, RollupFacts},
     l1::{L1Node, L1Slots, SlotTicker},
     ports::free_ports,
     process::Process,
     proposers::KeeperCommands,
+    sequencer::Sequencer,
+    served_engine::ServedEngine,
     toolchain::Toolchain,
     traffic::Traffic,
     wallet_rpc,
@@ -20,11 +23,12 @@ use alloy::{
     providers::{DynProvider, Provider, ProviderBuilder},
     signers::local::PrivateKeySigner,
 };
-use baton_devnet_engine::{Engine, Fork, GenesisConfig, JwtSecret, ServeConfig, ServerHandle, devnet_genesis, serve};
+use baton_devnet_engine::{Fork, JwtSecret, devnet_genesis};
 use baton_protocol::{Link, SLOTS_PER_EPOCH, SlotClock};
 use eyre::{Context, Result, bail, ensure, eyre};
 use std::{
-    path::PathBuf,
+    ffi::OsStr,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -51,6 +55,8 @@ pub struct StackConfig {
     pub evidence_horizon: u64,
     /// Time between two transactions of the user.
     pub traffic_pause: Duration,
+    /// Whether kona-node sequences, rather than the devnet's own driver. It must be installed, see [`Toolchain::peer`].
+    pub kona: bool,
 }
 
 impl Default for StackConfig {
@@ -61,16 +67,9 @@ impl Default for StackConfig {
             turn: 8,
             evidence_horizon: 16,
             traffic_pause: Duration::from_millis(400),
+            kona: false,
         }
     }
-}
-
-/// One execution engine and where it is served.
-pub struct ServedEngine {
-    /// Its chain.
-    pub engine: Arc<Engine>,
-    /// Its ports.
-    pub server: ServerHandle,
 }
 
 /// A gateway's keeper and its accounts.
@@ -124,12 +123,13 @@ pub struct Stack {
     /// An account with ether on L2, for people to play with.
     pub playground: PrivateKeySigner,
     /// Op-node's part.
-    pub driver: Driver,
+    pub sequencer: Sequencer,
     /// The user.
     pub traffic: Traffic,
     /// Where logs and data are.
     pub folder: TempDir,
     jwt: JwtSecret,
+    portal_file: PathBuf,
     shutdown: CancellationToken,
 }
 
@@ -185,16 +185,18 @@ impl Stack {
         let chain =
             Arc::new(BeaconChain::new(times, Validators::new().map_err(|error| eyre!("validators: {error:?}"))?)?);
         let slots = L1Slots::new(l1.provider().clone(), chain.clone());
-        let beacon = beacon::serve(chain.clone(), shutdown.clone()).await?;
+        let blobs = BlobSource::new(l1.provider().clone(), l1.url());
+        let beacon = beacon::serve(chain.clone(), blobs, shutdown.clone()).await?;
         let accounts = Accounts::new(&l1)?;
-        let genesis =
-            devnet_genesis(L2_CHAIN_ID, Fork::Isthmus, l2_genesis_time, [accounts.user.address()], ether("1000"));
+        let funded = [accounts.user.address(), accounts.playground.address()];
+        let genesis = devnet_genesis(L2_CHAIN_ID, Fork::Isthmus, l2_genesis_time, funded, ether("1000"));
         let secret = PrivateKeySigner::random().to_bytes();
         let jwt = JwtSecret::new(secret.0);
         let jwt_file = folder.path().join("jwt.hex");
         std::fs::write(&jwt_file, secret.to_string())?;
-        let fallback = served(&genesis, jwt.clone()).await?;
-        let engines = [served(&genesis, jwt.clone()).await?, served(&genesis, jwt.clone()).await?];
+        let fallback = ServedEngine::start(&genesis, jwt.clone()).await?;
+        let engines =
+            [ServedEngine::start(&genesis, jwt.clone()).await?, ServedEngine::start(&genesis, jwt.clone()).await?];
 
         // Keepers name one another before any of them runs, so their ports are chosen here.
         let ports = free_ports::<8>()?;
@@ -216,7 +218,7 @@ impl Stack {
             sequencer_key: accounts.sequencers[i].address(),
             penalty: parameters.penalty_threshold,
             refund: parameters.refund_threshold,
-            endpoint: engines[i].server.engine_url(),
+            endpoint: engines[i].engine_url(),
             feed: format!("ws://127.0.0.1:{}", ports[i]),
         });
         let deploy = async {
@@ -262,14 +264,13 @@ impl Stack {
             listen: ports[3],
             admin: ports[4],
             jwt_file: jwt_file.clone(),
-            fallback_url: fallback.server.engine_url(),
+            fallback_url: fallback.engine_url(),
             l1_url: l1.url(),
             registry: deployment.registry,
             clock,
         };
         let portal_file = portal_config.write(folder.path())?;
-        let mut portal =
-            Process::start("portal", &portal_program, ["run".into(), "--config".into(), portal_file], &logs)?;
+        let mut portal = Process::start("portal", &portal_program, portal_arguments(&portal_file), &logs)?;
         let keeper = |name: &str,
                       keys: Option<(u16, &PrivateKeySigner)>,
                       sequencer: &PrivateKeySigner,
@@ -285,7 +286,7 @@ impl Stack {
                 publisher: publisher.cloned(),
                 l1_url: l1.url(),
                 beacon_url: beacon.url().to_owned(),
-                l2_url: l2.server.rpc_url(),
+                l2_url: l2.rpc_url(),
                 registry: deployment.registry,
                 inbox: deployment.inbox,
                 feed,
@@ -349,15 +350,40 @@ impl Stack {
         let ticker = slots.start(shutdown.clone());
 
         say("starting op-node's part and a user who sends transactions");
-        let driver_config = DriverConfig {
-            engine_url: portal_url.clone(),
-            jwt: jwt.clone(),
-            clock,
-            l1_start,
-            batcher: parameters.batcher,
-            gas_limit: GAS_LIMIT,
+        let sequencer = if config.kona {
+            let start = l1.provider().get_block_by_number(l1_start.into()).await?;
+            let start = start.ok_or_else(|| eyre!("L1 block {l1_start} is gone"))?;
+            let kona = KonaConfig {
+                toolchain,
+                rollup: RollupFacts {
+                    genesis: &genesis,
+                    genesis_hash: fallback.engine.head().hash(),
+                    l1_chain_id: l1.chain_id(),
+                    l1_start: (l1_start, start.header.hash),
+                    l2_block_time: clock.l2_block_time,
+                    inbox: deployment.inbox,
+                    system_config: deployment.system_config,
+                    batcher: parameters.batcher,
+                },
+                l1_url: &l1.url(),
+                beacon_url: beacon.url(),
+                engine_url: &portal_url,
+                jwt_file: &jwt_file,
+                folder: folder.path(),
+                logs: &logs,
+            };
+            Sequencer::Kona(Box::new(KonaNode::start(kona, fallback.engine.clone(), shutdown.clone()).await?))
+        } else {
+            let driver = DriverConfig {
+                engine_url: portal_url.clone(),
+                jwt: jwt.clone(),
+                clock,
+                l1_start,
+                batcher: parameters.batcher,
+                gas_limit: GAS_LIMIT,
+            };
+            Sequencer::Driver(Driver::start(driver, l1.provider().clone(), shutdown.clone()).await?)
         };
-        let driver = Driver::start(driver_config, l1.provider().clone(), shutdown.clone()).await?;
         let wallet = EngineClient::new(portal_url.clone(), jwt.clone());
         let wallet_url = wallet_rpc::serve(portal_url.clone(), jwt.clone(), shutdown.clone()).await?;
         let traffic = Traffic::start(wallet, accounts.user, L2_CHAIN_ID, config.traffic_pause, shutdown.clone());
@@ -377,10 +403,11 @@ impl Stack {
             portal_admin_url,
             wallet_url,
             playground: accounts.playground,
-            driver,
+            sequencer,
             traffic,
             folder,
             jwt,
+            portal_file,
             shutdown,
         })
     }
@@ -388,6 +415,15 @@ impl Stack {
     /// A client of the portal, as op-node has one.
     pub fn portal_client(&self) -> EngineClient {
         EngineClient::new(self.portal_url.clone(), self.jwt.clone())
+    }
+
+    /// Starts the portal again after its end, which nothing of it has outlived, and waits until it is ready.
+    pub async fn restart_portal(&mut self) -> Result<()> {
+        self.portal.stop().await?;
+        let program = Toolchain::find()?.built("portal")?;
+        let logs = self.folder.path().join("logs");
+        self.portal = Process::start("portal", &program, portal_arguments(&self.portal_file), &logs)?;
+        ready(&mut self.portal, &self.portal_admin_url).await
     }
 
     /// An L1 provider that signs with an account's key.
@@ -409,7 +445,7 @@ impl Stack {
     /// Fails if a part has ended by itself; `dead` are those that were killed on purpose.
     pub async fn check(&mut self, dead: &[&str]) -> Result<()> {
         ensure!(self.ticker.is_running(), "the L1 has stopped");
-        self.driver.check().await.wrap_err_with(|| format!("portal:\n{}", self.portal.tail(15)))?;
+        self.sequencer.check().await.wrap_err_with(|| format!("portal:\n{}", self.portal.tail(15)))?;
         let [a, b] = &mut self.gateways;
         for process in [&mut self.portal, &mut self.operator, &mut a.keeper, &mut b.keeper] {
             if !dead.contains(&process.name()) {
@@ -422,21 +458,20 @@ impl Stack {
     /// Ends everything in order: first who sends, then who answers.
     pub async fn stop(mut self) -> Result<()> {
         self.shutdown.cancel();
+        self.sequencer.stop().await?;
         let [mut a, mut b] = self.gateways;
         for process in [&mut a.keeper, &mut b.keeper, &mut self.operator, &mut self.portal] {
             process.stop().await?;
         }
-        a.engine.server.shutdown().await;
-        b.engine.server.shutdown().await;
-        self.fallback.server.shutdown().await;
+        for engine in [&mut a.engine, &mut b.engine, &mut self.fallback] {
+            engine.stop().await;
+        }
         Ok(())
     }
 }
 
-async fn served(genesis: &GenesisConfig, jwt: JwtSecret) -> Result<ServedEngine> {
-    let engine = Arc::new(Engine::new(genesis)?);
-    let server = serve(engine.clone(), ServeConfig::ephemeral(jwt)).await?;
-    Ok(ServedEngine { engine, server })
+fn portal_arguments(file: &Path) -> [&OsStr; 3] {
+    ["run".as_ref(), "--config".as_ref(), file.as_ref()]
 }
 
 /// Waits for `/healthz`.

@@ -1,6 +1,7 @@
 //! The story as text: a line a slot, a headline a chapter, a table at the end.
 
 use crate::{
+    sequencer::Sequencer,
     stack::Stack,
     story::{EpochOrigin, Event, Observation, Scene, Summary},
 };
@@ -171,7 +172,10 @@ impl Timeline {
         row("L2 RPC", &stack.wallet_url);
         row("funded L2 account", &stack.playground.address());
         row("its key, for play only", &stack.playground.to_bytes());
-        row("fallback engine's RPC", &stack.fallback.server.rpc_url());
+        row("fallback engine's RPC", &stack.fallback.rpc_url());
+        if let Sequencer::Kona(node) = &stack.sequencer {
+            row("kona-node's RPC", &node.rpc_url());
+        }
         row("portal, Engine API", &stack.portal_url);
         row("portal, admin", &stack.portal_admin_url);
         for gateway in &stack.gateways {

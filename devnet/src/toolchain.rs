@@ -46,6 +46,15 @@ impl Toolchain {
         bail!("forge build failed:\n{}", String::from_utf8_lossy(&output.stderr))
     }
 
+    /// A program of others that is installed on demand, for tests and benchmarks beside the real thing.
+    pub fn peer(&self, name: &str) -> Result<PathBuf> {
+        let program = self.root.join("target/peers/bin").join(name);
+        if program.is_file() {
+            return Ok(program);
+        }
+        bail!("{name} isn't installed; `make target/peers/.{name}` in the project's folder installs it")
+    }
+
     /// A program of this workspace, built beside the one that runs now (or, for tests, one folder above).
     pub fn built(&self, name: &str) -> Result<PathBuf> {
         let this = std::env::current_exe()?;

@@ -1,6 +1,6 @@
 //! The Beacon API, as far as somebody who proves states needs it (ethereum/beacon-APIs).
 
-use super::BeaconChain;
+use super::{BeaconChain, BlobSource};
 use alloy::primitives::B256;
 use axum::{
     Json, Router,
@@ -39,11 +39,17 @@ impl BeaconApi {
     }
 }
 
+#[derive(Clone)]
+struct Sides {
+    chain: Arc<BeaconChain>,
+    blobs: BlobSource,
+}
+
 /// Serves a chain's Beacon API on a free port of the loopback interface, until `shutdown`.
 ///
 /// # Errors
 /// No port can be bound.
-pub async fn serve(chain: Arc<BeaconChain>, shutdown: CancellationToken) -> Result<BeaconApi> {
+pub async fn serve(chain: Arc<BeaconChain>, blobs: BlobSource, shutdown: CancellationToken) -> Result<BeaconApi> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let api = BeaconApi { url: format!("http://{}", listener.local_addr()?), down: Arc::default() };
     let routes = Router::new()
@@ -53,8 +59,13 @@ pub async fn serve(chain: Arc<BeaconChain>, shutdown: CancellationToken) -> Resu
         .route("/eth/v1/beacon/genesis", get(genesis))
         .route("/eth/v1/beacon/headers/{block_id}", get(beacon_header))
         .route("/eth/v2/debug/beacon/states/{state_id}", get(state))
-        .layer(middleware::from_fn_with_state(api.down.clone(), refuse_while_down))
-        .with_state(chain);
+        .with_state(chain.clone())
+        .merge(
+            Router::new()
+                .route("/eth/v1/beacon/blob_sidecars/{slot}", get(blob_sidecars))
+                .with_state(Sides { chain, blobs }),
+        )
+        .layer(middleware::from_fn_with_state(api.down.clone(), refuse_while_down));
     let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned());
     tokio::spawn(server.into_future());
     Ok(api)
@@ -107,6 +118,17 @@ async fn beacon_header(State(chain): State<Arc<BeaconChain>>, Path(id): Path<Str
     let signature = format!("0x{}", "00".repeat(96));
     let data = json!({"root": root, "canonical": true, "header": {"message": message, "signature": signature}});
     Json(json!({"execution_optimistic": false, "finalized": false, "data": data})).into_response()
+}
+
+async fn blob_sidecars(State(sides): State<Sides>, Path(slot): Path<u64>) -> Response {
+    match sides.blobs.of_slot(&sides.chain, slot).await {
+        Ok(Some(sidecars)) => Json(json!({"data": sidecars})).into_response(),
+        Ok(None) => failure(StatusCode::NOT_FOUND, "no such block"),
+        Err(error) => {
+            tracing::warn!(slot, error = format!("{error:#}"), "no sidecars");
+            failure(StatusCode::INTERNAL_SERVER_ERROR, "the execution side doesn't give the blobs")
+        }
+    }
 }
 
 /// The state in SSZ; nobody should want one in JSON.

@@ -86,6 +86,13 @@ impl BeaconChain {
         self.find(|blocks| blocks.iter().rev().find(|block| block.header.slot == slot).copied())
     }
 
+    /// How many blocks come before a slot's.
+    pub fn position(&self, slot: u64) -> Option<u64> {
+        let blocks = self.blocks();
+        let index = blocks.iter().position(|block| block.header.slot == slot)?;
+        u64::try_from(index).ok()
+    }
+
     /// The header with a root.
     pub fn by_root(&self, root: B256) -> Option<(BeaconHeader, B256)> {
         self.find(|blocks| blocks.iter().rev().find(|block| block.root == root).copied())
@@ -147,6 +154,7 @@ mod tests {
         assert_eq!((header.slot, header.parent_root), (4, first));
         assert_eq!(chain.by_root(root).expect("known").0, header);
         assert!(chain.at_slot(3).is_none());
+        assert_eq!([0, 1, 3, 4].map(|slot| chain.position(slot)), [Some(0), Some(1), None, Some(2)]);
     }
 
     #[test]

@@ -6,11 +6,13 @@
 mod api;
 mod chain;
 mod proposers;
+mod sidecars;
 mod state;
 mod validators;
 
 pub use api::{BeaconApi, serve};
 pub use chain::{BeaconChain, BeaconConfig};
 pub use proposers::proposers;
+pub use sidecars::BlobSource;
 pub use state::FuluState;
 pub use validators::{Delegate, Validator, Validators};

@@ -25,6 +25,9 @@ struct Arguments {
     /// Seconds in an L1 slot.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3))]
     slot_length: u64,
+    /// Have an unmodified kona-node order the L2's blocks, instead of the devnet's own driver. `make test-kona` installs it.
+    #[arg(long)]
+    kona: bool,
 }
 
 #[tokio::main]
@@ -50,7 +53,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments, timeline: &Timeline) -> Result<()> {
-    let config = StackConfig { slot_length: arguments.slot_length, ..StackConfig::default() };
+    let config = StackConfig { slot_length: arguments.slot_length, kona: arguments.kona, ..StackConfig::default() };
     let mut stack = Stack::start(config, |what| timeline.progress(what)).await?;
     timeline.begin(&stack);
     let summary = story::tell(&mut stack, |scene| timeline.scene(&scene)).await?;

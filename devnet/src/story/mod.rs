@@ -259,5 +259,6 @@ async fn soft_blocks(feed_url: &str, from: u64) -> Result<Vec<u64>> {
 
 fn logs(stack: &Stack) -> String {
     let processes = [&stack.portal, &stack.operator, &stack.gateways[0].keeper, &stack.gateways[1].keeper];
-    processes.map(|process| format!("--- {}\n{}", process.name(), process.tail(25))).join("\n")
+    let tails = processes.into_iter().chain(stack.sequencer.process());
+    tails.map(|process| format!("--- {}\n{}", process.name(), process.tail(25))).collect::<Vec<_>>().join("\n")
 }

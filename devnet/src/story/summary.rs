@@ -74,7 +74,7 @@ pub(super) async fn audit(
     wait_for_inclusion(stack, &sent).await?;
 
     // Every block that was head still is in the chain, and what is settled is that chain.
-    let adopted = stack.driver.adopted();
+    let adopted = stack.sequencer.adopted();
     let engine = stack.fallback.engine.clone();
     let lost = audit::check_chain(&engine, &adopted);
     ensure!(lost.is_empty(), "blocks that were head are lost: {lost:?}");
@@ -116,10 +116,10 @@ pub(super) async fn audit(
 
 async fn wait_for_inclusion(stack: &mut Stack, sent: &[alloy::primitives::B256]) -> Result<()> {
     // The user goes on sending; only what was sent by now is waited for, for a few blocks at most.
-    let last = stack.driver.head().number + 8;
+    let last = stack.sequencer.head().number + 8;
     loop {
         let mut missing: HashSet<_> = sent.iter().copied().collect();
-        let head = stack.driver.head().number;
+        let head = stack.sequencer.head().number;
         for number in 1..=head {
             if let Some(block) = stack.fallback.engine.block_at(number) {
                 for transaction in &block.consensus_block().body.transactions {
@@ -131,7 +131,7 @@ async fn wait_for_inclusion(stack: &mut Stack, sent: &[alloy::primitives::B256])
             return Ok(());
         }
         ensure!(head < last, "transactions that were accepted aren't in the chain: {missing:?}");
-        stack.driver.check().await?;
+        stack.sequencer.check().await?;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

@@ -158,7 +158,7 @@ impl Watcher {
             slot,
             window: window.try_into()?,
             origin,
-            l2_head: stack.driver.head().number,
+            l2_head: stack.sequencer.head().number,
             settled: head.number,
             penalty,
             events: events(stack, at).await?,

@@ -17,9 +17,12 @@ use alloy::{
     transports::TransportError,
 };
 use futures::future::join_all;
+use std::time::Duration;
 
 /// How often an offer is doubled at most before a transaction is given up.
 const MAX_RAISES: u32 = 5;
+/// How long after an account's nonce has moved the receipts of what moved it are looked for again.
+const RECEIPT_LAG: Duration = Duration::from_millis(250);
 
 /// Why a transaction wasn't sent.
 #[derive(Debug, thiserror::Error)]
@@ -310,7 +313,13 @@ impl Sender {
         if let Some(receipt) = l1.node().get_transaction_receipt(pending.hash).await? {
             return Ok(Outcome::Included(Box::new(receipt)));
         }
-        Ok(if used > pending.nonce { Outcome::Replaced } else { Outcome::Waiting })
+        if used <= pending.nonce {
+            return Ok(Outcome::Waiting);
+        }
+        // Nodes know a block's state a moment before its receipts, and those behind one URL don't all have the same head.
+        tokio::time::sleep(RECEIPT_LAG).await;
+        let receipt = l1.node().get_transaction_receipt(pending.hash).await?;
+        Ok(receipt.map_or(Outcome::Replaced, |receipt| Outcome::Included(Box::new(receipt))))
     }
 
     async fn market(&self, l1: &L1) -> Result<MarketFees, SendError> {

@@ -1,29 +1,112 @@
-//! The status page as a person sees it. `make test-status` installs the browser.
+//! The status page as a person sees it, in headless Chromium. `make test` installs one if there is none.
 
 use crate::{
     node::{Fault, GENESIS},
     stand::Stand,
 };
-use std::{process::Stdio, time::Duration};
-use tokio::process::Command;
+use alloy::primitives::B256;
+use axum::{Router, extract::State, http::StatusCode, response::Html, routing::get};
+use std::{
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{net::TcpListener, process::Command};
+
+/// What the browser is called, by distribution.
+const PROGRAMS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+/// Headless, and without anything that asks the world.
+const FLAGS: [&str; 10] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    // The page's own time, which waits for answers and for nothing else: enough for three refreshes.
+    "--virtual-time-budget=3500",
+];
 
 /// The page's content after its scripts have run for a while.
 async fn rendered(url: &str) -> String {
-    let profile = tempfile::tempdir().expect("temporary directory");
-    let mut chromium = Command::new("chromium");
-    chromium
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--virtual-time-budget=3000"])
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .args(["--dump-dom", url])
-        .kill_on_drop(true)
-        .stderr(Stdio::null());
-    let output = tokio::time::timeout(Duration::from_secs(120), chromium.output()).await.expect("it ends");
-    String::from_utf8(output.expect("chromium runs; `make test-status` installs it").stdout).expect("text")
+    for program in PROGRAMS {
+        let profile = tempfile::tempdir().expect("temporary directory");
+        let mut chromium = Command::new(program);
+        chromium.args(FLAGS).arg(format!("--user-data-dir={}", profile.path().display())).args(["--dump-dom", url]);
+        chromium.kill_on_drop(true).stderr(Stdio::null());
+        match tokio::time::timeout(Duration::from_secs(120), chromium.output()).await.expect("it ends") {
+            Ok(output) => return String::from_utf8(output.stdout).expect("text"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => panic!("{program} doesn't run: {error}"),
+        }
+    }
+    panic!("none of {PROGRAMS:?} is installed; `make test` does that on Debian")
 }
 
-#[tokio::test]
-#[ignore = "takes a browser: make test-status"]
-async fn the_status_page_shows_schedule_gateways_and_hand_overs() {
+/// The part of a page that begins with an id.
+fn part(page: &str, id: &str) -> String {
+    let from = page.find(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("no {id} in {page}"));
+    let end = ["</tbody>", "<h2>", "</span>"].iter().filter_map(|end| page[from..].find(end)).min();
+    page[from..from + end.expect("an end")].to_owned()
+}
+
+/// Stands between browser and portal, and lets things happen between one look at the status and the next.
+struct Between {
+    stand: Stand,
+    head: B256,
+    pages: AtomicUsize,
+    looks: AtomicUsize,
+    /// What happens before a look, counted from 1.
+    before: fn(usize) -> Event,
+}
+
+enum Event {
+    Nothing,
+    /// op-node has block `n` built.
+    Block(u64),
+    /// The portal is gone.
+    Gone,
+}
+
+impl Between {
+    async fn serve(self: &Arc<Self>) -> String {
+        let routes = Router::new()
+            .route(
+                "/",
+                get(async |State(between): State<Arc<Self>>| {
+                    between.pages.fetch_add(1, Ordering::Relaxed);
+                    Html(between.stand.admin("/").await.1)
+                }),
+            )
+            .route(
+                "/status.json",
+                get(async |State(between): State<Arc<Self>>| {
+                    match (between.before)(between.looks.fetch_add(1, Ordering::Relaxed) + 1) {
+                        Event::Nothing => {}
+                        Event::Block(number) => {
+                            between.stand.block(between.head, number).await;
+                        }
+                        Event::Gone => return Err(StatusCode::BAD_GATEWAY),
+                    }
+                    Ok(between.stand.admin("/status.json").await.1)
+                }),
+            )
+            .with_state(self.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        tokio::spawn(axum::serve(listener, routes).into_future());
+        url
+    }
+}
+
+/// A portal that has served blocks 12 to 16, the last of them the fallback's, and what is to happen while the page is looked at.
+async fn served(before: fn(usize) -> Event) -> Arc<Between> {
     let stand = Stand::start().await;
     let mut head = GENESIS;
     for number in 12..=15 {
@@ -32,27 +115,55 @@ async fn the_status_page_shows_schedule_gateways_and_hand_overs() {
     }
     stand.gateways[1].fail("engine_getPayload", Fault::Garbage);
     stand.block(head, 16).await;
-    let page = rendered(&format!("http://{}/", stand.portal.admin)).await;
-    let part = |id: &str| {
-        let from = page.find(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("no {id} in {page}"));
-        let end = ["</tbody>", "<h2>", "</span>"].iter().filter_map(|end| page[from..].find(end)).min();
-        page[from..from + end.expect("an end")].to_owned()
-    };
+    Arc::new(Between { stand, head, pages: AtomicUsize::new(0), looks: AtomicUsize::new(0), before })
+}
+
+#[tokio::test]
+async fn the_status_page_shows_schedule_gateways_and_hand_overs() {
+    let between = served(|_| Event::Nothing).await;
+    let page = rendered(&format!("http://{}/", between.stand.portal.admin)).await;
     assert!(page.contains("data-shown=\"5\""), "{page}");
-    assert_eq!(part("fallback").split('>').next_back(), Some("fallback up"));
-    assert_eq!(part("error").split('>').next_back(), Some(""));
+    assert_eq!(part(&page, "fallback").split('>').next_back(), Some("fallback up"));
+    assert_eq!(part(&page, "error").split('>').next_back(), Some(""));
     // Both gateways' windows, told apart.
-    let timeline = part("timeline");
+    let timeline = part(&page, "timeline");
     assert!(timeline.contains("data-gateway=\"1\"") && timeline.contains("data-gateway=\"2\""), "{timeline}");
     // Gateway 2's breaker has opened with its garbage.
-    let gateways = part("gateways");
+    let gateways = part(&page, "gateways");
     assert_eq!(gateways.matches("<tr>").count(), 2, "{gateways}");
     assert!(gateways.contains("closed") && gateways.contains(">open<"), "{gateways}");
     // One hand-over, at block 14; five payloads, the last one the fallback's.
-    let handovers = part("handovers");
+    let handovers = part(&page, "handovers");
     assert_eq!(handovers.matches("<tr>").count(), 1, "{handovers}");
     assert!(handovers.contains("<td>14</td><td>1</td><td>2</td>"), "{handovers}");
-    let decisions = part("decisions");
+    let decisions = part(&page, "decisions");
     assert_eq!(decisions.matches("<tr>").count(), 5, "{decisions}");
     assert!(decisions.contains("<td>16</td><td>2</td><td class=\"\">fallback</td>"), "{decisions}");
+}
+
+#[tokio::test]
+async fn the_status_page_refreshes_itself_as_blocks_come() {
+    let between = served(|look| if look == 2 { Event::Block(17) } else { Event::Nothing }).await;
+    let page = rendered(&between.serve().await).await;
+    assert_eq!(between.pages.load(Ordering::Relaxed), 1, "the page was loaded anew");
+    assert!(between.looks.load(Ordering::Relaxed) >= 3);
+    let decisions = part(&page, "decisions");
+    assert!(decisions.contains("<td>17</td>") && decisions.contains("<td>12</td>"), "{decisions}");
+    assert!(page.contains("data-shown=\"6\""), "{page}");
+}
+
+#[tokio::test]
+async fn the_status_page_says_when_the_portal_is_gone_and_keeps_what_it_knew() {
+    let between = served(|look| if look == 1 { Event::Nothing } else { Event::Gone }).await;
+    let page = rendered(&between.serve().await).await;
+    assert!(part(&page, "error").contains("the portal doesn't answer"), "{page}");
+    assert!(part(&page, "decisions").contains("<td>16</td>"), "{page}");
+}
+
+#[tokio::test]
+async fn the_status_page_recovers_with_the_portal() {
+    let between = served(|look| if look == 2 { Event::Gone } else { Event::Nothing }).await;
+    let page = rendered(&between.serve().await).await;
+    assert!(between.looks.load(Ordering::Relaxed) >= 3);
+    assert_eq!(part(&page, "error").split('>').next_back(), Some(""), "{page}");
 }

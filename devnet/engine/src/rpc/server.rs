@@ -56,6 +56,11 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
+    /// Where it is served, to be served there again.
+    pub fn config(&self, jwt: JwtSecret) -> ServeConfig {
+        ServeConfig { engine_addr: self.engine_addr, rpc_addr: self.rpc_addr, jwt }
+    }
+
     /// URL of the port with JWT.
     pub fn engine_url(&self) -> String {
         format!("http://{}", self.engine_addr)
