@@ -34,7 +34,7 @@ bench: target/peers/.installed ## benchmarks, each beside its peer or floor, as 
 # What the portal is measured beside: nginx from Debian, unpacked and not installed, and rollup-boost.
 target/peers/.installed:
 	mkdir -p target/peers/nginx
-	cd target/peers && apt-get download nginx && dpkg -x nginx_*.deb nginx
+	cd target/peers && { apt-get download nginx || { apt-get update && apt-get download nginx; }; } && dpkg -x nginx_*.deb nginx
 	cargo install rollup-boost --version 0.7.13 --locked --root target/peers
 	touch $@
 

@@ -478,7 +478,9 @@ fn secret(field: &str, path: &Path) -> Result<Secret, ConfigError> {
 }
 
 fn uri(field: &str, value: &str) -> Result<Uri, ConfigError> {
-    http_uri(value).ok_or_else(|| ConfigError::Url { field: field.to_owned(), value: value.to_owned() })
+    // Shown without what may be a key.
+    let shown = || NodeUrl::from(value.to_owned()).to_string();
+    http_uri(value).ok_or_else(|| ConfigError::Url { field: field.to_owned(), value: shown() })
 }
 
 pub(crate) fn http_uri(value: &str) -> Option<Uri> {
@@ -526,6 +528,7 @@ mod tests {
             ("payload_budget_ms = 500", "payload_budget = 500", "payload_budget"),
             ("url = \"http://127.0.0.1:9551\"", "url = \"ws://127.0.0.1:9551\"", "fallback.url"),
             ("url = \"http://127.0.0.1:9651\"", "url = \"nowhere\"", "gateways.overrides[0].url"),
+            ("url = \"http://127.0.0.1:9651\"", "url = \"https://u:s3cret@a/s3cret1\"", "gateways.overrides[0].url"),
             ("id = 3", "id = 0", "gateways.overrides"),
             (L1_URLS, "l1_urls = []", "l1_urls"),
             (L1_URLS, "l1_urls = [\"http://a\", \"ipc://node/s3cret\"]", "`l1_urls[1]`"),
