@@ -2,7 +2,7 @@
 
 use crate::{
     body::{self, Beginning},
-    jwt::Secret,
+    jwt::{Doorkeeper, Secret},
     office::Office,
     peek,
     proxy::Proxy,
@@ -23,13 +23,13 @@ use tracing::debug;
 pub(crate) struct Door {
     proxy: Arc<Proxy>,
     office: Arc<Office>,
-    secret: Secret,
+    keeper: Doorkeeper,
     max_body: usize,
 }
 
 impl Door {
     pub(crate) const fn new(proxy: Arc<Proxy>, office: Arc<Office>, secret: Secret, max_body: usize) -> Self {
-        Self { proxy, office, secret, max_body }
+        Self { proxy, office, keeper: Doorkeeper::new(secret), max_body }
     }
 
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -41,7 +41,7 @@ impl Door {
         }
         let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if let Err(error) = self.secret.authorize(token, now) {
+        if let Err(error) = self.keeper.authorize(token, now) {
             debug!(%error, "refused a call");
             return respond(StatusCode::UNAUTHORIZED, TEXT, error.to_string());
         }

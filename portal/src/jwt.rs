@@ -4,7 +4,12 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use serde::Deserialize;
 use sha2::Sha256;
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+use subtle::ConstantTimeEq;
 
 /// Seconds that `iat` may be off, inclusive, by the specification.
 pub const MAX_DRIFT: u64 = 60;
@@ -69,11 +74,23 @@ struct Header<'a> {
     alg: &'a str,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 struct Claims {
     iat: u64,
     #[serde(default)]
     exp: Option<u64>,
+}
+
+impl Claims {
+    fn check(self, now: u64) -> Result<(), TokenError> {
+        if now.abs_diff(self.iat) > MAX_DRIFT + SLACK {
+            return Err(TokenError::IssuedAt);
+        }
+        if self.exp.is_some_and(|exp| exp.saturating_add(MAX_DRIFT + SLACK) < now) {
+            return Err(TokenError::Expired);
+        }
+        Ok(())
+    }
 }
 
 impl Secret {
@@ -102,16 +119,17 @@ impl Secret {
 
     /// Checks the value of an Authorization header at a time (Unix seconds).
     pub fn authorize(&self, header: Option<&str>, now: u64) -> Result<(), TokenError> {
+        self.claims(header)?.check(now)
+    }
+
+    /// What a token that is signed with this secret says.
+    fn claims(&self, header: Option<&str>) -> Result<Claims, TokenError> {
         let header = header.ok_or(TokenError::Missing)?;
         let (scheme, token) = header.split_once(' ').ok_or(TokenError::Missing)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(TokenError::Missing);
         }
-        self.verify(token.trim(), now)
-    }
-
-    fn verify(&self, token: &str, now: u64) -> Result<(), TokenError> {
-        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (signed, signature) = token.trim().rsplit_once('.').ok_or(TokenError::Malformed)?;
         let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed)?;
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed);
         let header = decode(header)?;
@@ -120,14 +138,7 @@ impl Secret {
             return Err(TokenError::Algorithm);
         }
         self.mac(signed.as_bytes()).verify_slice(&decode(signature)?).map_err(|_| TokenError::Signature)?;
-        let claims: Claims = serde_json::from_slice(&decode(claims)?).map_err(|_| TokenError::Malformed)?;
-        if now.abs_diff(claims.iat) > MAX_DRIFT + SLACK {
-            return Err(TokenError::IssuedAt);
-        }
-        if claims.exp.is_some_and(|exp| exp.saturating_add(MAX_DRIFT + SLACK) < now) {
-            return Err(TokenError::Expired);
-        }
-        Ok(())
+        serde_json::from_slice(&decode(claims)?).map_err(|_| TokenError::Malformed)
     }
 
     fn mac(&self, message: &[u8]) -> Hmac<Sha256> {
@@ -137,6 +148,40 @@ impl Secret {
         let mut mac = Hmac::<Sha256>::new(&key);
         mac.update(message);
         mac
+    }
+}
+
+/// Checks tokens, the same one again at a glance: a consensus client's calls within a second all carry it.
+pub(crate) struct Doorkeeper {
+    secret: Secret,
+    /// The last Authorization header that was let in, and what it says.
+    last: Mutex<Option<(String, Claims)>>,
+}
+
+impl fmt::Debug for Doorkeeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Doorkeeper(..)")
+    }
+}
+
+impl Doorkeeper {
+    pub(crate) const fn new(secret: Secret) -> Self {
+        Self { secret, last: Mutex::new(None) }
+    }
+
+    /// Like [`Secret::authorize`].
+    pub(crate) fn authorize(&self, header: Option<&str>, now: u64) -> Result<(), TokenError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // In constant time: how long it takes must not help to guess a token that still counts.
+        if let (Some(header), Some((known, claims))) = (header, &*last)
+            && bool::from(known.as_bytes().ct_eq(header.as_bytes()))
+        {
+            return claims.check(now);
+        }
+        let claims = self.secret.claims(header)?;
+        claims.check(now)?;
+        *last = header.map(|header| (header.to_owned(), claims));
+        Ok(())
     }
 }
 
@@ -182,6 +227,22 @@ mod tests {
         let far = MAX_DRIFT + SLACK + 1;
         assert_eq!(check(&format!(r#"{{"iat":{}}}"#, NOW + far)), Err(TokenError::IssuedAt));
         assert_eq!(check(&format!(r#"{{"iat":{}}}"#, NOW - far)), Err(TokenError::IssuedAt));
+    }
+
+    #[test]
+    fn a_token_that_was_let_in_is_so_again_until_it_is_too_old() {
+        let door = Doorkeeper::new(secret());
+        let header = format!("Bearer {}", secret().token(NOW));
+        assert_eq!(door.authorize(Some(&header), NOW), Ok(()));
+        assert_eq!(door.authorize(Some(&header), NOW + MAX_DRIFT + SLACK), Ok(()));
+        assert_eq!(door.authorize(Some(&header), NOW + MAX_DRIFT + SLACK + 1), Err(TokenError::IssuedAt));
+        // Neither its beginning nor another's signature will do.
+        assert_eq!(door.authorize(Some(&header[..header.len() - 2]), NOW), Err(TokenError::Malformed));
+        let other = format!("Bearer {}", Secret::new([8; 32]).token(NOW));
+        assert_eq!(door.authorize(Some(&other), NOW), Err(TokenError::Signature));
+        assert_eq!(door.authorize(None, NOW), Err(TokenError::Missing));
+        assert_eq!(door.authorize(Some(&header), NOW), Ok(()));
+        assert!(!format!("{door:?}").contains(&header));
     }
 
     #[test]
