@@ -162,7 +162,8 @@ impl Upstream {
     }
 
     fn head_at(&self, now: u64) -> String {
-        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
+        // Shown, a query without a path has the slash that a request needs before it.
+        let target = self.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
         let host = self.uri.authority().map_or("", |authority| authority.as_str());
         let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
         let authorization = match &self.secret {
@@ -349,6 +350,17 @@ mod tests {
         let answer = made.call(vec![b'x'; 32 << 20]).await.expect("an answer");
         assert_eq!(answer, "{\"no\":{}}");
         assert!(made.upstream.idle().is_none(), "half a body is still on that connection");
+    }
+
+    #[tokio::test]
+    async fn a_target_begins_with_a_slash() {
+        for (uri, line) in
+            [("http://node", "POST / HTTP"), ("http://node/a?b", "POST /a?b HTTP"), ("http://node?b", "POST /?b HTTP")]
+        {
+            let upstream = Upstream::new(Uri::from_static(uri), None, Duration::from_secs(1), 1);
+            let head = upstream.head(0);
+            assert!(head.starts_with(line.as_bytes()), "{head:?}");
+        }
     }
 
     #[tokio::test]
