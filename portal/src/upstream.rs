@@ -353,6 +353,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn pieces_without_bytes_are_passed_over() {
+        let made = made(&[Act::Echo, Act::Echo]).await;
+        // A lone empty piece would be a write of nothing.
+        for pieces in [vec!["a"; 15], [vec!["a"; 15], vec![""; 16], vec!["b"]].concat()] {
+            let mut pieces: Vec<_> = pieces.into_iter().map(Bytes::from).collect();
+            pieces.push(Bytes::new());
+            let answer = made.upstream.call(pieces.clone()).await.expect("an answer");
+            assert_eq!(answer, pieces.concat());
+        }
+        assert_eq!(made.connections(), 1);
+    }
+
+    #[tokio::test]
     async fn a_target_begins_with_a_slash() {
         for (uri, line) in
             [("http://node", "POST / HTTP"), ("http://node/a?b", "POST /a?b HTTP"), ("http://node?b", "POST /?b HTTP")]

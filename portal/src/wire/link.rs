@@ -113,6 +113,8 @@ async fn send(writer: &mut (impl AsyncWrite + Unpin), head: Bytes, body: &mut Ou
         loop {
             while !ended && unsent.len() < PIECES {
                 match body.poll_piece(context) {
+                    // A write of nothing looks like a connection that takes nothing.
+                    Poll::Ready(Ok(Some(piece))) if piece.is_empty() => {}
                     Poll::Ready(Ok(Some(piece))) => unsent.push_back(piece),
                     Poll::Ready(Ok(None)) => ended = true,
                     Poll::Ready(Err(broken)) => return Poll::Ready(Err(SendError::Body(broken))),
