@@ -1,7 +1,7 @@
 //! One node behind the portal, over HTTP with its own secret.
 
 use crate::{
-    body::Outgoing,
+    body::{Broken, Outgoing},
     jwt::Secret,
     wire::{ExchangeError, Link},
 };
@@ -56,6 +56,9 @@ pub(crate) enum UpstreamError {
     /// No connection, or it broke.
     #[error("no connection: {0}")]
     Connection(String),
+    /// What was to be sent broke off, which is the caller's doing and not the node's.
+    #[error("{0}")]
+    Body(Broken),
     /// Too slow.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
@@ -77,6 +80,7 @@ impl UpstreamError {
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Connection(_) => "connection",
+            Self::Body(_) => "body",
             Self::Timeout(_) => "timeout",
             Self::TooBig(_) => "too_big",
             Self::Unauthorized(_) => "unauthorized",
@@ -134,6 +138,7 @@ impl Upstream {
                 }
                 // The node closed it while it was idle. Nothing was answered, and no call here does harm when it arrives twice.
                 Err(ExchangeError::Unanswered(_)) if was_idle => body.rewind(),
+                Err(ExchangeError::Body(broken)) => return Err(UpstreamError::Body(broken)),
                 Err(ExchangeError::TooBig) => return Err(UpstreamError::TooBig(self.max_body)),
                 Err(error) => return Err(UpstreamError::Connection(error.to_string())),
             }

@@ -348,6 +348,10 @@ impl Proxy {
                 (answer.unwrap_or(Err(UpstreamError::Timeout(limit))), passed)
             }
         };
+        // That op-node has hung up says nothing about the fallback.
+        if matches!(answer, Err(UpstreamError::Body(_))) {
+            return answer;
+        }
         self.fallback_is(answer.as_ref().map(|_| ()));
         if !passed {
             pass_on();

@@ -148,6 +148,27 @@ async fn a_body_that_breaks_off_reaches_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_body_that_breaks_off_says_nothing_about_the_fallback() {
+    use tokio::io::AsyncWriteExt;
+    let stand = Stand::start().await;
+    stand.wait_for_admin("/healthz", 200).await;
+    for _ in 0..5 {
+        let mut stream = tokio::net::TcpStream::connect(stand.portal.engine).await.expect("connects");
+        let text = r#"{"method":"engine_newPayloadV4","params":["#;
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ncontent-length: 900000\r\n\r\n",
+            OpNode::token()
+        );
+        stream.write_all(format!("{head}{text}{}", " ".repeat(1000)).as_bytes()).await.expect("written");
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        drop(stream);
+        for _ in 0..10 {
+            assert_eq!(stand.admin("/healthz").await.0, 200);
+        }
+    }
+}
+
+#[tokio::test]
 async fn updates_never_overtake_and_superseded_heads_coalesce() {
     let stand = Stand::start().await;
     let slow = &stand.gateways[1];
