@@ -116,13 +116,13 @@ impl Upstream {
     /// Sends a body and gives the answer's, whatever is in it. The time limit covers the whole exchange, so a node that hangs after its headers
     /// is late like any other.
     pub(crate) async fn call(&self, body: impl Into<Outgoing>) -> Result<Bytes, UpstreamError> {
-        tokio::time::timeout(self.timeout, self.exchange(body.into()))
+        tokio::time::timeout(self.timeout, self.exchange(&mut body.into()))
             .await
             .unwrap_or(Err(UpstreamError::Timeout(self.timeout)))
     }
 
-    /// The same without a time limit, for a caller that sets its own.
-    pub(crate) async fn exchange(&self, mut body: Outgoing) -> Result<Bytes, UpstreamError> {
+    /// The same without a time limit, for a caller that sets its own. Of a body that is still coming, as much is taken as the node takes.
+    pub(crate) async fn exchange(&self, body: &mut Outgoing) -> Result<Bytes, UpstreamError> {
         let head = self.head(body.length());
         let answer = loop {
             let idle = self.idle();
@@ -131,7 +131,7 @@ impl Upstream {
                 Some(link) => link,
                 None => self.connect().await?,
             };
-            match link.exchange(head.clone(), &mut body, self.max_body).await {
+            match link.exchange(head.clone(), body, self.max_body).await {
                 Ok((answer, link)) => {
                     self.keep(link);
                     break answer;

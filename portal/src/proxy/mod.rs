@@ -42,7 +42,7 @@ use std::{
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 /// A call that every Engine API port has.
@@ -338,14 +338,19 @@ impl Proxy {
         pass_on: impl Fn() -> bool,
     ) -> Result<Bytes, UpstreamError> {
         let limit = self.fallback.timeout();
-        let head_start = HEAD_START.min(limit);
-        let mut asked = std::pin::pin!(self.fallback.exchange(body.into()));
-        let (answer, passed) = match timeout(head_start, asked.as_mut()).await {
-            Ok(answer) => (answer, false),
-            Err(_) => {
-                let passed = pass_on();
-                let answer = timeout(limit - head_start, asked).await;
-                (answer.unwrap_or(Err(UpstreamError::Timeout(limit))), passed)
+        let deadline = Instant::now() + limit;
+        let mut body = body.into();
+        let mut passed = false;
+        let answer = {
+            let mut asked = std::pin::pin!(self.fallback.exchange(&mut body));
+            loop {
+                let until = if passed { deadline } else { deadline.min(Instant::now() + HEAD_START) };
+                match timeout_at(until, asked.as_mut()).await {
+                    Ok(answer) => break answer,
+                    Err(_) if until == deadline => break Err(UpstreamError::Timeout(limit)),
+                    // Again and again, until all of a body that is still coming is there.
+                    Err(_) => passed = pass_on(),
+                }
             }
         };
         // That op-node has hung up says nothing about the fallback.
@@ -353,8 +358,13 @@ impl Proxy {
             return answer;
         }
         self.fallback_is(answer.as_ref().map(|_| ()));
-        if !passed {
-            pass_on();
+        if !passed && !pass_on() {
+            // The fallback failed, or has answered, before it had all of the body. The others get it all the same, and op-node, which may still be
+            // writing, sees the answer.
+            let rest = timeout_at(deadline.max(Instant::now() + HEAD_START), body.finish()).await;
+            if matches!(rest, Ok(Ok(()))) {
+                pass_on();
+            }
         }
         answer
     }
