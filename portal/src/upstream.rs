@@ -323,6 +323,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_idle_connection_does_not_hold_the_memory_of_a_large_answer() {
+        let made = made(&[Act::Echo, Act::Echo]).await;
+        for (body, holds) in [(vec![b'x'; 1 << 20], false), (vec![b'x'; 1000], true)] {
+            made.call(body).await.expect("an answer");
+            let mut link = made.upstream.idle().expect("a connection");
+            assert_eq!(link.holds(1000), holds);
+            made.upstream.keep(Some(link));
+        }
+    }
+
+    #[tokio::test]
     async fn a_connection_that_was_closed_meanwhile_is_not_used() {
         let made = made(&[Act::EchoAndClose, Act::Echo]).await;
         assert_eq!(made.call("one").await.expect("an answer"), "one");
