@@ -353,18 +353,16 @@ impl Proxy {
                 }
             }
         };
-        // That op-node has hung up says nothing about the fallback.
-        if matches!(answer, Err(UpstreamError::Body(_))) {
-            return answer;
-        }
-        self.fallback_is(answer.as_ref().map(|_| ()));
-        if !passed && !pass_on() {
+        passed = passed || pass_on();
+        if !passed && !matches!(answer, Err(UpstreamError::Body(_))) {
             // The fallback failed, or has answered, before it had all of the body. The others get it all the same, and op-node, which may still be
             // writing, sees the answer.
             let rest = timeout_at(deadline.max(Instant::now() + HEAD_START), body.finish()).await;
-            if matches!(rest, Ok(Ok(()))) {
-                pass_on();
-            }
+            passed = matches!(rest, Ok(Ok(()))) && pass_on();
+        }
+        // That op-node has hung up, or stopped in the middle, says nothing about the fallback.
+        if passed || answer.is_ok() {
+            self.fallback_is(answer.as_ref().map(|_| ()));
         }
         answer
     }

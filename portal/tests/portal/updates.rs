@@ -168,6 +168,26 @@ async fn a_body_that_breaks_off_says_nothing_about_the_fallback() {
     }
 }
 
+#[tokio::test]
+async fn a_body_that_stalls_says_nothing_about_the_fallback() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let stand = Stand::start_with(Options { fallback_timeout_ms: 300, ..Options::DEFAULT }).await;
+    stand.wait_for_admin("/healthz", 200).await;
+    for _ in 0..3 {
+        let mut stream = tokio::net::TcpStream::connect(stand.portal.engine).await.expect("connects");
+        let text = r#"{"method":"engine_newPayloadV4","params":["#;
+        let token = OpNode::token();
+        let head = format!("POST / HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-length: 900000\r\n\r\n");
+        stream.write_all(format!("{head}{text}{}", " ".repeat(1000)).as_bytes()).await.expect("written");
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        for _ in 0..10 {
+            assert_eq!(stand.admin("/healthz").await.0, 200);
+        }
+    }
+}
+
 /// A block whose body takes its time.
 async fn slow_block(stand: &Stand, pause: std::time::Duration) -> tokio::net::TcpStream {
     use tokio::io::AsyncWriteExt;
