@@ -103,6 +103,11 @@ impl Upstream {
         Self::new(self.uri.clone(), self.secret.clone(), self.timeout, self.max_body)
     }
 
+    /// The same node, of which only shorter answers are taken.
+    pub(crate) fn at_most(self, max_body: usize) -> Self {
+        Self { max_body: max_body.min(self.max_body), ..self }
+    }
+
     /// Where it is.
     pub(crate) const fn uri(&self) -> &Uri {
         &self.uri
