@@ -6,6 +6,7 @@ use hyper::body::{Body, Incoming};
 use std::{
     collections::VecDeque,
     fmt,
+    future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -136,6 +137,12 @@ impl Outgoing {
                 None => return Poll::Ready(Err(Broken(None))),
             }
         }
+    }
+
+    /// Lets go by what hasn't been taken.
+    pub(crate) async fn finish(&mut self) -> Result<(), Broken> {
+        while poll_fn(|context| self.poll_piece(context)).await?.is_some() {}
+        Ok(())
     }
 
     /// Begins anew.

@@ -251,12 +251,12 @@ pub enum ConfigError {
         source: SecretError,
     },
     /// A URL can't be dialled.
-    #[error("`{field}` (\"{value}\") must be a plain HTTP URL such as \"http://127.0.0.1:9551\"")]
+    #[error("`{field}`, {value}, must be a plain HTTP URL such as \"http://127.0.0.1:9551\"")]
     Url {
         /// Which.
         field: String,
         /// What it is.
-        value: String,
+        value: NodeUrl,
     },
     /// A number is zero.
     #[error("`{0}` is 0; set it to a positive number")]
@@ -478,9 +478,7 @@ fn secret(field: &str, path: &Path) -> Result<Secret, ConfigError> {
 }
 
 fn uri(field: &str, value: &str) -> Result<Uri, ConfigError> {
-    // Shown without what may be a key.
-    let shown = || NodeUrl::from(value.to_owned()).to_string();
-    http_uri(value).ok_or_else(|| ConfigError::Url { field: field.to_owned(), value: shown() })
+    http_uri(value).ok_or_else(|| ConfigError::Url { field: field.to_owned(), value: value.into() })
 }
 
 pub(crate) fn http_uri(value: &str) -> Option<Uri> {
@@ -527,8 +525,8 @@ mod tests {
             ("payload_budget_ms = 500", "payload_budget_ms = 0", "gateways.payload_budget_ms"),
             ("payload_budget_ms = 500", "payload_budget = 500", "payload_budget"),
             ("url = \"http://127.0.0.1:9551\"", "url = \"ws://127.0.0.1:9551\"", "fallback.url"),
+            ("url = \"http://127.0.0.1:9551\"", "url = \"https://me:s3cret@node/s3cret\"", "https://node/"),
             ("url = \"http://127.0.0.1:9651\"", "url = \"nowhere\"", "gateways.overrides[0].url"),
-            ("url = \"http://127.0.0.1:9651\"", "url = \"https://u:s3cret@a/s3cret1\"", "gateways.overrides[0].url"),
             ("id = 3", "id = 0", "gateways.overrides"),
             (L1_URLS, "l1_urls = []", "l1_urls"),
             (L1_URLS, "l1_urls = [\"http://a\", \"ipc://node/s3cret\"]", "`l1_urls[1]`"),

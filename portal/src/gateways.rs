@@ -9,7 +9,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use baton_protocol::GatewayId;
-use baton_schedule::Snapshot;
+use baton_schedule::{NodeUrl, Snapshot};
 use http::Uri;
 use std::{
     collections::BTreeMap,
@@ -120,7 +120,7 @@ impl Gateways {
                 }
                 Change::Open(gateway) => {
                     let Some(Endpoint { uri, secret }) = wanted.get(&gateway).cloned() else { continue };
-                    info!(gateway, %uri, "opening a gateway's lane");
+                    info!(gateway, uri = %NodeUrl::from(uri.to_string()), "opening a gateway's lane");
                     let upstream = Upstream::new(uri, secret, settings.timeout, self.max_body);
                     by_id.insert(gateway, Arc::new(Lane::open(Peer::Gateway(gateway), upstream, settings.queue)));
                 }

@@ -24,6 +24,9 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+/// The largest answer to an update. Most have some hundred bytes; all are read on the one thread that also looks whether the fallback answers.
+const LARGEST_ANSWER: usize = 1 << 20;
+
 /// Who is at the end of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Peer {
@@ -104,6 +107,8 @@ pub(crate) struct Lane {
 impl Lane {
     /// Opens a lane. Each of its queues holds `capacity` updates.
     pub(crate) fn open(peer: Peer, upstream: Upstream, capacity: usize) -> Self {
+        let direct = upstream.apart();
+        let upstream = upstream.at_most(LARGEST_ANSWER);
         let stop = CancellationToken::new();
         let health = Arc::new(Mutex::new(Health::default()));
         let track = || {
@@ -112,15 +117,7 @@ impl Lane {
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
             track
         };
-        Self {
-            peer,
-            updates: track(),
-            pool: track(),
-            direct: upstream.apart(),
-            upstream: upstream.clone(),
-            health: health.clone(),
-            stop,
-        }
+        Self { peer, updates: track(), pool: track(), direct, upstream: upstream.clone(), health: health.clone(), stop }
     }
 
     /// Who is at its end.

@@ -1,7 +1,7 @@
 //! One node behind the portal, over HTTP with its own secret.
 
 use crate::{
-    body::Outgoing,
+    body::{Broken, Outgoing},
     jwt::Secret,
     wire::{ExchangeError, Link},
 };
@@ -56,6 +56,9 @@ pub(crate) enum UpstreamError {
     /// No connection, or it broke.
     #[error("no connection: {0}")]
     Connection(String),
+    /// What was to be sent broke off, which is the caller's doing and not the node's.
+    #[error("{0}")]
+    Body(Broken),
     /// Too slow.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
@@ -77,6 +80,7 @@ impl UpstreamError {
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Connection(_) => "connection",
+            Self::Body(_) => "body",
             Self::Timeout(_) => "timeout",
             Self::TooBig(_) => "too_big",
             Self::Unauthorized(_) => "unauthorized",
@@ -99,6 +103,11 @@ impl Upstream {
         Self::new(self.uri.clone(), self.secret.clone(), self.timeout, self.max_body)
     }
 
+    /// The same node, of which only shorter answers are taken.
+    pub(crate) fn at_most(self, max_body: usize) -> Self {
+        Self { max_body: max_body.min(self.max_body), ..self }
+    }
+
     /// Where it is.
     pub(crate) const fn uri(&self) -> &Uri {
         &self.uri
@@ -112,13 +121,13 @@ impl Upstream {
     /// Sends a body and gives the answer's, whatever is in it. The time limit covers the whole exchange, so a node that hangs after its headers
     /// is late like any other.
     pub(crate) async fn call(&self, body: impl Into<Outgoing>) -> Result<Bytes, UpstreamError> {
-        tokio::time::timeout(self.timeout, self.exchange(body.into()))
+        tokio::time::timeout(self.timeout, self.exchange(&mut body.into()))
             .await
             .unwrap_or(Err(UpstreamError::Timeout(self.timeout)))
     }
 
-    /// The same without a time limit, for a caller that sets its own.
-    pub(crate) async fn exchange(&self, mut body: Outgoing) -> Result<Bytes, UpstreamError> {
+    /// The same without a time limit, for a caller that sets its own. Of a body that is still coming, as much is taken as the node takes.
+    pub(crate) async fn exchange(&self, body: &mut Outgoing) -> Result<Bytes, UpstreamError> {
         let head = self.head(body.length());
         let answer = loop {
             let idle = self.idle();
@@ -127,13 +136,14 @@ impl Upstream {
                 Some(link) => link,
                 None => self.connect().await?,
             };
-            match link.exchange(head.clone(), &mut body, self.max_body).await {
+            match link.exchange(head.clone(), body, self.max_body).await {
                 Ok((answer, link)) => {
                     self.keep(link);
                     break answer;
                 }
                 // The node closed it while it was idle. Nothing was answered, and no call here does harm when it arrives twice.
                 Err(ExchangeError::Unanswered(_)) if was_idle => body.rewind(),
+                Err(ExchangeError::Body(broken)) => return Err(UpstreamError::Body(broken)),
                 Err(ExchangeError::TooBig) => return Err(UpstreamError::TooBig(self.max_body)),
                 Err(error) => return Err(UpstreamError::Connection(error.to_string())),
             }
@@ -162,7 +172,8 @@ impl Upstream {
     }
 
     fn head_at(&self, now: u64) -> String {
-        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
+        // Shown, a query without a path has the slash that a request needs before it.
+        let target = self.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
         let host = self.uri.authority().map_or("", |authority| authority.as_str());
         let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
         let authorization = match &self.secret {
@@ -317,6 +328,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_idle_connection_does_not_hold_the_memory_of_a_large_answer() {
+        let made = made(&[Act::Echo, Act::Echo]).await;
+        for (body, holds) in [(vec![b'x'; 1 << 20], false), (vec![b'x'; 1000], true)] {
+            made.call(body).await.expect("an answer");
+            let mut link = made.upstream.idle().expect("a connection");
+            assert_eq!(link.holds(1000), holds);
+            made.upstream.keep(Some(link));
+        }
+    }
+
+    #[tokio::test]
     async fn a_connection_that_was_closed_meanwhile_is_not_used() {
         let made = made(&[Act::EchoAndClose, Act::Echo]).await;
         assert_eq!(made.call("one").await.expect("an answer"), "one");
@@ -349,6 +371,30 @@ mod tests {
         let answer = made.call(vec![b'x'; 32 << 20]).await.expect("an answer");
         assert_eq!(answer, "{\"no\":{}}");
         assert!(made.upstream.idle().is_none(), "half a body is still on that connection");
+    }
+
+    #[tokio::test]
+    async fn pieces_without_bytes_are_passed_over() {
+        let made = made(&[Act::Echo, Act::Echo]).await;
+        // A lone empty piece would be a write of nothing.
+        for pieces in [vec!["a"; 15], [vec!["a"; 15], vec![""; 16], vec!["b"]].concat()] {
+            let mut pieces: Vec<_> = pieces.into_iter().map(Bytes::from).collect();
+            pieces.push(Bytes::new());
+            let answer = made.upstream.call(pieces.clone()).await.expect("an answer");
+            assert_eq!(answer, pieces.concat());
+        }
+        assert_eq!(made.connections(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_target_begins_with_a_slash() {
+        for (uri, line) in
+            [("http://node", "POST / HTTP"), ("http://node/a?b", "POST /a?b HTTP"), ("http://node?b", "POST /?b HTTP")]
+        {
+            let upstream = Upstream::new(Uri::from_static(uri), None, Duration::from_secs(1), 1);
+            let head = upstream.head(0);
+            assert!(head.starts_with(line.as_bytes()), "{head:?}");
+        }
     }
 
     #[tokio::test]

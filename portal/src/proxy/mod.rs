@@ -42,7 +42,10 @@ use std::{
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    runtime,
+    time::{Instant, timeout, timeout_at},
+};
 use tracing::{info, warn};
 
 /// A call that every Engine API port has.
@@ -124,6 +127,26 @@ pub(crate) enum Degree {
     WithoutGateway,
     /// The fallback doesn't answer.
     Unhealthy,
+}
+
+/// An update that others are to have, once. If op-node hangs up before, they get it all the same: the fallback may have it already.
+struct Passing<F: Fn() -> bool> {
+    pass_on: F,
+    done: bool,
+}
+
+impl<F: Fn() -> bool> Passing<F> {
+    /// Passes it on if that hasn't been done and can be; says whether it is done.
+    fn now(&mut self) -> bool {
+        self.done = self.done || (self.pass_on)();
+        self.done
+    }
+}
+
+impl<F: Fn() -> bool> Drop for Passing<F> {
+    fn drop(&mut self) {
+        self.now();
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -338,19 +361,34 @@ impl Proxy {
         pass_on: impl Fn() -> bool,
     ) -> Result<Bytes, UpstreamError> {
         let limit = self.fallback.timeout();
-        let head_start = HEAD_START.min(limit);
-        let mut asked = std::pin::pin!(self.fallback.exchange(body.into()));
-        let (answer, passed) = match timeout(head_start, asked.as_mut()).await {
-            Ok(answer) => (answer, false),
-            Err(_) => {
-                let passed = pass_on();
-                let answer = timeout(limit - head_start, asked).await;
-                (answer.unwrap_or(Err(UpstreamError::Timeout(limit))), passed)
+        let deadline = Instant::now() + limit;
+        let mut body = body.into();
+        let mut passing = Passing { pass_on, done: false };
+        let answer = {
+            let mut asked = std::pin::pin!(self.fallback.exchange(&mut body));
+            loop {
+                let until = if passing.done { deadline } else { deadline.min(Instant::now() + HEAD_START) };
+                match timeout_at(until, asked.as_mut()).await {
+                    Ok(answer) => break answer,
+                    Err(_) if until == deadline => break Err(UpstreamError::Timeout(limit)),
+                    // Again and again, until all of a body that is still coming is there.
+                    Err(_) => {
+                        passing.now();
+                    }
+                }
             }
         };
-        self.fallback_is(answer.as_ref().map(|_| ()));
-        if !passed {
-            pass_on();
+        if !passing.now() && !matches!(answer, Err(UpstreamError::Body(_))) {
+            // The fallback failed, or has answered, before it had all of the body. The others get it all the same, and op-node, which may still be
+            // writing, sees the answer.
+            let rest = timeout_at(deadline.max(Instant::now() + HEAD_START), body.finish()).await;
+            if matches!(rest, Ok(Ok(()))) {
+                passing.now();
+            }
+        }
+        // That op-node has hung up, or stopped in the middle, says nothing about the fallback.
+        if passing.done || answer.is_ok() {
+            self.fallback_is(answer.as_ref().map(|_| ()));
         }
         answer
     }
@@ -365,12 +403,16 @@ impl Proxy {
         let peers = peers.chain(self.validator.as_ref().filter(|_| of_chain));
         let bells: Vec<_> = peers.map(|lane| lane.put(kind, method, body.clone())).collect();
         // A task of its own in any case: on the engine's thread it begins once op-node has its answer.
-        tokio::spawn(async move {
+        let ring = async move {
             if of_chain {
                 tokio::time::sleep(QUIET).await;
             }
             bells.iter().for_each(Bell::ring);
-        });
+        };
+        // There is no runtime any more if calls are cut off because the portal ends.
+        if let Ok(handle) = runtime::Handle::try_current() {
+            handle.spawn(ring);
+        }
         if of_chain {
             let mut latest = lock(&self.latest);
             let entry = Some((method.to_owned(), body.clone()));

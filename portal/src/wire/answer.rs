@@ -75,10 +75,10 @@ impl<R: AsyncRead + Unpin> Reader<'_, R> {
             }
             Framing::Chunked => self.chunks(limit).await?,
             Framing::Rest => {
-                while self.read(ROOM).await? {
-                    if self.buffer.len() > limit {
-                        return Err(AnswerError::TooBig);
-                    }
+                // What came with the head counts, too.
+                while self.buffer.len() <= limit && self.read(ROOM).await? {}
+                if self.buffer.len() > limit {
+                    return Err(AnswerError::TooBig);
                 }
                 self.buffer.split().freeze()
             }
@@ -297,6 +297,8 @@ mod tests {
         }
         let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(200));
         assert!(matches!(read_text(endless.as_bytes(), 100).await, Err(AnswerError::TooBig)));
+        let at_once = read(&mut endless.as_bytes(), &mut BytesMut::new(), 100).await;
+        assert!(matches!(at_once, Err(AnswerError::TooBig)));
         let head = format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(LONGEST_HEAD));
         assert!(matches!(read_text(head.as_bytes(), 100).await, Err(AnswerError::Malformed(_))));
     }

@@ -16,6 +16,8 @@ use tokio::{
     net::TcpStream,
 };
 
+/// From which length of an answer on a connection gives its buffer back: some dozens may be idle, and large answers are rare.
+const LARGE: usize = 64 << 10;
 /// How many pieces are written at once.
 const PIECES: usize = 16;
 
@@ -57,6 +59,12 @@ impl Link {
         self.idle_since.elapsed() < idle && looked.is_pending()
     }
 
+    /// Whether it holds a buffer of so many bytes while it is idle.
+    #[cfg(test)]
+    pub(crate) fn holds(&mut self, bytes: usize) -> bool {
+        self.buffer.try_reclaim(bytes)
+    }
+
     /// Sends head and body, and reads the answer, which may come before everything is sent. Gives the connection back if it can be used again.
     pub(crate) async fn exchange(
         mut self,
@@ -95,6 +103,9 @@ impl Link {
             (answer, sent)
         };
         let usable = answer.kept && matches!(sent, Some(Ok(()))) && self.buffer.is_empty();
+        if answer.body.len() >= LARGE {
+            self.buffer = BytesMut::new();
+        }
         self.idle_since = Instant::now();
         Ok((answer, usable.then_some(self)))
     }
@@ -113,6 +124,8 @@ async fn send(writer: &mut (impl AsyncWrite + Unpin), head: Bytes, body: &mut Ou
         loop {
             while !ended && unsent.len() < PIECES {
                 match body.poll_piece(context) {
+                    // A write of nothing looks like a connection that takes nothing.
+                    Poll::Ready(Ok(Some(piece))) if piece.is_empty() => {}
                     Poll::Ready(Ok(Some(piece))) => unsent.push_back(piece),
                     Poll::Ready(Ok(None)) => ended = true,
                     Poll::Ready(Err(broken)) => return Poll::Ready(Err(SendError::Body(broken))),

@@ -89,6 +89,15 @@ async fn gateway_answers_too_much() {
 }
 
 #[tokio::test]
+async fn gateway_answers_an_update_with_too_much() {
+    // A payload may be that large, an answer to an update not.
+    let stand = Stand::start_with(Options { max_body_mb: 8, ..Options::default() }).await;
+    stand.gateways[0].fail("engine_forkchoiceUpdated", Fault::Huge);
+    let decision = falls_back(&stand, "unreachable").await;
+    assert!(decision["reason"].as_str().is_some_and(|reason| reason.contains("exceeds")), "{decision}");
+}
+
+#[tokio::test]
 async fn gateway_refuses_the_token() {
     let stand = Stand::start_with(Options { gateway_secret: [9; 32], ..Options::default() }).await;
     let decision = falls_back(&stand, "unreachable").await;

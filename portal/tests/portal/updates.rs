@@ -148,6 +148,88 @@ async fn a_body_that_breaks_off_reaches_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_body_that_breaks_off_says_nothing_about_the_fallback() {
+    use tokio::io::AsyncWriteExt;
+    let stand = Stand::start().await;
+    stand.wait_for_admin("/healthz", 200).await;
+    for _ in 0..5 {
+        let mut stream = tokio::net::TcpStream::connect(stand.portal.engine).await.expect("connects");
+        let text = r#"{"method":"engine_newPayloadV4","params":["#;
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ncontent-length: 900000\r\n\r\n",
+            OpNode::token()
+        );
+        stream.write_all(format!("{head}{text}{}", " ".repeat(1000)).as_bytes()).await.expect("written");
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        drop(stream);
+        for _ in 0..10 {
+            assert_eq!(stand.admin("/healthz").await.0, 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_says_nothing_about_the_fallback() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let stand = Stand::start_with(Options { fallback_timeout_ms: 300, ..Options::DEFAULT }).await;
+    stand.wait_for_admin("/healthz", 200).await;
+    for _ in 0..3 {
+        let mut stream = tokio::net::TcpStream::connect(stand.portal.engine).await.expect("connects");
+        let text = r#"{"method":"engine_newPayloadV4","params":["#;
+        let token = OpNode::token();
+        let head = format!("POST / HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-length: 900000\r\n\r\n");
+        stream.write_all(format!("{head}{text}{}", " ".repeat(1000)).as_bytes()).await.expect("written");
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        for _ in 0..10 {
+            assert_eq!(stand.admin("/healthz").await.0, 200);
+        }
+    }
+}
+
+/// A block whose body takes its time.
+async fn slow_block(stand: &Stand, pause: std::time::Duration) -> tokio::net::TcpStream {
+    use tokio::io::AsyncWriteExt;
+    let mut params = payload(1, GENESIS);
+    params[0]["extraData"] = json!(format!("0x{}", "00".repeat(300_000)));
+    let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"engine_newPayloadV4","params":{params}}}"#);
+    let mut stream = tokio::net::TcpStream::connect(stand.portal.engine).await.expect("connects");
+    let (token, length) = (OpNode::token(), body.len());
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-length: {length}\r\n\r\n");
+    let (first, rest) = body.split_at(1000);
+    stream.write_all(format!("{head}{first}").as_bytes()).await.expect("written");
+    tokio::time::sleep(pause).await;
+    stream.write_all(rest.as_bytes()).await.expect("written");
+    stream
+}
+
+#[tokio::test]
+async fn a_block_that_comes_slowly_reaches_gateways_while_the_fallback_is_busy() {
+    let stand = Stand::start().await;
+    stand.fallback.fail("engine_newPayload", Fault::Held);
+    let _stream = slow_block(&stand, std::time::Duration::from_millis(100)).await;
+    for node in &stand.gateways {
+        node.wait_for("engine_newPayload", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_block_reaches_gateways_though_the_fallback_is_down() {
+    use tokio::io::AsyncReadExt;
+    let mut stand = Stand::start().await;
+    stand.stop_fallback().await;
+    let mut stream = slow_block(&stand, std::time::Duration::from_millis(100)).await;
+    for node in &stand.gateways {
+        node.wait_for("engine_newPayload", 1).await;
+    }
+    // And op-node, which is still writing when the fallback turns out to be down, is told.
+    let mut answer = vec![0; 15];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(answer, b"HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
 async fn updates_never_overtake_and_superseded_heads_coalesce() {
     let stand = Stand::start().await;
     let slow = &stand.gateways[1];
@@ -286,4 +368,21 @@ async fn the_schedule_is_answered_from_memory() {
     assert_eq!(current["error"]["code"], -32001);
     assert_eq!(stand.call("registry_x", json!([])).await["error"]["code"], -32601);
     assert!(stand.fallback.arrived("registry_").is_empty());
+}
+
+#[tokio::test]
+async fn an_update_reaches_gateways_though_op_node_hangs_up() {
+    use tokio::io::AsyncWriteExt;
+    let stand = Stand::start().await;
+    stand.fallback.fail("engine_newPayload", Fault::Held);
+    let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"engine_newPayloadV4","params":{}}}"#, payload(1, GENESIS));
+    let mut stream = tokio::net::TcpStream::connect(stand.portal.engine).await.expect("connects");
+    let (token, length) = (OpNode::token(), body.len());
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(format!("{head}{body}").as_bytes()).await.expect("written");
+    stand.fallback.wait_for("engine_newPayload", 1).await;
+    drop(stream);
+    for node in &stand.gateways {
+        node.wait_for("engine_newPayload", 1).await;
+    }
 }
