@@ -27,6 +27,9 @@ use tracing::{debug, warn};
 /// The largest answer to an update. Most have some hundred bytes; all are read on the one thread that also looks whether the fallback answers.
 const LARGEST_ANSWER: usize = 1 << 20;
 
+/// The largest answer to a user's read, which is looked through on op-node's thread. A longer one is the fallback's to give.
+const LARGEST_READ: usize = 2 << 20;
+
 /// Who is at the end of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Peer {
@@ -138,6 +141,11 @@ impl Lane {
     /// The peer itself, for what needs no order, over connections that only the caller's thread uses.
     pub(crate) const fn direct(&self) -> &Upstream {
         &self.direct
+    }
+
+    /// Like [`Lane::direct`], for users' reads.
+    pub(crate) fn reads(&self) -> Upstream {
+        self.direct.clone().at_most(LARGEST_READ)
     }
 
     /// Puts an update at the end of the lane. Never waits.

@@ -484,7 +484,7 @@ impl Proxy {
             && let Some(lane) = lanes.get(gateway)
         {
             let started = Instant::now();
-            let answer = timeout(patience, lane.direct().call(body.clone())).await;
+            let answer = timeout(patience, lane.reads().call(body.clone())).await;
             // Only a result to this very question: errors are for the fallback to give.
             let good = match answer {
                 Ok(Ok(answer)) if rpc::answers(&answer, call.id) => Some(answer),
