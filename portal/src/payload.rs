@@ -212,6 +212,9 @@ impl<'a> Payload<'a> {
         let shape = |_| AnswerError::WrongShape;
         let envelope: Envelope<'a> = serde_json::from_str(result.get()).map_err(shape)?;
         let fields: Fields<'a> = serde_json::from_str(envelope.execution_payload.get()).map_err(shape)?;
+        if let Some(requests) = envelope.execution_requests {
+            serde_json::from_str::<Vec<Data<'_>>>(requests.get()).map_err(shape)?;
+        }
         Ok(Self {
             parent_hash: fields.parent_hash.parse()?,
             block_hash: fields.block_hash.parse()?,
@@ -400,6 +403,17 @@ pub(crate) mod tests {
                 assert_eq!(Payload::read(&raw(text)).err(), Some(AnswerError::WrongShape), "{key}");
             }
         }
+    }
+
+    #[test]
+    fn requests_are_a_list_of_bytes() {
+        let text = envelope(&payload()).get().to_owned();
+        for requests in ["[7]", "[1e999]", "[\"0x1\"]", "[{}]", "{}", "\"0x01\"", "[[\"0x01\"]]"] {
+            let other = text.replace("[\"0x01\"]", requests);
+            assert_ne!(other, text);
+            assert_eq!(Payload::read(&raw(other)).err(), Some(AnswerError::WrongShape), "{requests}");
+        }
+        assert!(Payload::read(&raw(text.replace("[\"0x01\"]", "[]"))).is_ok());
     }
 
     #[test]
