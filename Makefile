@@ -38,7 +38,8 @@ target/peers/.installed:
 	cargo install rollup-boost --version 0.7.13 --locked --root target/peers
 	touch $@
 
-fuzz: ## an hour of damaged bodies through all that reads bodies in the portal; FUZZ_SECONDS=n for less
+fuzz: ## an hour of damaged bodies through all that reads bodies in the portal, after some minutes of damaged HTTP; FUZZ_SECONDS=n for less
+	BATON_FUZZ_SECONDS=$$(($(or $(FUZZ_SECONDS),3600) / 10)) cargo test --release -p baton-portal --lib every_request -- --nocapture
 	BATON_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),3600) cargo test --release -p baton-portal --test fuzz -- --nocapture
 
 test-kona: node_modules/.installed target/peers/.kona-node ## an unmodified rollup node drives the portal; the first time, it is compiled

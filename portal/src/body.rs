@@ -1,15 +1,14 @@
 //! Bodies as they travel: the pieces in which they came, never put together, and sent on while they still come.
 
+use crate::wire::Caller;
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use std::{
     collections::VecDeque,
-    fmt,
     future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 /// A whole body in pieces. Clones share them.
@@ -28,13 +27,47 @@ impl From<Vec<Bytes>> for Pieces {
     }
 }
 
-/// Lets a body that isn't wanted go by, up to a limit: a caller that is still writing when the connection closes never sees why.
-pub(crate) async fn discard(mut incoming: Incoming, limit: usize) {
-    let mut size = 0;
-    while size < limit
-        && let Some(Ok(frame)) = incoming.frame().await
-    {
-        size += frame.data_ref().map_or(0, Bytes::len);
+/// A request's body, as it comes.
+#[derive(Debug)]
+pub(crate) enum Incoming<'a> {
+    Http1(&'a mut Caller),
+    Http2(hyper::body::Incoming),
+}
+
+impl Incoming<'_> {
+    /// Bytes that are still to come, if that is known.
+    pub(crate) fn left(&self) -> Option<u64> {
+        match self {
+            Self::Http1(caller) => caller.left(),
+            Self::Http2(body) => body.size_hint().exact(),
+        }
+    }
+
+    /// Whether nothing more comes.
+    pub(crate) fn is_ended(&self) -> bool {
+        match self {
+            Self::Http1(caller) => caller.is_ended(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        match self {
+            Self::Http1(caller) => caller.poll_piece(context),
+            Self::Http2(body) => loop {
+                match ready!(Pin::new(&mut *body).poll_frame(context)) {
+                    Some(Ok(frame)) => {
+                        // Trailers mean nothing here.
+                        if let Ok(piece) = frame.into_data() {
+                            return Poll::Ready(Ok(Some(piece)));
+                        }
+                    }
+                    Some(Err(error)) => return Poll::Ready(Err(Broken::off(error))),
+                    None => return Poll::Ready(Ok(None)),
+                }
+            },
+        }
     }
 }
 
@@ -62,44 +95,46 @@ impl Kept {
     }
 }
 
-/// Why a body can't be sent on.
-#[derive(Debug)]
-pub(crate) struct Broken(Option<hyper::Error>);
+/// Why there is no more of a body.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// The connection or its protocol.
+    #[error("the body broke off: {0}")]
+    Off(Box<dyn std::error::Error + Send + Sync>),
+    /// It ended too early.
+    #[error("the body is shorter than it said")]
+    Short,
+}
 
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(error) => write!(f, "the body broke off: {error}"),
-            None => f.write_str("the body is shorter than it said"),
-        }
+impl Broken {
+    pub(crate) fn off(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Off(error.into())
     }
 }
 
-impl std::error::Error for Broken {}
-
 /// A body on its way to a node.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
+pub(crate) struct Outgoing<'a> {
     /// What is there and hasn't been taken.
     pieces: VecDeque<Bytes>,
     length: u64,
     /// Bytes not taken yet.
     left: u64,
-    source: Source,
+    source: Source<'a>,
 }
 
 /// Where a body comes from, and comes from again if it has to be sent anew.
 #[derive(Debug)]
-enum Source {
+enum Source<'a> {
     /// It is all there.
     Whole(Pieces),
     /// It is still coming, and kept as it passes.
-    Passing(Incoming, Kept),
+    Passing(Incoming<'a>, Kept),
 }
 
-impl Outgoing {
+impl<'a> Outgoing<'a> {
     /// A body of a length, of which the first pieces are there; all of it is kept as it passes.
-    pub(crate) fn passing(first: Vec<Bytes>, rest: Incoming, length: u64) -> (Self, Kept) {
+    pub(crate) fn passing(first: Vec<Bytes>, rest: Incoming<'a>, length: u64) -> (Self, Kept) {
         let kept = Kept::default();
         first.iter().cloned().for_each(|piece| kept.push(piece));
         let source = Source::Passing(rest, kept.clone());
@@ -118,25 +153,15 @@ impl Outgoing {
             return Poll::Ready(Ok(Some(piece)));
         }
         let Source::Passing(rest, kept) = &mut self.source else { return Poll::Ready(Ok(None)) };
-        loop {
-            // A body ends with its length: nobody need look whether there is more.
-            if self.left == 0 {
-                kept.complete();
-                return Poll::Ready(Ok(None));
-            }
-            match std::task::ready!(Pin::new(&mut *rest).poll_frame(context)) {
-                Some(Ok(frame)) => {
-                    // Trailers mean nothing here.
-                    if let Ok(piece) = frame.into_data() {
-                        kept.push(piece.clone());
-                        self.left = self.left.saturating_sub(piece.len() as u64);
-                        return Poll::Ready(Ok(Some(piece)));
-                    }
-                }
-                Some(Err(error)) => return Poll::Ready(Err(Broken(Some(error)))),
-                None => return Poll::Ready(Err(Broken(None))),
-            }
+        // A body ends with its length: nobody need look whether there is more.
+        if self.left == 0 {
+            kept.complete();
+            return Poll::Ready(Ok(None));
         }
+        let piece = ready!(rest.poll_piece(context))?.ok_or(Broken::Short)?;
+        kept.push(piece.clone());
+        self.left = self.left.saturating_sub(piece.len() as u64);
+        Poll::Ready(Ok(Some(piece)))
     }
 
     /// Lets go by what hasn't been taken.
@@ -155,7 +180,7 @@ impl Outgoing {
     }
 }
 
-impl<T: Into<Pieces>> From<T> for Outgoing {
+impl<T: Into<Pieces>> From<T> for Outgoing<'_> {
     fn from(pieces: T) -> Self {
         let whole = pieces.into();
         let length = whole.0.iter().map(|piece| piece.len() as u64).sum();
@@ -172,22 +197,20 @@ pub(crate) struct Beginning {
 
 impl Beginning {
     /// Reads one.
-    pub(crate) async fn read(incoming: &mut Incoming, enough: usize) -> Result<Self, hyper::Error> {
-        let mut beginning = Self { pieces: Vec::new(), size: 0, ended: incoming.is_end_stream() };
+    pub(crate) async fn read(incoming: &mut Incoming<'_>, enough: usize) -> Result<Self, Broken> {
+        let mut beginning = Self { pieces: Vec::new(), size: 0, ended: incoming.is_ended() };
         while !beginning.ended && beginning.size < enough {
             beginning.more(incoming).await?;
         }
         Ok(beginning)
     }
 
-    async fn more(&mut self, incoming: &mut Incoming) -> Result<(), hyper::Error> {
-        match incoming.frame().await {
-            Some(frame) => {
-                if let Ok(piece) = frame?.into_data() {
-                    self.size += piece.len();
-                    self.pieces.push(piece);
-                }
-                self.ended = incoming.is_end_stream();
+    async fn more(&mut self, incoming: &mut Incoming<'_>) -> Result<(), Broken> {
+        match poll_fn(|context| incoming.poll_piece(context)).await? {
+            Some(piece) => {
+                self.size += piece.len();
+                self.pieces.push(piece);
+                self.ended = incoming.is_ended();
             }
             None => self.ended = true,
         }
@@ -195,7 +218,7 @@ impl Beginning {
     }
 
     /// Reads the rest; `None` if it comes to more than a limit.
-    pub(crate) async fn finish(mut self, incoming: &mut Incoming, limit: usize) -> Result<Option<Bytes>, hyper::Error> {
+    pub(crate) async fn finish(mut self, incoming: &mut Incoming<'_>, limit: usize) -> Result<Option<Bytes>, Broken> {
         while !self.ended && self.size <= limit {
             self.more(incoming).await?;
         }

@@ -10,6 +10,7 @@ pub mod decision;
 pub mod demand;
 mod door;
 mod gateways;
+mod handler;
 pub mod jwt;
 mod lane;
 pub mod mode;

@@ -2,14 +2,12 @@
 
 use crate::{
     decision::KEPT,
+    handler::{JSON, Reply, TEXT},
     proxy::{Degree, Proxy},
-    registry,
-    server::{JSON, TEXT, respond},
-    status,
+    registry, status,
 };
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
@@ -32,61 +30,61 @@ impl Office {
         Self { proxy, metrics }
     }
 
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Reply {
         match *request.method() {
             Method::GET => self.page(request.uri().path(), request.uri().query()),
             Method::POST => match Limited::new(request.into_body(), MAX_BODY).collect().await {
-                Ok(body) => respond(StatusCode::OK, JSON, status::debug(&self.proxy, &body.to_bytes())),
-                Err(error) => respond(StatusCode::BAD_REQUEST, TEXT, error.to_string()),
+                Ok(body) => Reply::new(StatusCode::OK, JSON, status::debug(&self.proxy, &body.to_bytes())),
+                Err(error) => Reply::new(StatusCode::BAD_REQUEST, TEXT, error.to_string()),
             },
-            _ => respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET, and POST for debug_ methods"),
+            _ => Reply::new(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET, and POST for debug_ methods"),
         }
     }
 
     /// Health, in rollup-boost's codes: 200, 206 while the scheduled gateway fails and the fallback builds alone, 503 without a fallback.
-    pub(crate) fn health(&self, path: &str) -> Option<Response<Full<Bytes>>> {
+    pub(crate) fn health(&self, path: &str) -> Option<Reply> {
         Some(match path {
             "/healthz" => match self.proxy.degree() {
-                Degree::Healthy => respond(StatusCode::OK, TEXT, "ok"),
-                Degree::WithoutGateway => respond(
+                Degree::Healthy => Reply::new(StatusCode::OK, TEXT, "ok"),
+                Degree::WithoutGateway => Reply::new(
                     StatusCode::PARTIAL_CONTENT,
                     TEXT,
                     "ok, but the scheduled gateway fails and the fallback builds alone",
                 ),
-                Degree::Unhealthy => respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the fallback doesn't answer"),
+                Degree::Unhealthy => Reply::new(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the fallback doesn't answer"),
             },
             "/readyz" => {
                 let snapshot = self.proxy.schedule.snapshot();
                 match (snapshot.is_known() || self.proxy.is_fixed(), &snapshot.stale) {
-                    (true, None) => respond(StatusCode::OK, TEXT, "ok"),
+                    (true, None) => Reply::new(StatusCode::OK, TEXT, "ok"),
                     (true, Some(reason)) => {
-                        respond(StatusCode::OK, TEXT, format!("ok, but the schedule is stale: {reason}"))
+                        Reply::new(StatusCode::OK, TEXT, format!("ok, but the schedule is stale: {reason}"))
                     }
                     (false, reason) => {
                         let reason = reason.as_deref().unwrap_or("unknown");
-                        respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("no schedule yet: {reason}"))
+                        Reply::new(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("no schedule yet: {reason}"))
                     }
                 }
             }
-            "/livez" => respond(StatusCode::OK, TEXT, "ok"),
+            "/livez" => Reply::new(StatusCode::OK, TEXT, "ok"),
             _ => return None,
         })
     }
 
-    fn page(&self, path: &str, query: Option<&str>) -> Response<Full<Bytes>> {
+    fn page(&self, path: &str, query: Option<&str>) -> Reply {
         if let Some(answer) = self.health(path) {
             return answer;
         }
         match path {
-            "/" | "/status" => respond(StatusCode::OK, HTML, PAGE),
+            "/" | "/status" => Reply::new(StatusCode::OK, HTML, PAGE),
             "/metrics" => match &self.metrics {
-                Some(metrics) => respond(StatusCode::OK, "text/plain; version=0.0.4", metrics.render()),
-                None => respond(StatusCode::NOT_FOUND, TEXT, "this process exports its metrics elsewhere"),
+                Some(metrics) => Reply::new(StatusCode::OK, "text/plain; version=0.0.4", metrics.render()),
+                None => Reply::new(StatusCode::NOT_FOUND, TEXT, "this process exports its metrics elsewhere"),
             },
             "/decisions" => json(&self.proxy.decisions.last(count(query))),
             "/status.json" => json(&status::status(&self.proxy)),
             "/schedule" => json(&registry::timeline(&self.proxy.schedule.snapshot())),
-            _ => respond(
+            _ => Reply::new(
                 StatusCode::NOT_FOUND,
                 TEXT,
                 "there are / (status page), /healthz, /readyz, /livez, /metrics, /decisions, /schedule and /status.json",
@@ -101,10 +99,10 @@ fn count(query: Option<&str>) -> usize {
     pairs.filter_map(|pair| pair.strip_prefix("count=")?.parse().ok()).next_back().unwrap_or(KEPT)
 }
 
-fn json(value: &impl serde::Serialize) -> Response<Full<Bytes>> {
+fn json(value: &impl serde::Serialize) -> Reply {
     match serde_json::to_vec(value) {
-        Ok(json) => respond(StatusCode::OK, JSON, json),
-        Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, error.to_string()),
+        Ok(json) => Reply::new(StatusCode::OK, JSON, json),
+        Err(error) => Reply::new(StatusCode::INTERNAL_SERVER_ERROR, TEXT, error.to_string()),
     }
 }
 

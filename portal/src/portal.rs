@@ -8,7 +8,7 @@ use crate::{
     office::Office,
     proxy::{Also, Proxy},
     reload::{self, Change},
-    server::serve,
+    server::{serve, serve_by_hyper},
     telemetry,
     trace::Tracer,
     upstream::Upstream,
@@ -16,10 +16,6 @@ use crate::{
 use alloy::primitives::Address;
 use baton_protocol::{GatewayId, SlotClock};
 use baton_schedule::{Follower, GatewayInfo, GatewayUrls, Handle, SequencerKeys, Snapshot, channel};
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
@@ -167,18 +163,14 @@ async fn start(
     tasks.spawn(until(shutdown.clone(), fold_metrics(metrics.clone())));
     let office = Arc::new(Office::new(proxy.clone(), metrics));
     let door = Arc::new(Door::new(proxy.clone(), office.clone(), config.engine_secret, config.max_body));
-    let handler = move |request| {
-        let door = door.clone();
-        async move { door.answer(request).await }
-    };
-    tasks.spawn(on_a_thread(engine, handler, shutdown.clone())?);
+    tasks.spawn(on_a_thread(engine, door, shutdown.clone())?);
     for listener in [Some(admin), debug].into_iter().flatten() {
         let office = office.clone();
         let handler = move |request| {
             let office = office.clone();
             async move { office.answer(request).await }
         };
-        tasks.spawn(serve(listener, handler, shutdown.clone()));
+        tasks.spawn(serve_by_hyper(listener, handler, shutdown.clone()));
     }
     tasks.spawn(until(shutdown.clone(), probe_again_and_again(proxy.clone())));
     tasks.spawn(until(shutdown, follow_gateways(proxy.clone(), schedule.clone())));
@@ -196,22 +188,18 @@ async fn start(
 
 /// Serves on a thread of its own. op-node's calls then go from one connection to the other without waking another thread, and whatever gateways
 /// have the other threads do, this one isn't kept from op-node.
-fn on_a_thread<H, F>(
+fn on_a_thread(
     listener: TcpListener,
-    handler: H,
+    door: Arc<Door>,
     shutdown: CancellationToken,
-) -> Result<impl Future<Output = ()>, StartError>
-where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
-{
+) -> Result<impl Future<Output = ()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let listener = listener.into_std().map_err(StartError::Thread)?;
     let (ended, end) = oneshot::channel();
     let serve = move || {
         runtime.block_on(async move {
             match TcpListener::from_std(listener) {
-                Ok(listener) => serve(listener, handler, shutdown).await,
+                Ok(listener) => serve(listener, door, shutdown).await,
                 Err(error) => error!(%error, "can't listen on the engine's thread"),
             }
         });

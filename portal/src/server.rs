@@ -1,34 +1,84 @@
-//! An HTTP server: HTTP/1.1 with keep-alive and HTTP/2 without TLS on one port, ended gracefully.
+//! HTTP servers, ended gracefully: HTTP/1.1 with keep-alive and HTTP/2 without TLS on one port.
 
+use crate::{
+    body::Incoming as Body,
+    handler::{Handler, Reply, Request},
+    wire,
+};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Response, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use std::{convert::Infallible, future::Future, pin::pin, time::Duration};
+use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
-
-pub(crate) const JSON: &str = "application/json";
-pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// How long requests under way may take to finish at the end.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long to wait when no connection can be accepted, for instance because file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What connections that speak HTTP/2 begin with (RFC 9113, section 3.4) and no method of HTTP/1.1 does.
+const HTTP2: &[u8] = b"PRI";
+/// How long to wait, and how often, for a connection's first bytes where one isn't enough to tell.
+const PEEK_PAUSE: Duration = Duration::from_millis(5);
+const PEEKS: usize = 200;
 
-/// Serves until the token is cancelled and the requests under way are answered.
-pub(crate) async fn serve<H, F>(listener: TcpListener, handler: H, shutdown: CancellationToken)
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves a handler. HTTP/1.1 is the portal's own, HTTP/2 is hyper's.
+pub(crate) async fn serve(listener: TcpListener, handler: Arc<impl Handler>, shutdown: CancellationToken) {
+    let connection = |stream: TcpStream| {
+        let (handler, shutdown) = (handler.clone(), shutdown.clone());
+        async move {
+            match shutdown.run_until_cancelled(is_http2(&stream)).await {
+                None => Ok(()),
+                Some(Err(error)) => Err(error.into()),
+                Some(Ok(false)) => Ok(wire::serve(stream, &*handler, &shutdown).await?),
+                Some(Ok(true)) => {
+                    let answer = move |request: http::Request<Incoming>| {
+                        let handler = handler.clone();
+                        async move {
+                            let (head, body) = request.into_parts();
+                            let authorization = head.headers.get(header::AUTHORIZATION);
+                            let request = Request {
+                                method: head.method,
+                                path: head.uri.path(),
+                                authorization: authorization.and_then(|value| value.to_str().ok()),
+                                body: Body::Http2(body),
+                            };
+                            handler.answer(request).await
+                        }
+                    };
+                    by_hyper(stream, answer, shutdown).await
+                }
+            }
+        }
+    };
+    accept(listener, connection, &shutdown).await;
+}
+
+/// Serves what answers hyper's requests, for ports where a call more or less doesn't matter.
+pub(crate) async fn serve_by_hyper<H, F>(listener: TcpListener, answer: H, shutdown: CancellationToken)
 where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    H: Fn(http::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    accept(listener, |stream| by_hyper(stream, answer.clone(), shutdown.clone()), &shutdown).await;
+}
+
+/// Serves connections until the token is cancelled and all of them have ended.
+async fn accept<F>(listener: TcpListener, connection: impl Fn(TcpStream) -> F, shutdown: &CancellationToken)
+where
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     loop {
@@ -36,11 +86,19 @@ where
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, handler.clone(), shutdown.clone()));
+                    if let Err(error) = stream.set_nodelay(true) {
+                        debug!(%error, "can't set TCP_NODELAY");
+                    }
+                    let connection = connection(stream);
+                    connections.spawn(async move {
+                        if let Err(error) = connection.await {
+                            debug!(%error, "a connection ended with an error");
+                        }
+                    });
                 }
                 Err(error) => {
                     warn!(%error, "can't accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
                 }
             },
             Some(_) = connections.join_next() => {}
@@ -48,41 +106,48 @@ where
     }
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(GRACE, drained).await.is_err() {
+    if timeout(GRACE, drained).await.is_err() {
         warn!(seconds = GRACE.as_secs(), "connections were still busy at the end and are cut");
     }
 }
 
-async fn connection<H, F>(stream: TcpStream, handler: H, shutdown: CancellationToken)
-where
-    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
-{
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "can't set TCP_NODELAY");
+/// Whether a connection begins as HTTP/2 does. Takes nothing from it.
+async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut beginning = [0; HTTP2.len()];
+    for _ in 0..PEEKS {
+        let length = stream.peek(&mut beginning).await?;
+        if length == 0 || length == HTTP2.len() || !HTTP2.starts_with(&beginning[..length]) {
+            return Ok(beginning[..length] == *HTTP2);
+        }
+        // The same bytes would be seen again at once.
+        sleep(PEEK_PAUSE).await;
     }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+async fn by_hyper<H, F>(stream: TcpStream, answer: H, shutdown: CancellationToken) -> Result<(), Failure>
+where
+    H: Fn(http::Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
     let server = auto::Builder::new(TokioExecutor::new());
     let service = service_fn(|request| {
-        let answer = handler(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        let reply = answer(request);
+        async move { Ok::<_, Infallible>(response(reply.await)) }
     });
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
+    tokio::select! {
         ended = connection.as_mut() => ended,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "a connection ended with an error");
     }
 }
 
-/// A response of a kind.
-pub(crate) fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+fn response(reply: Reply) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(reply.body));
+    *response.status_mut() = reply.status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     response
 }

@@ -120,14 +120,14 @@ impl Upstream {
 
     /// Sends a body and gives the answer's, whatever is in it. The time limit covers the whole exchange, so a node that hangs after its headers
     /// is late like any other.
-    pub(crate) async fn call(&self, body: impl Into<Outgoing>) -> Result<Bytes, UpstreamError> {
+    pub(crate) async fn call(&self, body: impl Into<Outgoing<'_>>) -> Result<Bytes, UpstreamError> {
         tokio::time::timeout(self.timeout, self.exchange(&mut body.into()))
             .await
             .unwrap_or(Err(UpstreamError::Timeout(self.timeout)))
     }
 
     /// The same without a time limit, for a caller that sets its own. Of a body that is still coming, as much is taken as the node takes.
-    pub(crate) async fn exchange(&self, body: &mut Outgoing) -> Result<Bytes, UpstreamError> {
+    pub(crate) async fn exchange(&self, body: &mut Outgoing<'_>) -> Result<Bytes, UpstreamError> {
         let head = self.head(body.length());
         let answer = loop {
             let idle = self.idle();

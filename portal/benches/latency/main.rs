@@ -1,7 +1,8 @@
 //! What the portal adds to a call, beside no proxy, a bare HTTP reverse proxy (nginx) and rollup-boost, in one run: same upstreams, same bodies,
 //! one keep-alive connection each, taken in turns so that a busy machine is busy for all of them.
 //!
-//! `make bench` installs the peers first; one that is missing is left out and said to be. `--quick` is for seeing that it works.
+//! `make bench` installs the peers first; one that is missing is left out and said to be. `--quick` is for seeing that it works, `--only=forkchoiceUpdated` for one
+//! kind of call (or `gateways`, `memory`).
 
 #![allow(clippy::print_stdout)] // The report is what it is for.
 
@@ -48,30 +49,41 @@ const QUICK: Plan = Plan { rounds: 2, calls: |_| 10, memory_calls: 1000 };
 
 fn main() -> Result<()> {
     let plan = if std::env::args().any(|argument| argument == "--quick") { QUICK } else { FULL };
+    let only = std::env::args().find_map(|argument| argument.strip_prefix("--only=").map(str::to_owned));
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let rig = Rig::start()?;
     let mut report = Report::default();
     let peers = rig.peers(&mut report)?;
     let bodies = Bodies::read()?;
     for size in [100 * KIB, 500 * KIB, 1000 * KIB, 2000 * KIB] {
         let body = bodies.new_payload(size)?;
-        measure(&plan, &peers, &format!("newPayload {} KB", size / KIB), &mut report, |connection| {
-            connection.call(&body).map(|_| ())
+        let name = format!("newPayload {} KB", size / KIB);
+        if wanted(&name) {
+            measure(&plan, &peers, &name, &mut report, |connection| connection.call(&body).map(|_| ()))?;
+        }
+    }
+    if wanted("forkchoiceUpdated") {
+        let head = bodies.head();
+        measure(&plan, &peers, "forkchoiceUpdated", &mut report, |connection| connection.call(&head).map(|_| ()))?;
+    }
+    if wanted("getPayload") {
+        let (order, get) = (bodies.order(), bodies.get_payload());
+        // Ordered and got, as op-node does; only the getting is counted, after a pause in which the order has reached everybody.
+        measure_after(&plan, &peers, "getPayload", &mut report, PAUSE, |connection| {
+            connection.call(&order)?;
+            std::thread::sleep(Duration::from_millis(3));
+            let started = Instant::now();
+            let answer = connection.call(&get)?;
+            eyre::ensure!(answer > 1000, "a payload of {answer} bytes");
+            Ok(started.elapsed())
         })?;
     }
-    let head = bodies.head();
-    measure(&plan, &peers, "forkchoiceUpdated", &mut report, |connection| connection.call(&head).map(|_| ()))?;
-    let (order, get) = (bodies.order(), bodies.get_payload());
-    // Ordered and got, as op-node does; only the getting is counted, after a pause in which the order has reached everybody.
-    measure_after(&plan, &peers, "getPayload", &mut report, PAUSE, |connection| {
-        connection.call(&order)?;
-        std::thread::sleep(Duration::from_millis(3));
-        let started = Instant::now();
-        let answer = connection.call(&get)?;
-        eyre::ensure!(answer > 1000, "a payload of {answer} bytes");
-        Ok(started.elapsed())
-    })?;
-    gateways(&plan, &rig, &bodies, &mut report)?;
-    memory(&plan, &rig, &bodies, &mut report)?;
+    if wanted("gateways") {
+        gateways(&plan, &rig, &bodies, &mut report)?;
+    }
+    if wanted("memory") {
+        memory(&plan, &rig, &bodies, &mut report)?;
+    }
     println!("{report}");
     Ok(())
 }

@@ -2,8 +2,11 @@
 
 mod attempt;
 mod build;
+mod passing;
 mod serve;
 mod signing;
+
+pub(crate) use passing::Rest;
 
 use crate::{
     body::{Outgoing, Pieces},
@@ -12,7 +15,7 @@ use crate::{
     config::{GatewaySettings, Live},
     decision::DecisionLog,
     gateways::{Gateways, Lanes},
-    lane::{Bell, Building, Health, Lane, Peer},
+    lane::{Building, Health, Lane, Peer},
     mode::Mode,
     peek::{self, Body, Call, Method, PayloadId, RegistryQuery},
     policy::Waiting,
@@ -31,7 +34,7 @@ use arc_swap::ArcSwap;
 use baton_protocol::GatewayId;
 use baton_schedule::Handle;
 use bytes::Bytes;
-use hyper::body::Incoming;
+use passing::Held;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
@@ -42,21 +45,11 @@ use std::{
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::{
-    runtime,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 /// A call that every Engine API port has.
 const PROBE: Bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","id":0,"method":"eth_chainId","params":[]}"#);
-
-/// How long others wait for an update that the fallback is busy with.
-const HEAD_START: Duration = Duration::from_millis(20);
-
-/// How long a block or head waits before it goes to the others: the head update that follows a block comes at once, and their copies would compete with
-/// it for the processors. An order to build takes along what waits before it.
-const QUIET: Duration = Duration::from_millis(1);
 
 /// The fallback's newest block.
 const HEAD: Bytes =
@@ -127,26 +120,6 @@ pub(crate) enum Degree {
     WithoutGateway,
     /// The fallback doesn't answer.
     Unhealthy,
-}
-
-/// An update that others are to have, once. If op-node hangs up before, they get it all the same: the fallback may have it already.
-struct Passing<F: Fn() -> bool> {
-    pass_on: F,
-    done: bool,
-}
-
-impl<F: Fn() -> bool> Passing<F> {
-    /// Passes it on if that hasn't been done and can be; says whether it is done.
-    fn now(&mut self) -> bool {
-        self.done = self.done || (self.pass_on)();
-        self.done
-    }
-}
-
-impl<F: Fn() -> bool> Drop for Passing<F> {
-    fn drop(&mut self) {
-        self.now();
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -282,16 +255,19 @@ impl Proxy {
     }
 
     /// Answers a request body.
-    pub(crate) async fn answer(self: &Arc<Self>, bytes: Bytes) -> Bytes {
-        match peek::body(&bytes) {
-            Body::Single(call) => self.answer_call(&call, bytes.clone()).await,
+    pub(crate) async fn answer(self: &Arc<Self>, bytes: Bytes) -> (Bytes, Option<Rest>) {
+        let answer = match peek::body(&bytes) {
+            Body::Single(call) => {
+                let (answer, rest) = self.answer_call(&call, bytes.clone()).await;
+                return (answer, Some(rest));
+            }
             // One after the other, so that the calls take effect in the order in which they were written.
             Body::Batch(calls) if !calls.is_empty() => {
                 let mut answers = Vec::with_capacity(calls.len());
                 for raw in calls {
                     let body = Bytes::copy_from_slice(raw.get().as_bytes());
                     answers.push(match peek::call(raw.get().as_bytes()) {
-                        Some(call) => self.answer_call(&call, body).await,
+                        Some(call) => self.answer_call(&call, body).await.0,
                         None => rpc::failure(None, rpc::INVALID_REQUEST, "not a JSON-RPC call"),
                     });
                 }
@@ -299,10 +275,11 @@ impl Proxy {
             }
             Body::Batch(_) => rpc::failure(None, rpc::INVALID_REQUEST, "an empty batch"),
             Body::Unreadable => rpc::failure(None, rpc::PARSE_ERROR, "not a JSON-RPC call"),
-        }
+        };
+        (answer, None)
     }
 
-    async fn answer_call(self: &Arc<Self>, call: &Call<'_>, body: Bytes) -> Bytes {
+    async fn answer_call(self: &Arc<Self>, call: &Call<'_>, body: Bytes) -> (Bytes, Rest) {
         let started = Instant::now();
         let live = self.live();
         let snapshot = self.schedule.snapshot();
@@ -311,13 +288,12 @@ impl Proxy {
         if let Method::ForkchoiceUpdated(update) = &call.method {
             self.adopted(update.head);
         }
+        let mut held = Held::default();
         let answer = match route::route(call, view) {
             Route::Forward { kind, tell } => {
-                let pass_on = || {
-                    self.tell(kind, &tell, &call.name, &body.clone().into(), &lanes, &live);
-                    true
-                };
-                let answer = self.answer_first(body.clone(), pass_on).await;
+                let put = || Some(self.tell(kind, &tell, &call.name, &body.clone().into(), &lanes, &live));
+                let answer;
+                (answer, held) = self.answer_first(body.clone(), put).await;
                 answer.unwrap_or_else(|error| unreachable_fallback(call.id.or_else(|| peek::id(&body)), &error))
             }
             Route::Build { owner, number } => self.build(call, body, owner, number, &lanes, &live).await,
@@ -333,95 +309,12 @@ impl Proxy {
             Route::Capabilities => self.capabilities(call.id, body).await,
             Route::Memory(query) => self.recall(call.id, query),
         };
-        telemetry::request(version::label(&call.name), rpc::outcome(&answer), started.elapsed());
-        answer
-    }
-
-    /// Answers a `newPayload` whose body is still coming: the fallback gets it piece by piece as it comes.
-    pub(crate) async fn pass(&self, call: &Call<'_>, first: Vec<Bytes>, rest: Incoming, length: u64) -> Bytes {
-        let started = Instant::now();
-        let (outgoing, kept) = Outgoing::passing(first, rest, length);
-        let pass_on = || {
-            let Some(whole) = kept.whole() else { return false };
-            let lanes = self.gateways.lanes();
-            self.tell(route::Kind::Payload, &lanes.ids, &call.name, &whole, &lanes, &self.live());
-            true
-        };
-        let answer = self.answer_first(outgoing, pass_on).await;
-        let answer = answer.unwrap_or_else(|error| unreachable_fallback(call.id, &error));
-        telemetry::request(version::label(&call.name), rpc::outcome(&answer), started.elapsed());
-        answer
-    }
-
-    /// Asks the fallback, and passes an update on to the others once it has answered, or doesn't for a while: their copies must not be what op-node
-    /// waits for. They are passed on before op-node has its answer, so that its next update comes behind them. `pass_on` says whether it could.
-    async fn answer_first(
-        &self,
-        body: impl Into<Outgoing>,
-        pass_on: impl Fn() -> bool,
-    ) -> Result<Bytes, UpstreamError> {
-        let limit = self.fallback.timeout();
-        let deadline = Instant::now() + limit;
-        let mut body = body.into();
-        let mut passing = Passing { pass_on, done: false };
-        let answer = {
-            let mut asked = std::pin::pin!(self.fallback.exchange(&mut body));
-            loop {
-                let until = if passing.done { deadline } else { deadline.min(Instant::now() + HEAD_START) };
-                match timeout_at(until, asked.as_mut()).await {
-                    Ok(answer) => break answer,
-                    Err(_) if until == deadline => break Err(UpstreamError::Timeout(limit)),
-                    // Again and again, until all of a body that is still coming is there.
-                    Err(_) => {
-                        passing.now();
-                    }
-                }
-            }
-        };
-        if !passing.now() && !matches!(answer, Err(UpstreamError::Body(_))) {
-            // The fallback failed, or has answered, before it had all of the body. The others get it all the same, and op-node, which may still be
-            // writing, sees the answer.
-            let rest = timeout_at(deadline.max(Instant::now() + HEAD_START), body.finish()).await;
-            if matches!(rest, Ok(Ok(()))) {
-                passing.now();
-            }
-        }
-        // That op-node has hung up, or stopped in the middle, says nothing about the fallback.
-        if passing.done || answer.is_ok() {
-            self.fallback_is(answer.as_ref().map(|_| ()));
-        }
-        answer
-    }
-
-    /// Passes an update on to gateways and validator.
-    fn tell(&self, kind: route::Kind, gateways: &[GatewayId], method: &str, body: &Pieces, lanes: &Lanes, live: &Live) {
-        let of_chain = matches!(kind, route::Kind::Head | route::Kind::Payload);
-        if kind == route::Kind::Pool && live.multiplex.is_none() && method.starts_with("eth_") {
-            return;
-        }
-        let peers = gateways.iter().filter_map(|id| lanes.get(*id).map(AsRef::as_ref));
-        let peers = peers.chain(self.validator.as_ref().filter(|_| of_chain));
-        let bells: Vec<_> = peers.map(|lane| lane.put(kind, method, body.clone())).collect();
-        // A task of its own in any case: on the engine's thread it begins once op-node has its answer.
-        let ring = async move {
-            if of_chain {
-                tokio::time::sleep(QUIET).await;
-            }
-            bells.iter().for_each(Bell::ring);
-        };
-        // There is no runtime any more if calls are cut off because the portal ends.
-        if let Ok(handle) = runtime::Handle::try_current() {
-            handle.spawn(ring);
-        }
-        if of_chain {
-            let mut latest = lock(&self.latest);
-            let entry = Some((method.to_owned(), body.clone()));
-            if kind == route::Kind::Head { latest.head = entry } else { latest.payload = entry }
-        }
+        let rest = Rest::new(call, &answer, started, held);
+        (answer, rest)
     }
 
     /// Asks the fallback, and keeps in mind whether it answers.
-    async fn ask_fallback(&self, body: impl Into<Outgoing>) -> Result<Bytes, UpstreamError> {
+    async fn ask_fallback(&self, body: impl Into<Outgoing<'_>>) -> Result<Bytes, UpstreamError> {
         let answer = self.fallback.call(body).await;
         self.fallback_is(answer.as_ref().map(|_| ()));
         answer

@@ -1,16 +1,19 @@
 //! The answer's side: its head, how long its body is, and the body.
 
+use super::{
+    FIELDS, LONGEST_HEAD,
+    chunked::{Chunks, Step},
+    tokens,
+};
 use bytes::{Buf, Bytes, BytesMut};
 use http::StatusCode;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How many header fields an answer may have.
-const FIELDS: usize = 64;
-/// How long an answer's head, or a line between chunks, may be.
-const LONGEST_HEAD: usize = 64 << 10;
 /// What is read at once where nobody says how much there is.
 const ROOM: usize = 8 << 10;
+/// What is read at once of a large chunk.
+const LARGE: usize = 256 << 10;
 
 /// An answer.
 #[derive(Debug)]
@@ -102,45 +105,21 @@ impl<R: AsyncRead + Unpin> Reader<'_, R> {
         }
     }
 
-    /// A body in chunks, RFC 9112, section 7.1.
     async fn chunks(&mut self, limit: usize) -> Result<Bytes, AnswerError> {
-        const MALFORMED: AnswerError = AnswerError::Malformed("a chunk is malformed");
-        let mut body = BytesMut::new();
+        let (mut chunks, mut body) = (Chunks::Size, BytesMut::new());
         loop {
-            let size = loop {
-                match httparse::parse_chunk_size(self.buffer) {
-                    Ok(httparse::Status::Complete((start, size))) => {
-                        self.buffer.advance(start);
-                        break usize::try_from(size).unwrap_or(usize::MAX);
-                    }
-                    Ok(httparse::Status::Partial) if self.buffer.len() <= LONGEST_HEAD => self.more(ROOM).await?,
-                    _ => return Err(MALFORMED),
-                }
-            };
-            if size == 0 {
-                break;
+            let step = chunks.next(self.buffer).map_err(|_| AnswerError::Malformed("a chunk is malformed"))?;
+            if let Step::Piece(piece) = &step {
+                body.extend_from_slice(piece);
             }
-            if size > limit - body.len() {
+            let announced = usize::try_from(chunks.announced()).unwrap_or(usize::MAX);
+            if body.len().saturating_add(announced) > limit {
                 return Err(AnswerError::TooBig);
             }
-            self.until(size + 2).await?;
-            body.extend_from_slice(&self.buffer[..size]);
-            if self.buffer[size..size + 2] != *b"\r\n" {
-                return Err(MALFORMED);
-            }
-            self.buffer.advance(size + 2);
-        }
-        // Trailers: lines until an empty one. They mean nothing here.
-        loop {
-            match self.buffer.iter().position(|byte| *byte == b'\n') {
-                Some(end) => {
-                    let line = self.buffer.split_to(end + 1);
-                    if matches!(&line[..], b"\r\n" | b"\n") {
-                        return Ok(body.freeze());
-                    }
-                }
-                None if self.buffer.len() > LONGEST_HEAD => return Err(MALFORMED),
-                None => self.more(ROOM).await?,
+            match step {
+                Step::Piece(_) => {}
+                Step::More => self.more(announced.clamp(ROOM, LARGE)).await?,
+                Step::End => return Ok(body.freeze()),
             }
         }
     }
@@ -219,11 +198,6 @@ fn parse(buffer: &[u8]) -> Result<Option<(Head, usize)>, AnswerError> {
     // Two lengths, or none: where the next answer would begin is anybody's guess.
     kept &= framing != Framing::Rest && !(coded && declared.is_some());
     Ok(Some((Head { status, framing, kept }, length)))
-}
-
-/// The members of a list in a header field.
-fn tokens(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]

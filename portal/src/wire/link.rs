@@ -69,7 +69,7 @@ impl Link {
     pub(crate) async fn exchange(
         mut self,
         head: Bytes,
-        body: &mut Outgoing,
+        body: &mut Outgoing<'_>,
         limit: usize,
     ) -> Result<(Answer, Option<Self>), ExchangeError> {
         let (answer, sent) = {
@@ -117,7 +117,7 @@ enum SendError {
 }
 
 /// Writes a head and a body, as many pieces at once as there are.
-async fn send(writer: &mut (impl AsyncWrite + Unpin), head: Bytes, body: &mut Outgoing) -> Result<(), SendError> {
+async fn send(writer: &mut (impl AsyncWrite + Unpin), head: Bytes, body: &mut Outgoing<'_>) -> Result<(), SendError> {
     let mut unsent = VecDeque::from([head]);
     let mut ended = false;
     poll_fn(|context| {

@@ -98,8 +98,32 @@ pub(crate) fn generator() -> (StdRng, u64) {
     (StdRng::seed_from_u64(seed), seed)
 }
 
-/// When to stop: after `BATON_FUZZ_SECONDS`, or two.
-pub(crate) fn end() -> Instant {
-    let seconds = std::env::var("BATON_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
-    Instant::now() + Duration::from_secs(seconds)
+/// How long to go on: for `BATON_FUZZ_SECONDS`, or two. Says each minute how far it is.
+pub(crate) struct Time {
+    end: Instant,
+    next: Instant,
+    what: &'static str,
+}
+
+/// How often to say how far it is.
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Time {
+    pub(crate) fn start(what: &'static str) -> Self {
+        let seconds = std::env::var("BATON_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+        let now = Instant::now();
+        Self { end: now + Duration::from_secs(seconds), next: now + MINUTE, what }
+    }
+
+    /// Whether there is some left, with so many done.
+    #[allow(clippy::print_stdout)] // Who waits for an hour wants to see that it goes on.
+    pub(crate) fn is_left(&mut self, done: u64) -> bool {
+        let now = Instant::now();
+        if now >= self.next {
+            let left = self.end.saturating_duration_since(now).as_secs() / 60;
+            println!("{done} {} so far, {left} minutes left", self.what);
+            self.next += MINUTE;
+        }
+        now < self.end
+    }
 }

@@ -1,6 +1,6 @@
 //! Damaged bodies through each function that reads bodies, for itself.
 
-use crate::damage::{corpus, damage, end, generator};
+use crate::damage::{Time, corpus, damage, generator};
 use alloy::primitives::hex;
 use baton_portal::{
     demand::Demand,
@@ -15,10 +15,7 @@ use baton_portal::{
 use baton_protocol::SlotClock;
 use baton_schedule::Snapshot;
 use serde_json::{Value, value::RawValue};
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn snapshot() -> Snapshot {
     Snapshot::unread(SlotClock {
@@ -125,10 +122,10 @@ fn read_result(result: &RawValue) {
 fn no_body_does_harm() {
     let (corpus, snapshot) = (corpus(), snapshot());
     let (mut rng, seed) = generator();
-    let (end, mut tried) = (end(), 0u64);
+    let (mut time, mut tried) = (Time::start("bodies"), 0u64);
     let all = corpus.clone().into_iter().chain(std::iter::from_fn(move || Some(damage(&mut rng, &corpus))));
     for body in all {
-        if Instant::now() > end {
+        if !time.is_left(tried) {
             break;
         }
         tried += 1;

@@ -1,7 +1,7 @@
 //! A running portal between a client, a fallback and a gateway that say damaged things. Whatever they say, every call has an answer, nothing panics,
 //! and as long as the fallback means well, op-node gets a block that the fallback calls valid.
 
-use crate::damage::{corpus, damage, end, generator};
+use crate::damage::{Time, corpus, damage, generator};
 use axum::{Router, body::Bytes, extract::State, http::StatusCode, response::IntoResponse};
 use baton_portal::{Config, Running, Secret, run};
 use rand::{Rng, rngs::StdRng};
@@ -12,7 +12,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -156,8 +156,8 @@ async fn every_call_has_an_answer_and_every_block_is_valid() {
     let op_node = OpNode { http, portal };
     gateway.damaged.store(true, Ordering::Relaxed);
 
-    let (corpus, end, mut rounds, mut theirs) = (corpus(), end(), 0u64, 0u64);
-    while Instant::now() < end {
+    let (corpus, mut time, mut rounds, mut theirs) = (corpus(), Time::start("rounds through a portal"), 0u64, 0u64);
+    while time.is_left(rounds) {
         rounds += 1;
         let body = damage(&mut rng, &corpus);
         let about = |what: &str| {

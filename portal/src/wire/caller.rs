@@ -1,0 +1,281 @@
+//! A connection from a caller, and the requests that come over it.
+
+use super::{
+    chunked::{self, Step},
+    request::{self, Framing, Head, Refusal},
+};
+use crate::{
+    body::{Broken, Incoming},
+    handler::{Handler, Reply, Request, TEXT},
+};
+use bytes::{Buf, Bytes, BytesMut};
+use http::Method;
+use std::{
+    fmt::Write,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The least room for a request that hasn't begun. Several short ones use it up one after the other.
+const ROOM: usize = 64 << 10;
+/// How long a request is thought to be before any has come.
+const SHORT: usize = 8 << 10;
+/// What is read at once of a long body.
+const PORTION: usize = 256 << 10;
+/// How many buffers are kept: the last block is held for a gateway whose turn comes, the one before it may still be on its way to others.
+const SPARES: usize = 3;
+/// How long a head may take from its first byte to its last.
+const HEAD_TIME: Duration = Duration::from_secs(5);
+/// For how long, and for how many bytes, a caller is listened to that is still writing what nobody reads: if the connection is closed before, it may never
+/// see why.
+const LINGER: Duration = Duration::from_secs(3);
+const LINGER_BYTES: usize = 64 << 20;
+
+/// A connection from a caller.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    stream: TcpStream,
+    /// What was read and belongs to nothing yet.
+    buffer: BytesMut,
+    /// Buffers that are used again once nobody holds any more what was in them: memory that was given back would have to be cleared by the kernel first.
+    spares: Vec<BytesMut>,
+    /// What is still to come of the body of the request in hand.
+    body: Framing,
+    /// What the caller waits to be told before it sends that body.
+    untold: &'static [u8],
+    /// How much the longest request so far took in one piece.
+    longest: usize,
+    /// The head of the last reply.
+    head: String,
+    /// The Date header of a second: RFC 9110, section 6.6.1.
+    date: (u64, String),
+}
+
+const CLOSE: &str = "connection: close\r\n";
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Answers requests one after the other, until the caller leaves or the token is cancelled. A call under way is answered then, and in any case done, even
+/// if the caller has left.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    handler: &impl Handler,
+    shutdown: &CancellationToken,
+) -> Result<(), io::Error> {
+    let mut caller = Caller {
+        stream,
+        buffer: BytesMut::new(),
+        spares: Vec::new(),
+        body: Framing::ENDED,
+        untold: &[],
+        longest: SHORT,
+        head: String::new(),
+        date: (0, String::new()),
+    };
+    let mut stop = pin!(shutdown.cancelled());
+    loop {
+        let head = {
+            let mut next = pin!(caller.next());
+            poll_fn(|context| match next.as_mut().poll(context) {
+                Poll::Pending => stop.as_mut().poll(context).map(|()| Ok(None)),
+                ready => ready,
+            })
+            .await
+        };
+        let head = match head? {
+            Some(Ok(head)) => head,
+            Some(Err(refusal)) => {
+                let reply = Reply::new(refusal.status(), TEXT, refusal.to_string());
+                caller.reply(&reply, false, CLOSE).await?;
+                return caller.linger().await;
+            }
+            None => return Ok(()),
+        };
+        let Head { method, target, authorization, framing, kept, expects_continue, old } = head;
+        caller.body = framing;
+        caller.untold = if expects_continue { CONTINUE } else { &[] };
+        let without_body = method == Method::HEAD;
+        let body = Incoming::Http1(&mut caller);
+        let request = Request { method, path: target.path(), authorization: authorization.as_deref(), body };
+        let reply = handler.answer(request).await;
+        let ended = caller.skip();
+        let kept = kept && ended && !shutdown.is_cancelled();
+        let connection = match (kept, old) {
+            (true, false) => "",
+            (true, true) => "connection: keep-alive\r\n",
+            (false, _) => CLOSE,
+        };
+        caller.reply(&reply, without_body, connection).await?;
+        drop(reply.rest);
+        match (kept, ended) {
+            (true, _) => {}
+            (false, true) => return Ok(()),
+            (false, false) => return caller.linger().await,
+        }
+    }
+}
+
+impl Caller {
+    /// The next request's head; `None` if there is no other.
+    async fn next(&mut self) -> io::Result<Option<Result<Head, Refusal>>> {
+        let mut begun: Option<Instant> = None;
+        loop {
+            match request::parse(&self.buffer) {
+                Ok(Some((head, length))) => {
+                    self.buffer.advance(length);
+                    return Ok(Some(Ok(head)));
+                }
+                Ok(None) => {}
+                Err(refusal) => return Ok(Some(Err(refusal))),
+            }
+            self.room(self.longest, ROOM.max(2 * self.longest));
+            let read = if self.buffer.is_empty() {
+                self.read().await?
+            } else {
+                let left = HEAD_TIME.saturating_sub(begun.get_or_insert_with(Instant::now).elapsed());
+                timeout(left, self.read()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
+            };
+            if read == 0 {
+                return if self.buffer.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            }
+        }
+    }
+
+    async fn read(&mut self) -> io::Result<usize> {
+        poll_fn(|context| self.poll_read(context)).await
+    }
+
+    /// Reads into what room there is in the buffer; zero at the connection's end.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let future = pin!(self.stream.read_buf(&mut self.buffer));
+        future.poll(context)
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        loop {
+            let more = match &mut self.body {
+                Framing::Length(0) => return Poll::Ready(Ok(None)),
+                Framing::Length(left) if !self.buffer.is_empty() => {
+                    let length = self.buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= length as u64;
+                    self.longest = self.longest.max(length.min(PORTION));
+                    return Poll::Ready(Ok(Some(self.buffer.split_to(length).freeze())));
+                }
+                Framing::Length(left) => *left,
+                Framing::Chunked(chunks) => match chunks.next(&mut self.buffer) {
+                    Ok(Step::Piece(piece)) => return Poll::Ready(Ok(Some(piece))),
+                    Ok(Step::End) => return Poll::Ready(Ok(None)),
+                    Ok(Step::More) => chunks.announced(),
+                    Err(chunked::Malformed) => return Poll::Ready(Err(Broken::off("a chunk is malformed"))),
+                },
+            };
+            while !self.untold.is_empty() {
+                let told = ready!(Pin::new(&mut self.stream).poll_write(context, self.untold)).map_err(Broken::off)?;
+                self.untold = &self.untold[told..];
+            }
+            // Room for more than there is to come: a read that fills all of it leaves open whether there is more, which costs another.
+            let room = usize::try_from(more).unwrap_or(usize::MAX).clamp(SHORT, PORTION) + 1;
+            self.room(room, room);
+            match ready!(self.poll_read(context)) {
+                Ok(0) => return Poll::Ready(Err(Broken::Short)),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Broken::off(error))),
+            }
+        }
+    }
+
+    /// Makes new room of a size if there is less than so much.
+    fn room(&mut self, least: usize, size: usize) {
+        if self.buffer.capacity() - self.buffer.len() >= least || self.buffer.try_reclaim(size) {
+            return;
+        }
+        let reclaimed = self.spares.iter_mut().position(|spare| spare.try_reclaim(size));
+        let mut next = match reclaimed {
+            Some(index) => self.spares.swap_remove(index),
+            None => BytesMut::with_capacity(size),
+        };
+        next.extend_from_slice(&self.buffer);
+        let mut last = std::mem::replace(&mut self.buffer, next);
+        last.clear();
+        if self.spares.len() < SPARES {
+            self.spares.push(last);
+        }
+    }
+
+    /// Bytes of the body that are still to come, if that is known.
+    pub(crate) const fn left(&self) -> Option<u64> {
+        match self.body {
+            Framing::Length(left) => Some(left),
+            Framing::Chunked(_) => None,
+        }
+    }
+
+    /// Whether nothing more comes of the body.
+    pub(crate) const fn is_ended(&self) -> bool {
+        self.body.is_ended()
+    }
+
+    /// Passes over what has come of a body that nobody reads; says whether that is all of it.
+    fn skip(&mut self) -> bool {
+        match &mut self.body {
+            Framing::Length(left) => {
+                let length = self.buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= length as u64;
+                self.buffer.advance(length);
+            }
+            Framing::Chunked(chunks) => while let Ok(Step::Piece(_)) = chunks.next(&mut self.buffer) {},
+        }
+        self.body.is_ended()
+    }
+
+    /// Writes a reply, or only its head, with a line on what becomes of the connection.
+    async fn reply(&mut self, reply: &Reply, without_body: bool, connection: &str) -> io::Result<()> {
+        let now = SystemTime::now();
+        let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if self.date.0 != second {
+            self.date = (second, httpdate::fmt_http_date(now));
+        }
+        let (status, reason) = (reply.status.as_u16(), reply.status.canonical_reason().unwrap_or_default());
+        let Reply { content_type, body, .. } = reply;
+        self.head.clear();
+        // Writing to a string can't fail.
+        let _ = write!(
+            self.head,
+            "HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n{connection}date: {}\r\n\r\n",
+            body.len(),
+            self.date.1
+        );
+        let body = if without_body { &[] } else { &body[..] };
+        self.stream.write_all_buf(&mut Buf::chain(self.head.as_bytes(), body)).await
+    }
+
+    /// Lets go by what a caller still writes, for a while.
+    async fn linger(mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let heard = async {
+            let mut left = LINGER_BYTES;
+            while left > 0 {
+                self.buffer.clear();
+                self.room(ROOM, ROOM);
+                match self.read().await? {
+                    0 => break,
+                    read => left = left.saturating_sub(read),
+                }
+            }
+            Ok(())
+        };
+        timeout(LINGER, heard).await.unwrap_or(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,428 @@
+use super::*;
+use crate::body::Beginning;
+use http::StatusCode;
+use http_body_util::{BodyExt, Full};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+use tokio::net::TcpListener;
+
+/// A request as a handler saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    method: Method,
+    path: String,
+    authorization: Option<String>,
+    body: Bytes,
+}
+
+/// Gives bodies back, and keeps them. `/refused` isn't read; `/slow` takes its time.
+#[derive(Debug, Default)]
+struct Echo(Mutex<Vec<Seen>>);
+
+impl Handler for Echo {
+    async fn answer<'a>(&'a self, request: Request<'a>) -> Reply {
+        let Request { method, path, authorization, body: mut incoming } = request;
+        if path == "/refused" {
+            return Reply::new(StatusCode::UNAUTHORIZED, TEXT, "no");
+        }
+        let beginning = match Beginning::read(&mut incoming, 1).await {
+            Ok(beginning) => beginning.finish(&mut incoming, usize::MAX).await,
+            Err(error) => Err(error),
+        };
+        let body = match beginning {
+            Ok(body) => body.unwrap_or_default(),
+            Err(error) => return Reply::new(StatusCode::BAD_REQUEST, TEXT, error.to_string()),
+        };
+        if path == "/slow" {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        let (path, authorization) = (path.to_owned(), authorization.map(str::to_owned));
+        self.0.lock().expect("whole").push(Seen { method, path, authorization, body: body.clone() });
+        Reply::new(StatusCode::OK, TEXT, body)
+    }
+}
+
+struct Stand {
+    echo: Arc<Echo>,
+    shutdown: CancellationToken,
+    stream: TcpStream,
+}
+
+impl Stand {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
+        let (accepted, _) = listener.accept().await.expect("a connection");
+        let (echo, shutdown) = (Arc::new(Echo::default()), CancellationToken::new());
+        tokio::spawn({
+            let (echo, shutdown) = (echo.clone(), shutdown.clone());
+            async move { serve(accepted, &*echo, &shutdown).await }
+        });
+        Self { echo, shutdown, stream }
+    }
+
+    async fn write(&mut self, text: impl AsRef<[u8]>) {
+        self.stream.write_all(text.as_ref()).await.expect("it listens");
+    }
+
+    /// A reply's head but for its date, and its body.
+    async fn reply(&mut self) -> (String, String) {
+        self.reply_to(false).await
+    }
+
+    async fn reply_to(&mut self, without_body: bool) -> (String, String) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.stream.read_u8().await.expect("more of a reply"));
+        }
+        let head = String::from_utf8(head).expect("text");
+        if head.starts_with("HTTP/1.1 100") {
+            return (head, String::new());
+        }
+        let lines: Vec<&str> = head.trim_end().lines().collect();
+        let date = lines.iter().find_map(|line| line.strip_prefix("date: ")).expect("a date");
+        let date = httpdate::parse_http_date(date).expect("a date");
+        assert!(date.elapsed().expect("past") < Duration::from_secs(5));
+        let length = lines.iter().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+        let mut body = vec![0; if without_body { 0 } else { length.parse().expect("a number") }];
+        self.stream.read_exact(&mut body).await.expect("a body");
+        let head: Vec<&str> = lines.into_iter().filter(|line| !line.starts_with("date: ")).collect();
+        (head.join("|"), String::from_utf8(body).expect("text"))
+    }
+
+    async fn body(&mut self) -> String {
+        let (head, body) = self.reply().await;
+        assert_eq!(head, ok(body.len(), ""));
+        body
+    }
+
+    /// Whether nothing more comes.
+    async fn is_closed(&mut self) -> bool {
+        timeout(Duration::from_secs(5), self.stream.read_u8()).await.is_ok_and(|read| read.is_err())
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.echo.0.lock().expect("whole").clone()
+    }
+}
+
+fn ok(length: usize, more: &str) -> String {
+    format!("HTTP/1.1 200 OK|content-type: {TEXT}|content-length: {length}{more}")
+}
+
+fn post(path: &str, body: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+#[tokio::test]
+async fn requests_come_one_after_the_other_however_they_are_cut() {
+    let mut stand = Stand::new().await;
+    let long = "y".repeat(600_000);
+    let all = [post("/1", "one"), post("/2", ""), post("/3", &long), post("/4", "four")].concat();
+    for portion in [all.len(), 1000, 7] {
+        let (mut to, all) = (all.as_bytes(), all.len());
+        // As one piece after the other, the long one's middle at once.
+        while !to.is_empty() {
+            let length = if to.len() < 500 || all - to.len() < 500 { portion.min(to.len()) } else { to.len() - 400 };
+            let (now, later) = to.split_at(length);
+            stand.write(now).await;
+            tokio::task::yield_now().await;
+            to = later;
+        }
+        for body in ["one", "", &long, "four"] {
+            assert_eq!(stand.body().await, body);
+        }
+    }
+    // What somebody still holds isn't written over by what comes later.
+    let seen = stand.seen();
+    assert_eq!(seen.len(), 12);
+    for (seen, body) in seen.iter().zip(["one", "", &long, "four"].iter().cycle()) {
+        assert!(seen.body == *body);
+    }
+}
+
+#[tokio::test]
+async fn chunks_are_put_together() {
+    let mut stand = Stand::new().await;
+    let text = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n4;x\r\n two\r\n0\r\nx: y\r\n\r\n";
+    for portion in [text.len(), 1, 5] {
+        for part in text.as_bytes().chunks(portion) {
+            stand.write(part).await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stand.body().await, "one two");
+    }
+    stand.write(text.replace("one\r\n", "one..")).await;
+    let (head, body) = stand.reply().await;
+    assert!(head.starts_with("HTTP/1.1 400 ") && head.contains("connection: close"), "{head}");
+    assert_eq!(body, "the body broke off: a chunk is malformed");
+    assert!(stand.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_caller_that_asks_first_is_told_to_go_on_if_its_body_is_wanted() {
+    let mut stand = Stand::new().await;
+    let asking = |path: &str| post(path, "").replace("length: 0", "length: 3\r\nexpect: 100-continue");
+    stand.write(asking("/")).await;
+    assert_eq!(stand.reply().await.0, "HTTP/1.1 100 Continue\r\n\r\n");
+    stand.write("one").await;
+    assert_eq!(stand.body().await, "one");
+    // It needn't wait.
+    stand.write(asking("/") + "two").await;
+    assert_eq!(stand.body().await, "two");
+    stand.write(asking("/refused")).await;
+    assert!(stand.reply().await.0.starts_with("HTTP/1.1 401 Unauthorized|"));
+    assert!(stand.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_head_alone_is_asked_for_and_given() {
+    let mut stand = Stand::new().await;
+    stand.write(post("/", "four").replace("POST", "HEAD")).await;
+    assert_eq!(stand.reply_to(true).await.0, ok(4, ""));
+    stand.write(post("/", "five")).await;
+    assert_eq!(stand.body().await, "five");
+}
+
+#[tokio::test]
+async fn connections_end_when_the_caller_says_so() {
+    for (version, connection, reply) in [
+        ("1.1", "close", Some("|connection: close")),
+        ("1.0", "x", Some("|connection: close")),
+        ("1.0", "keep-alive", None),
+    ] {
+        let mut stand = Stand::new().await;
+        let text = post("/", "one").replace("1.1", version).replace("host: x", &format!("connection: {connection}"));
+        stand.write(&text).await;
+        assert_eq!(stand.reply().await.0, ok(3, reply.unwrap_or("|connection: keep-alive")));
+        if reply.is_some() {
+            assert!(stand.is_closed().await);
+        } else {
+            stand.write(post("/", "two")).await;
+            assert_eq!(stand.body().await, "two");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_a_request_is_told_so_and_left() {
+    for (text, status) in [
+        ("\u{16}\u{3}\u{1}\u{2}\u{0}", "400 Bad Request"),
+        ("POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", "400 Bad Request"),
+        ("POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\n\r\n", "501 Not Implemented"),
+        ("POST / HTTP/4.2\r\n\r\n", "505 HTTP Version Not Supported"),
+        (&format!("POST / HTTP/1.1\r\n{}", "x: y\r\n".repeat(70)), "431 Request Header Fields Too Large"),
+    ] {
+        let mut stand = Stand::new().await;
+        // What follows isn't taken for a request.
+        stand.write(text.to_owned() + &post("/", "more")).await;
+        let (head, _) = stand.reply().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}|")) && head.ends_with("|connection: close"), "{head}");
+        assert!(stand.is_closed().await);
+        assert_eq!(stand.seen(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_sees_why_it_is_refused_even_while_it_writes() {
+    let mut stand = Stand::new().await;
+    // A short body that nobody reads doesn't end the connection.
+    stand.write(post("/refused", "short")).await;
+    assert_eq!(
+        stand.reply().await,
+        (format!("HTTP/1.1 401 Unauthorized|content-type: {TEXT}|content-length: 2"), "no".to_owned())
+    );
+    stand.write(post("/", "one")).await;
+    assert_eq!(stand.body().await, "one");
+    // A long one does, but not before it is all written.
+    stand.write(post("/refused", &"x".repeat(20 << 20))).await;
+    let (head, _) = stand.reply().await;
+    assert!(head.starts_with("HTTP/1.1 401 ") && head.ends_with("|connection: close"), "{head}");
+    assert!(stand.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_none() {
+    let mut stand = Stand::new().await;
+    stand.write(&post("/", "four")[..post("/", "four").len() - 1]).await;
+    stand.stream.shutdown().await.expect("open");
+    assert_eq!(stand.reply().await.1, "the body is shorter than it said");
+    assert_eq!(stand.seen(), []);
+}
+
+#[tokio::test]
+async fn a_call_is_done_even_if_the_caller_has_left() {
+    let stand = Stand::new().await;
+    let Stand { echo, mut stream, shutdown: _shutdown } = stand;
+    stream.write_all(post("/slow", "one").as_bytes()).await.expect("open");
+    drop(stream);
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if echo.0.lock().expect("whole").len() == 1 {
+            return;
+        }
+    }
+    panic!("it isn't done");
+}
+
+#[tokio::test]
+async fn a_head_must_come_to_its_end() {
+    let mut stand = Stand::new().await;
+    let started = Instant::now();
+    stand.write("POST / HTTP/1.1\r\nhost").await;
+    assert!(stand.stream.read_u8().await.is_err());
+    assert!(started.elapsed() >= HEAD_TIME);
+    assert!(started.elapsed() < 2 * HEAD_TIME);
+}
+
+#[tokio::test]
+async fn at_the_end_calls_under_way_are_answered() {
+    let (mut idle, mut busy) = (Stand::new().await, Stand::new().await);
+    idle.write(post("/", "one")).await;
+    assert_eq!(idle.body().await, "one");
+    busy.write(post("/slow", "two")).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    idle.shutdown.cancel();
+    busy.shutdown.cancel();
+    assert!(idle.is_closed().await);
+    assert_eq!(busy.reply().await, (ok(3, "|connection: close"), "two".to_owned()));
+    assert!(busy.is_closed().await);
+}
+
+/// Streams of requests to begin with.
+fn streams() -> Vec<Vec<u8>> {
+    let mut streams = vec![
+        post("/", "{}") + &post("/healthz?x=y", "") + &post("/", "[1,2,3]"),
+        post("/", "{}").replace("host: x", "authorization: Bearer a.b.c\r\nConnection: keep-alive") + &post("/", "{}"),
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n4;x\r\n two\r\n0\r\nx: y\r\n\r\n".to_owned()
+            + &post("/", "{}"),
+        "GET /healthz HTTP/1.0\r\nconnection: keep-alive\r\n\r\n".to_owned() + &post("/", "{}"),
+        "GET http://x:1/healthz?a HTTP/1.1\r\n\r\n".to_owned()
+            + &post("/", "{}").replace("host: x", "connection: close"),
+        post("/", "{}").replace("content-length: 2", "content-length: 2\r\ncontent-length: 2"),
+    ];
+    streams.push(post("/", &streams.concat()) + &post("/", "{}"));
+    streams.into_iter().map(String::into_bytes).collect()
+}
+
+const PIECES: [&[u8]; 16] = [
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b" ",
+    b"\t",
+    b":",
+    b",",
+    b"0",
+    b"ffffffffffffffff",
+    b"content-length: 5\r\n",
+    b"transfer-encoding: chunked\r\n",
+    b"chunked",
+    b"HTTP/1.0",
+    b"\0",
+    b"\xff",
+    b"+",
+];
+
+fn damaged(rng: &mut StdRng, streams: &[Vec<u8>]) -> Vec<u8> {
+    let mut stream = streams[rng.random_range(0..streams.len())].clone();
+    for _ in 0..rng.random_range(0..4) {
+        let at = rng.random_range(0..=stream.len());
+        match rng.random_range(0..5) {
+            0 if at < stream.len() => stream[at] = rng.random(),
+            1 if at < stream.len() => stream[at] ^= 1 << rng.random_range(0..8),
+            2 => {
+                let end = rng.random_range(at..=stream.len().min(at + 10));
+                stream.drain(at..end);
+            }
+            3 => {
+                let end = rng.random_range(at..=stream.len().min(at + 60));
+                let part = stream[at..end].to_vec();
+                let to = rng.random_range(0..=stream.len());
+                stream.splice(to..to, part);
+            }
+            _ => {
+                let piece = PIECES[rng.random_range(0..PIECES.len())];
+                stream.splice(at..at, piece.iter().copied());
+            }
+        }
+    }
+    stream
+}
+
+/// Sends a stream to its end, in two parts, and waits until the connection is closed.
+async fn send(mut to: TcpStream, stream: &[u8], cut: usize) {
+    let (first, second) = stream.split_at(cut);
+    // Either may refuse in the middle.
+    let _ = to.write_all(first).await;
+    tokio::task::yield_now().await;
+    let _ = to.write_all(second).await;
+    let _ = to.shutdown().await;
+    let _ = to.read_to_end(&mut Vec::new()).await;
+}
+
+/// What hyper makes of a stream, which is another implementation of the same.
+async fn by_hyper(stream: &[u8], cut: usize) -> Vec<Seen> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let to = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
+    let (accepted, _) = listener.accept().await.expect("a connection");
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+        let seen = seen.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            if let Ok(body) = body.collect().await {
+                let authorization = head.headers.get("authorization");
+                seen.lock().expect("whole").push(Seen {
+                    method: head.method,
+                    path: head.uri.path().to_owned(),
+                    authorization: authorization.and_then(|value| Some(value.to_str().ok()?.to_owned())),
+                    body: body.to_bytes(),
+                });
+            }
+            Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::new())))
+        }
+    });
+    let served = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(accepted), service);
+    // How it ends is in what was seen.
+    let _ = tokio::join!(served, send(to, stream, cut));
+    Arc::into_inner(seen).map(|seen| seen.into_inner().expect("whole")).unwrap_or_default()
+}
+
+async fn by_us(stream: &[u8], cut: usize) -> Vec<Seen> {
+    let Stand { echo, shutdown: _shutdown, stream: to } = Stand::new().await;
+    send(to, stream, cut).await;
+    echo.0.lock().expect("whole").clone()
+}
+
+/// Whatever comes, a request that is taken for one is what hyper takes it for too: nobody can pass off one as another. Where there is doubt, ours stops.
+#[tokio::test]
+async fn every_request_is_what_hyper_takes_it_for() {
+    let streams = streams();
+    for stream in &streams {
+        assert_eq!(by_us(stream, 0).await, by_hyper(stream, 0).await, "{}", String::from_utf8_lossy(stream));
+    }
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let seed = number("BATON_FUZZ_SEED").unwrap_or_else(rand::random);
+    let end = Instant::now() + Duration::from_secs(number("BATON_FUZZ_SECONDS").unwrap_or(2));
+    let (mut rng, mut rounds, mut taken, mut stopped) = (StdRng::seed_from_u64(seed), 0u64, 0, 0);
+    while Instant::now() < end {
+        rounds += 1;
+        let stream = damaged(&mut rng, &streams);
+        let cut = rng.random_range(0..=stream.len());
+        let (ours, theirs) = (by_us(&stream, cut).await, by_hyper(&stream, cut).await);
+        assert!(
+            theirs.starts_with(&ours),
+            "seed {seed}, round {rounds}, cut at {cut}:\n{}\nours: {ours:#?}\ntheirs: {theirs:#?}",
+            stream.escape_ascii()
+        );
+        taken += ours.len();
+        stopped += usize::from(ours.len() < theirs.len());
+    }
+    println!("{rounds} streams, {taken} requests taken, {stopped} streams that hyper read further, seed {seed}");
+}
