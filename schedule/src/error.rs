@@ -47,6 +47,16 @@ pub enum FollowError {
     /// The head is old.
     #[error("the L1 head is {0} s old; the L1 or its node has stalled")]
     Stuck(u64),
+    /// No chain has such a head by now.
+    #[error(
+        "the L1 node says that block {number} of timestamp {timestamp} is its head, which can't be true by now; check the node, and this machine's clock"
+    )]
+    Implausible {
+        /// The block's number.
+        number: u64,
+        /// Unix seconds.
+        timestamp: u64,
+    },
     /// The configured clock isn't the contract's.
     #[error(
         "the registry says that epoch {last} is the last with a fixed schedule, but by `clock` it is {expected}; \

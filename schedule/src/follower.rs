@@ -13,6 +13,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+/// How far ahead of this machine's clock a head may be, seconds, and how many more blocks than seconds there may be.
+const MAX_AHEAD: u64 = 3600;
+
 /// In which order to ask `count` nodes when `active` answered last: it first, then the ones after it, round.
 pub fn fail_over_order(active: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |step| (active + step) % count)
@@ -178,8 +181,11 @@ impl Follower {
     /// Reads one node, from its head on down. Changes nothing here.
     async fn read(&self, l1: &L1, only_fresh: bool) -> Result<Read, FollowError> {
         let head = l1.head().await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if !is_plausible(&head, &self.clock, self.deployment_block, now) {
+            return Err(FollowError::Implausible { number: head.number, timestamp: head.timestamp });
+        }
         if only_fresh {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let age = now.saturating_sub(head.timestamp);
             if age > self.max_head_age.as_secs() {
                 return Err(FollowError::Stuck(age));
@@ -227,6 +233,13 @@ impl Follower {
     }
 }
 
+/// Whether a chain can have such a head by now: not from far in the future, and of no more than a block a second since there was the registry. A node that
+/// claims more would be asked for events until the end of time, and no other node would be asked meanwhile.
+const fn is_plausible(head: &L1Head, clock: &SlotClock, deployment_block: u64, now: u64) -> bool {
+    let seconds = head.timestamp.saturating_sub(clock.l1_genesis_time).saturating_add(MAX_AHEAD);
+    head.timestamp <= now.saturating_add(MAX_AHEAD) && head.number.saturating_sub(deployment_block) <= seconds
+}
+
 /// Waits until a time, or forever.
 async fn at(time: Option<Instant>) {
     match time {
@@ -257,6 +270,27 @@ async fn drop_reorged(l1: &L1, trail: &mut HeadTrail, head: &L1Head) -> Result<b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy::primitives::B256;
+
+    #[test]
+    fn a_head_that_no_chain_can_have_is_told() {
+        let clock = SlotClock {
+            l1_genesis_time: 1000,
+            slot_length: 12,
+            l2_genesis_time: 1000,
+            l2_block_time: 2,
+            settlement_delay: 2,
+        };
+        let plausible = |number, timestamp| {
+            let head = L1Head { number, hash: B256::ZERO, parent_hash: B256::ZERO, timestamp };
+            is_plausible(&head, &clock, 500, 2000)
+        };
+        assert!(plausible(0, 0) && plausible(583, 2000));
+        assert!(plausible(500 + 1000 + MAX_AHEAD, 2000) && plausible(583, 2000 + MAX_AHEAD));
+        assert!(!plausible(501 + 1000 + MAX_AHEAD, 2000));
+        assert!(!plausible(583, 2001 + MAX_AHEAD));
+        assert!(!plausible(u64::MAX, u64::MAX));
+    }
 
     #[test]
     fn every_node_is_asked_once_from_the_active_one_on() {

@@ -130,6 +130,22 @@ async fn the_next_node_is_used_while_a_websocket_is_down_and_the_first_again_whe
 }
 
 #[tokio::test]
+async fn a_node_that_claims_ages_of_blocks_is_not_asked_for_them() {
+    let l1 = L1::start().await;
+    l1.register(1).await;
+    let liar = Wire::to(&l1.ws_url(), Fault::Lies).await;
+    let handle = follow(&l1, &[&liar.url, &l1.url], SOON).await;
+    assert!(change_is_seen(&l1, &handle, "http://over-the-other").await < PATIENCE);
+    assert_eq!(liar.asked("eth_getLogs"), 0);
+    // With no other there is no schedule, and the reason is said.
+    let handle = spawn(&l1, &[&liar.url], SOON);
+    let snapshot =
+        until_snapshot(&handle, "a reason", |now| now.stale.as_ref().is_some_and(|why| why.contains("can't be true")))
+            .await;
+    assert!(!snapshot.is_known());
+}
+
+#[tokio::test]
 async fn while_all_nodes_are_down_each_is_tried_and_afterwards_nobody_is_asked_for_nothing() {
     let l1 = L1::start().await;
     l1.register(1).await;

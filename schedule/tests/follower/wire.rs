@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     Refuses,
     /// The other side hangs up after the handshake.
     HangsUp,
+    /// Heads have numbers that the chain won't reach for ages.
+    Lies,
 }
 
 /// The wire. Down when dropped.
@@ -138,9 +140,20 @@ async fn connection(stream: TcpStream, mut state: State) {
             message = node.next(), if fault != Fault::Held => {
                 let Some(Ok(message)) = message else { return };
                 let announces = message.to_text().is_ok_and(|text| text.contains("\"eth_subscription\""));
+                let message = if fault == Fault::Lies { with_high_number(message) } else { message };
                 let dropped = fault == Fault::Silent || fault == Fault::Unannounced && announces;
                 if !dropped && follower.send(message).await.is_err() { return }
             }
         }
     }
+}
+
+/// A block with a number of ages to come, if the message holds a block.
+fn with_high_number(message: Message) -> Message {
+    let mut answer: Value = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    if answer["result"]["number"].is_string() {
+        answer["result"]["number"] = json!("0x7fffffffffffffff");
+        return Message::text(answer.to_string());
+    }
+    message
 }
