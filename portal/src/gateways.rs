@@ -92,8 +92,9 @@ impl Gateways {
         self.lanes.load_full()
     }
 
-    /// Opens and closes lanes so that there is one for every gateway that is worth telling, can be reached, and isn't disabled.
-    pub(crate) fn follow(&self, snapshot: &Snapshot, modes: &Modes) {
+    /// Opens and closes lanes so that there is one for every gateway that is worth telling, can be reached, and isn't disabled. Gives those that it
+    /// opened.
+    pub(crate) fn follow(&self, snapshot: &Snapshot, modes: &Modes) -> Vec<Arc<Lane>> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let settings = self.settings.load();
         let wanted: BTreeMap<GatewayId, Endpoint> = route::worth_telling(snapshot)
@@ -108,8 +109,9 @@ impl Gateways {
         let open = lanes.by_id.iter().map(|(id, lane)| (*id, lane.uri().clone())).collect();
         let uris = wanted.iter().map(|(id, endpoint)| (*id, endpoint.uri.clone())).collect();
         let changes = changes(&open, &uris);
+        let mut opened = Vec::new();
         if changes.is_empty() {
-            return;
+            return opened;
         }
         let mut by_id = lanes.by_id.clone();
         for change in changes {
@@ -122,11 +124,14 @@ impl Gateways {
                     let Some(Endpoint { uri, secret }) = wanted.get(&gateway).cloned() else { continue };
                     info!(gateway, uri = %NodeUrl::from(uri.to_string()), "opening a gateway's lane");
                     let upstream = Upstream::new(uri, secret, settings.timeout, self.max_body);
-                    by_id.insert(gateway, Arc::new(Lane::open(Peer::Gateway(gateway), upstream, settings.queue)));
+                    let lane = Arc::new(Lane::open(Peer::Gateway(gateway), upstream, settings.queue));
+                    opened.push(lane.clone());
+                    by_id.insert(gateway, lane);
                 }
             }
         }
         self.lanes.store(Arc::new(Lanes { ids: by_id.keys().copied().collect(), by_id }));
+        opened
     }
 }
 

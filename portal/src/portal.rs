@@ -19,7 +19,7 @@ use baton_schedule::{Follower, GatewayInfo, GatewayUrls, Handle, SequencerKeys, 
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info};
 
 /// How often to look whether the fallback answers, and how long it may take: together less than the second in which the portal must say so.
@@ -52,7 +52,7 @@ pub enum StartError {
     },
 }
 
-/// A portal that runs.
+/// A portal that runs. Dropped, it ends at once.
 #[derive(Debug)]
 pub struct Running {
     /// Where op-node connects.
@@ -66,6 +66,8 @@ pub struct Running {
     proxy: Arc<Proxy>,
     config: Config,
     tasks: JoinSet<()>,
+    /// The engine port's thread and the schedule's follower end by a token, not by being dropped.
+    _end: DropGuard,
 }
 
 impl Running {
@@ -89,11 +91,13 @@ impl Running {
 /// Starts a portal. Returns once both listeners accept connections.
 pub async fn run(config: &Config, shutdown: CancellationToken) -> Result<Running, StartError> {
     let checked = config.checked()?;
+    let shutdown = shutdown.child_token();
+    let end = shutdown.clone().drop_guard();
     let schedule = match &checked.schedule {
         ScheduleSource::Follower(follower) => Follower::spawn(follower.clone(), shutdown.clone())?,
         ScheduleSource::Fixed(_) => channel(without_l1(&checked.gateways)).1,
     };
-    start(config, checked, schedule, shutdown).await
+    start(config, checked, schedule, shutdown, end).await
 }
 
 /// What there is to know without an L1: which gateways the configuration names. One of them owns every block, the others keep up with the head.
@@ -123,7 +127,9 @@ pub async fn run_with_schedule(
     schedule: Handle,
     shutdown: CancellationToken,
 ) -> Result<Running, StartError> {
-    start(config, config.checked()?, schedule, shutdown).await
+    let shutdown = shutdown.child_token();
+    let end = shutdown.clone().drop_guard();
+    start(config, config.checked()?, schedule, shutdown, end).await
 }
 
 async fn start(
@@ -131,6 +137,7 @@ async fn start(
     config: Checked,
     schedule: Handle,
     shutdown: CancellationToken,
+    end: DropGuard,
 ) -> Result<Running, StartError> {
     let metrics = telemetry::install();
     let engine = listen("engine.listen", config.engine).await?;
@@ -183,6 +190,7 @@ async fn start(
         proxy,
         config: as_written.clone(),
         tasks,
+        _end: end,
     })
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use std::{
+    collections::VecDeque,
     fmt::{self, Write},
     future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -38,7 +39,7 @@ pub(crate) struct Upstream {
 #[derive(Default)]
 struct Shared {
     /// The one used last is at the end.
-    idle: Vec<Link>,
+    idle: VecDeque<Link>,
     /// A request's head as far as its body's length, and the second in which its token is issued: calls come several in a second.
     head: Option<(u64, String)>,
 }
@@ -189,10 +190,10 @@ impl Upstream {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection used last, if it can be used again. The others have been idle for longer, so one that is too old takes them along.
+    /// The connection used last, if it can be used again.
     fn idle(&self) -> Option<Link> {
         let mut shared = self.shared();
-        while let Some(mut link) = shared.idle.pop() {
+        while let Some(mut link) = shared.idle.pop_back() {
             if link.is_usable(IDLE_TIMEOUT) {
                 return Some(link);
             }
@@ -202,6 +203,10 @@ impl Upstream {
 
     fn keep(&self, link: Option<Link>) {
         let mut shared = self.shared();
+        // Those that once were needed at the same time, and no more: the oldest is the first.
+        while shared.idle.front().is_some_and(|oldest| oldest.is_old(IDLE_TIMEOUT)) {
+            shared.idle.pop_front();
+        }
         if shared.idle.len() < MAX_IDLE {
             shared.idle.extend(link);
         }
@@ -336,6 +341,22 @@ mod tests {
             assert_eq!(link.holds(1000), holds);
             made.upstream.keep(Some(link));
         }
+    }
+
+    #[tokio::test]
+    async fn connections_that_were_needed_only_once_are_given_up() {
+        let made = made(&[Act::Echo; 2]).await;
+        let (one, two) = (made.upstream.connect().await.expect("open"), made.upstream.connect().await.expect("open"));
+        for mut link in [one, two] {
+            link.age(IDLE_TIMEOUT);
+            made.upstream.shared().idle.push_back(link);
+        }
+        made.call("one").await.expect("an answer");
+        assert_eq!(made.upstream.shared().idle.len(), 1);
+        assert_eq!(made.connections(), 3);
+        // The one that is used stays.
+        made.call("two").await.expect("an answer");
+        assert_eq!(made.connections(), 3);
     }
 
     #[tokio::test]

@@ -97,12 +97,7 @@ impl Proxy {
         // And the connection over which its payloads will be got.
         let direct = lane.direct().clone();
         tokio::spawn(async move { direct.call(greeting).await });
-        if let Some((method, body)) = &latest.payload {
-            lane.send(Kind::WarmUp, method, body.clone());
-        }
-        if let Some((method, body)) = &latest.head {
-            lane.send(Kind::Head, method, body.clone());
-        }
+        latest.give(lane);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     peek::{self, Body, Call, Method, PayloadId, RegistryQuery},
     policy::Waiting,
     registry,
-    route::{self, Owner, Route, View},
+    route::{self, Kind, Owner, Route, View},
     rpc,
     soft_blocks::Expected,
     telemetry,
@@ -90,6 +90,18 @@ struct Latest {
     payload: Option<(String, Pieces)>,
     head: Option<(String, Pieces)>,
     warmed: Option<Coming>,
+}
+
+impl Latest {
+    /// Tells a gateway. Nothing newer may be told meanwhile: whoever calls this holds the lock.
+    fn give(&self, lane: &Lane) {
+        if let Some((method, body)) = &self.payload {
+            lane.send(Kind::WarmUp, method, body.clone());
+        }
+        if let Some((method, body)) = &self.head {
+            lane.send(Kind::Head, method, body.clone());
+        }
+    }
 }
 
 /// A gateway, as operators see it.
@@ -191,9 +203,13 @@ impl Proxy {
         self.follow();
     }
 
-    /// Brings the lanes in step with schedule and modes.
+    /// Brings the lanes in step with schedule and modes. A gateway that is new, or has moved, is told where the chain is.
     pub(crate) fn follow(&self) {
-        self.gateways.follow(&self.schedule.snapshot(), &self.live.load().modes);
+        let opened = self.gateways.follow(&self.schedule.snapshot(), &self.live.load().modes);
+        if !opened.is_empty() {
+            let latest = lock(&self.latest);
+            opened.iter().for_each(|lane| latest.give(lane));
+        }
     }
 
     /// Whether the fallback answered when it was last asked something.

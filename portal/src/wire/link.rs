@@ -56,13 +56,24 @@ impl Link {
         let mut byte = [0];
         let looked = Pin::new(&mut self.stream)
             .poll_read(&mut Context::from_waker(std::task::Waker::noop()), &mut ReadBuf::new(&mut byte));
-        self.idle_since.elapsed() < idle && looked.is_pending()
+        !self.is_old(idle) && looked.is_pending()
+    }
+
+    /// Whether it has been idle for a time.
+    pub(crate) fn is_old(&self, idle: Duration) -> bool {
+        self.idle_since.elapsed() >= idle
     }
 
     /// Whether it holds a buffer of so many bytes while it is idle.
     #[cfg(test)]
     pub(crate) fn holds(&mut self, bytes: usize) -> bool {
         self.buffer.try_reclaim(bytes)
+    }
+
+    /// Makes it as if it had been idle for longer.
+    #[cfg(test)]
+    pub(crate) fn age(&mut self, by: Duration) {
+        self.idle_since = self.idle_since.checked_sub(by).unwrap_or(self.idle_since);
     }
 
     /// Sends head and body, and reads the answer, which may come before everything is sent. Gives the connection back if it can be used again.

@@ -89,13 +89,11 @@ pub(super) fn parse(buffer: &[u8]) -> Result<Option<(Head, usize)>, Refusal> {
     for field in request.headers.iter() {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         if is("authorization") {
-            if authorization.is_none() {
-                authorization = std::str::from_utf8(field.value).ok().map(str::to_owned);
-            }
+            // The first counts, if it is text or not.
+            authorization.get_or_insert_with(|| text(field.value).map(str::to_owned));
         } else if is("content-length") {
-            let text = std::str::from_utf8(field.value).ok();
-            let text = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            let value: u64 = text.and_then(|text| text.parse().ok()).ok_or(Refusal::Framing)?;
+            let digits = text(field.value).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let value: u64 = digits.and_then(|digits| digits.parse().ok()).ok_or(Refusal::Framing)?;
             if declared.replace(value).is_some_and(|other| other != value) {
                 return Err(Refusal::Framing);
             }
@@ -124,7 +122,13 @@ pub(super) fn parse(buffer: &[u8]) -> Result<Option<(Head, usize)>, Refusal> {
         (length, false) => Framing::Length(length.unwrap_or(0)),
     };
     let target = Uri::try_from(target).map_err(|_| Refusal::NotHttp)?;
+    let authorization = authorization.flatten();
     Ok(Some((Head { method, target, authorization, framing, kept, expects_continue, old }, length)))
+}
+
+/// A field's value, if all of it can be seen.
+fn text(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')))
 }
 
 #[cfg(test)]
@@ -164,6 +168,10 @@ mod tests {
         let head = good("POST / HTTP/1.1\nAuthorization: Bearer 1\nAuthorization: Bearer 2\n\n");
         assert_eq!(head.authorization.as_deref(), Some("Bearer 1"));
         assert_eq!(head.framing, Framing::ENDED);
+        for unseen in [&b"B\xe5"[..], "Bearer é".as_bytes()] {
+            let text = [b"POST / HTTP/1.1\r\nAuthorization: ", unseen, b"\r\nAuthorization: Bearer 2\r\n\r\n"].concat();
+            assert_eq!(parse(&text).expect("a head").expect("all of it").0.authorization, None);
+        }
     }
 
     #[test]

@@ -274,3 +274,17 @@ async fn calls_under_way_are_answered_at_the_end() {
     let Stand { portal, .. } = stand;
     tokio::time::timeout(Duration::from_secs(10), portal.stopped()).await.expect("it stops");
 }
+
+#[tokio::test]
+async fn a_portal_that_is_dropped_ends() {
+    let stand = Stand::start().await;
+    let engine = stand.portal.engine;
+    tokio::net::TcpStream::connect(engine).await.expect("it listens");
+    drop(stand.portal);
+    let ended = async {
+        while tokio::net::TcpStream::connect(engine).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it ends");
+}

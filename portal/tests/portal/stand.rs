@@ -28,7 +28,7 @@ pub(crate) const CLOCK: SlotClock = SlotClock {
 /// op-node's, the fallback's and the gateways' secrets all differ, so that a mix-up is a 401.
 const OP_NODE: [u8; 32] = [1; 32];
 const FALLBACK: [u8; 32] = [2; 32];
-const GATEWAYS: [u8; 32] = [3; 32];
+pub(crate) const GATEWAYS: [u8; 32] = [3; 32];
 
 /// op-node's side of a portal.
 pub(crate) struct OpNode {

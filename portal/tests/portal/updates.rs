@@ -1,11 +1,13 @@
 //! What reaches whom, in which order and in which form.
 
 use crate::{
-    node::{Fault, GENESIS},
-    stand::{OpNode, Options, Stand, builder},
+    node::{Fault, GENESIS, Node},
+    stand::{GATEWAYS, OpNode, Options, Stand, builder, snapshot},
 };
 use alloy::primitives::B256;
+use baton_portal::Secret;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn hash(number: u8) -> B256 {
     B256::repeat_byte(number)
@@ -160,7 +162,7 @@ async fn a_body_that_breaks_off_says_nothing_about_the_fallback() {
             OpNode::token()
         );
         stream.write_all(format!("{head}{text}{}", " ".repeat(1000)).as_bytes()).await.expect("written");
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
         drop(stream);
         for _ in 0..10 {
             assert_eq!(stand.admin("/healthz").await.0, 200);
@@ -208,7 +210,7 @@ async fn slow_block(stand: &Stand, pause: std::time::Duration) -> tokio::net::Tc
 async fn a_block_that_comes_slowly_reaches_gateways_while_the_fallback_is_busy() {
     let stand = Stand::start().await;
     stand.fallback.fail("engine_newPayload", Fault::Held);
-    let _stream = slow_block(&stand, std::time::Duration::from_millis(100)).await;
+    let _stream = slow_block(&stand, Duration::from_millis(100)).await;
     for node in &stand.gateways {
         node.wait_for("engine_newPayload", 1).await;
     }
@@ -219,7 +221,7 @@ async fn a_block_reaches_gateways_though_the_fallback_is_down() {
     use tokio::io::AsyncReadExt;
     let mut stand = Stand::start().await;
     stand.stop_fallback().await;
-    let mut stream = slow_block(&stand, std::time::Duration::from_millis(100)).await;
+    let mut stream = slow_block(&stand, Duration::from_millis(100)).await;
     for node in &stand.gateways {
         node.wait_for("engine_newPayload", 1).await;
     }
@@ -385,4 +387,23 @@ async fn an_update_reaches_gateways_though_op_node_hangs_up() {
     for node in &stand.gateways {
         node.wait_for("engine_newPayload", 1).await;
     }
+}
+
+#[tokio::test]
+async fn a_gateway_that_moves_is_told_where_the_chain_is() {
+    let stand = Stand::start().await;
+    let answer = stand.block(GENESIS, 1).await;
+    let head = stand.adopt(&answer["result"]).await;
+    let moved = Node::start("gateway 2, elsewhere", 4, Secret::new(GATEWAYS)).await;
+    stand.publisher.publish(snapshot([stand.gateways[0].url(), moved.url()]));
+    // Without waiting for the next block.
+    let payloads = moved.wait_for("engine_newPayload", 1).await;
+    let theirs = stand.gateways[0].wait_for("engine_newPayload", 1).await;
+    assert_eq!(payloads[0].body, theirs[0].body);
+    let has_head = async {
+        while moved.head() != head {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), has_head).await.expect("it has the head");
 }
