@@ -182,9 +182,10 @@ impl Caller {
                 let told = ready!(Pin::new(&mut self.stream).poll_write(context, self.untold)).map_err(Broken::off)?;
                 self.untold = &self.untold[told..];
             }
-            // Room for more than there is to come: a read that fills all of it leaves open whether there is more, which costs another.
+            // Room for more than there is to come: a read that fills all of it leaves open whether there is more, which costs another. Of a body that
+            // comes in small portions, each goes behind the one before it: a buffer is held for as long as any piece in it.
             let room = usize::try_from(more).unwrap_or(usize::MAX).clamp(SHORT, PORTION) + 1;
-            self.room(room, room);
+            self.room(room.min(ROOM), room);
             match ready!(self.poll_read(context)) {
                 Ok(0) => return Poll::Ready(Err(Broken::Short)),
                 Ok(_) => {}
