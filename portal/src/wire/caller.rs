@@ -1,6 +1,7 @@
 //! A connection from a caller, and the requests that come over it.
 
 use super::{
+    LONGEST_HEAD,
     chunked::{self, Step},
     request::{self, Framing, Head, Refusal},
 };
@@ -127,15 +128,29 @@ impl Caller {
     /// The next request's head; `None` if there is no other.
     async fn next(&mut self) -> io::Result<Option<Result<Head, Refusal>>> {
         let mut begun: Option<Instant> = None;
+        let (mut parsed, mut empty) = (0, 0);
         loop {
-            match request::parse(&self.buffer) {
-                Ok(Some((head, length))) => {
-                    self.buffer.advance(length);
-                    return Ok(Some(Ok(head)));
+            // Empty lines before a request don't begin it: some callers write one behind a body (RFC 9112, section 2.2).
+            let lines = empty_lines(&self.buffer);
+            if lines > 0 {
+                self.buffer.advance(lines);
+                (begun, parsed) = (None, 0);
+                empty += lines;
+                if empty > LONGEST_HEAD {
+                    return Ok(Some(Err(Refusal::TooLong)));
                 }
-                Ok(None) => {}
-                Err(refusal) => return Ok(Some(Err(refusal))),
             }
+            if is_news(&self.buffer, parsed) {
+                match request::parse(&self.buffer) {
+                    Ok(Some((head, length))) => {
+                        self.buffer.advance(length);
+                        return Ok(Some(Ok(head)));
+                    }
+                    Ok(None) => {}
+                    Err(refusal) => return Ok(Some(Err(refusal))),
+                }
+            }
+            parsed = self.buffer.len();
             self.room(self.longest, ROOM.max(2 * self.longest));
             let read = if self.buffer.is_empty() {
                 self.read().await?
@@ -276,6 +291,20 @@ impl Caller {
         };
         timeout(LINGER, heard).await.unwrap_or(Ok(()))
     }
+}
+
+/// The length of the empty lines at the beginning of a buffer.
+fn empty_lines(buffer: &[u8]) -> usize {
+    let mut rest = buffer;
+    while let Some(behind) = rest.strip_prefix(b"\n").or_else(|| rest.strip_prefix(b"\r\n")) {
+        rest = behind;
+    }
+    buffer.len() - rest.len()
+}
+
+/// Whether a head of which so much was parsed before is worth parsing again, all of it: once in a line, however small the portions are in which it comes.
+fn is_news(head: &[u8], parsed: usize) -> bool {
+    parsed == 0 || head[parsed..].contains(&b'\n') || head.len() >= LONGEST_HEAD
 }
 
 #[cfg(test)]

@@ -471,3 +471,29 @@ async fn a_body_that_comes_in_small_portions_does_not_hold_a_buffer_for_each() {
         assert!(buffers < 10, "{} pieces in {buffers} buffers", kept[0].len());
     }
 }
+
+#[tokio::test]
+async fn empty_lines_before_a_request_do_not_begin_it() {
+    let mut stand = Stand::new().await;
+    // As some callers write behind a body: RFC 9112, section 2.2.
+    stand.write(post("/", "one") + "\r\n").await;
+    assert_eq!(stand.body().await, "one");
+    tokio::time::sleep(HEAD_TIME + Duration::from_secs(1)).await;
+    stand.write(post("/", "two") + "\n\r").await;
+    assert_eq!(stand.body().await, "two");
+    stand.write("\n".to_owned() + &post("/", "three")).await;
+    assert_eq!(stand.body().await, "three");
+    // But not for ever.
+    stand.write("\n".repeat(70 << 10)).await;
+    assert!(stand.reply().await.0.starts_with("HTTP/1.1 431 "));
+}
+
+#[test]
+fn a_head_that_comes_byte_by_byte_is_parsed_once_a_line() {
+    let head = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(60_000));
+    let parsed = (1..=head.len()).filter(|length| is_news(&head.as_bytes()[..*length], length - 1));
+    // And at its first byte, which may show that it is none.
+    assert_eq!(parsed.count(), 5);
+    assert!(is_news(head.as_bytes(), 0));
+    assert!(is_news(&[b'y'; LONGEST_HEAD], LONGEST_HEAD - 1));
+}
