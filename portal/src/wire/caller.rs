@@ -106,7 +106,8 @@ pub(crate) async fn serve(
         let without_body = method == Method::HEAD;
         let body = Incoming::Http1(&mut caller);
         let request = Request { method, path: target.path(), authorization: authorization.as_deref(), body };
-        let reply = handler.answer(request).await;
+        let mut reply = handler.answer(request).await;
+        let rest = reply.rest.take();
         let ended = caller.skip();
         let kept = kept && ended && !shutdown.is_cancelled();
         let connection = match (kept, old) {
@@ -114,14 +115,25 @@ pub(crate) async fn serve(
             (true, true) => "connection: keep-alive\r\n",
             (false, _) => CLOSE,
         };
-        caller.reply(&reply, without_body, connection).await?;
-        drop(reply.rest);
+        tried(caller.reply(&reply, without_body, connection), rest).await?;
         match (kept, ended) {
             (true, _) => {}
             (false, true) => return Ok(()),
             (false, false) => return caller.linger().await,
         }
     }
+}
+
+/// Waits for a future, and drops something before that, once the future has gone as far as it goes at once: for a caller that doesn't take its reply, what
+/// is left to do about its call must not wait.
+async fn tried<F: Future>(future: F, rest: impl Sized) -> F::Output {
+    let (mut future, mut rest) = (pin!(future), Some(rest));
+    poll_fn(|context| {
+        let polled = future.as_mut().poll(context);
+        rest = None;
+        polled
+    })
+    .await
 }
 
 impl Caller {

@@ -497,3 +497,24 @@ fn a_head_that_comes_byte_by_byte_is_parsed_once_a_line() {
     assert!(is_news(head.as_bytes(), 0));
     assert!(is_news(&[b'y'; LONGEST_HEAD], LONGEST_HEAD - 1));
 }
+
+#[tokio::test]
+async fn what_is_left_to_do_does_not_wait_for_a_caller_that_takes_no_reply() {
+    let rest = Arc::new(());
+    let left = Arc::downgrade(&rest);
+    let (mut to, mut from) = tokio::io::duplex(10);
+    let written = tokio::spawn(async move { tried(to.write_all(b"more than there is room for"), rest).await });
+    tokio::task::yield_now().await;
+    assert!(!written.is_finished());
+    assert_eq!(left.strong_count(), 0);
+    from.read_exact(&mut [0; 27]).await.expect("all of it");
+    written.await.expect("no panic").expect("written");
+}
+
+#[tokio::test]
+async fn what_is_left_to_do_waits_until_the_reply_is_tried() {
+    let rest = Arc::new(());
+    let left = Arc::downgrade(&rest);
+    tried(async { assert_eq!(left.strong_count(), 1) }, rest).await;
+    assert_eq!(left.strong_count(), 0);
+}
