@@ -24,7 +24,7 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
-    /// Kept until the reply is written.
+    /// Kept until the reply is written, or as much of it as the caller takes at once.
     pub(crate) rest: Option<Rest>,
 }
 

@@ -1,6 +1,7 @@
 //! A connection from a caller, and the requests that come over it.
 
 use super::{
+    LONGEST_HEAD,
     chunked::{self, Step},
     request::{self, Framing, Head, Refusal},
 };
@@ -105,7 +106,8 @@ pub(crate) async fn serve(
         let without_body = method == Method::HEAD;
         let body = Incoming::Http1(&mut caller);
         let request = Request { method, path: target.path(), authorization: authorization.as_deref(), body };
-        let reply = handler.answer(request).await;
+        let mut reply = handler.answer(request).await;
+        let rest = reply.rest.take();
         let ended = caller.skip();
         let kept = kept && ended && !shutdown.is_cancelled();
         let connection = match (kept, old) {
@@ -113,8 +115,7 @@ pub(crate) async fn serve(
             (true, true) => "connection: keep-alive\r\n",
             (false, _) => CLOSE,
         };
-        caller.reply(&reply, without_body, connection).await?;
-        drop(reply.rest);
+        tried(caller.reply(&reply, without_body, connection), rest).await?;
         match (kept, ended) {
             (true, _) => {}
             (false, true) => return Ok(()),
@@ -123,19 +124,45 @@ pub(crate) async fn serve(
     }
 }
 
+/// Waits for a future, and drops something before that, once the future has gone as far as it goes at once: for a caller that doesn't take its reply, what
+/// is left to do about its call must not wait.
+async fn tried<F: Future>(future: F, rest: impl Sized) -> F::Output {
+    let (mut future, mut rest) = (pin!(future), Some(rest));
+    poll_fn(|context| {
+        let polled = future.as_mut().poll(context);
+        rest = None;
+        polled
+    })
+    .await
+}
+
 impl Caller {
     /// The next request's head; `None` if there is no other.
     async fn next(&mut self) -> io::Result<Option<Result<Head, Refusal>>> {
         let mut begun: Option<Instant> = None;
+        let (mut parsed, mut empty) = (0, 0);
         loop {
-            match request::parse(&self.buffer) {
-                Ok(Some((head, length))) => {
-                    self.buffer.advance(length);
-                    return Ok(Some(Ok(head)));
+            // Empty lines before a request don't begin it: some callers write one behind a body (RFC 9112, section 2.2).
+            let lines = empty_lines(&self.buffer);
+            if lines > 0 {
+                self.buffer.advance(lines);
+                (begun, parsed) = (None, 0);
+                empty += lines;
+                if empty > LONGEST_HEAD {
+                    return Ok(Some(Err(Refusal::TooLong)));
                 }
-                Ok(None) => {}
-                Err(refusal) => return Ok(Some(Err(refusal))),
             }
+            if is_news(&self.buffer, parsed) {
+                match request::parse(&self.buffer) {
+                    Ok(Some((head, length))) => {
+                        self.buffer.advance(length);
+                        return Ok(Some(Ok(head)));
+                    }
+                    Ok(None) => {}
+                    Err(refusal) => return Ok(Some(Err(refusal))),
+                }
+            }
+            parsed = self.buffer.len();
             self.room(self.longest, ROOM.max(2 * self.longest));
             let read = if self.buffer.is_empty() {
                 self.read().await?
@@ -182,9 +209,10 @@ impl Caller {
                 let told = ready!(Pin::new(&mut self.stream).poll_write(context, self.untold)).map_err(Broken::off)?;
                 self.untold = &self.untold[told..];
             }
-            // Room for more than there is to come: a read that fills all of it leaves open whether there is more, which costs another.
+            // Room for more than there is to come: a read that fills all of it leaves open whether there is more, which costs another. Of a body that
+            // comes in small portions, each goes behind the one before it: a buffer is held for as long as any piece in it.
             let room = usize::try_from(more).unwrap_or(usize::MAX).clamp(SHORT, PORTION) + 1;
-            self.room(room, room);
+            self.room(room.min(ROOM), room);
             match ready!(self.poll_read(context)) {
                 Ok(0) => return Poll::Ready(Err(Broken::Short)),
                 Ok(_) => {}
@@ -275,6 +303,20 @@ impl Caller {
         };
         timeout(LINGER, heard).await.unwrap_or(Ok(()))
     }
+}
+
+/// The length of the empty lines at the beginning of a buffer.
+fn empty_lines(buffer: &[u8]) -> usize {
+    let mut rest = buffer;
+    while let Some(behind) = rest.strip_prefix(b"\n").or_else(|| rest.strip_prefix(b"\r\n")) {
+        rest = behind;
+    }
+    buffer.len() - rest.len()
+}
+
+/// Whether a head of which so much was parsed before is worth parsing again, all of it: once in a line, however small the portions are in which it comes.
+fn is_news(head: &[u8], parsed: usize) -> bool {
+    parsed == 0 || head[parsed..].contains(&b'\n') || head.len() >= LONGEST_HEAD
 }
 
 #[cfg(test)]

@@ -47,23 +47,33 @@ impl Handler for Echo {
     }
 }
 
-struct Stand {
-    echo: Arc<Echo>,
+struct Stand<H = Echo> {
+    handler: Arc<H>,
     shutdown: CancellationToken,
     stream: TcpStream,
 }
 
 impl Stand {
     async fn new() -> Self {
+        Self::with(Echo::default()).await
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.handler.0.lock().expect("whole").clone()
+    }
+}
+
+impl<H: Handler> Stand<H> {
+    async fn with(handler: H) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let stream = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
         let (accepted, _) = listener.accept().await.expect("a connection");
-        let (echo, shutdown) = (Arc::new(Echo::default()), CancellationToken::new());
+        let (handler, shutdown) = (Arc::new(handler), CancellationToken::new());
         tokio::spawn({
-            let (echo, shutdown) = (echo.clone(), shutdown.clone());
-            async move { serve(accepted, &*echo, &shutdown).await }
+            let (handler, shutdown) = (handler.clone(), shutdown.clone());
+            async move { serve(accepted, &*handler, &shutdown).await }
         });
-        Self { echo, shutdown, stream }
+        Self { handler, shutdown, stream }
     }
 
     async fn write(&mut self, text: impl AsRef<[u8]>) {
@@ -104,10 +114,6 @@ impl Stand {
     /// Whether nothing more comes.
     async fn is_closed(&mut self) -> bool {
         timeout(Duration::from_secs(5), self.stream.read_u8()).await.is_ok_and(|read| read.is_err())
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.echo.0.lock().expect("whole").clone()
     }
 }
 
@@ -258,12 +264,12 @@ async fn a_body_that_breaks_off_is_none() {
 #[tokio::test]
 async fn a_call_is_done_even_if_the_caller_has_left() {
     let stand = Stand::new().await;
-    let Stand { echo, mut stream, shutdown: _shutdown } = stand;
+    let Stand { handler, mut stream, shutdown: _shutdown } = stand;
     stream.write_all(post("/slow", "one").as_bytes()).await.expect("open");
     drop(stream);
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if echo.0.lock().expect("whole").len() == 1 {
+        if handler.0.lock().expect("whole").len() == 1 {
             return;
         }
     }
@@ -395,9 +401,9 @@ async fn by_hyper(stream: &[u8], cut: usize) -> Vec<Seen> {
 }
 
 async fn by_us(stream: &[u8], cut: usize) -> Vec<Seen> {
-    let Stand { echo, shutdown: _shutdown, stream: to } = Stand::new().await;
+    let Stand { handler, shutdown: _shutdown, stream: to } = Stand::new().await;
     send(to, stream, cut).await;
-    echo.0.lock().expect("whole").clone()
+    handler.0.lock().expect("whole").clone()
 }
 
 /// Whatever comes, a request that is taken for one is what hyper takes it for too: nobody can pass off one as another. Where there is doubt, ours stops.
@@ -425,4 +431,90 @@ async fn every_request_is_what_hyper_takes_it_for() {
         stopped += usize::from(ours.len() < theirs.len());
     }
     println!("{rounds} streams, {taken} requests taken, {stopped} streams that hyper read further, seed {seed}");
+}
+
+/// Keeps bodies in the pieces in which they came.
+#[derive(Debug, Default)]
+struct Keep(Mutex<Vec<Vec<Bytes>>>);
+
+impl Handler for Keep {
+    async fn answer<'a>(&'a self, request: Request<'a>) -> Reply {
+        let mut incoming = request.body;
+        match Beginning::read(&mut incoming, usize::MAX).await {
+            Ok(beginning) => self.0.lock().expect("whole").push(beginning.pieces),
+            Err(error) => return Reply::new(StatusCode::BAD_REQUEST, TEXT, error.to_string()),
+        }
+        Reply::new(StatusCode::OK, TEXT, "")
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_in_small_portions_does_not_hold_a_buffer_for_each() {
+    let long = "y".repeat(600_000);
+    let chunk = format!("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
+    for text in [post("/", &long), chunk] {
+        let mut stand = Stand::with(Keep::default()).await;
+        // As much as a packet takes.
+        for portion in text.as_bytes().chunks(1448) {
+            stand.write(portion).await;
+            tokio::task::yield_now().await;
+        }
+        stand.body().await;
+        let kept = stand.handler.0.lock().expect("whole");
+        let mut buffers = 0;
+        let mut end = std::ptr::null();
+        for piece in &kept[0] {
+            buffers += usize::from(piece.as_ptr() != end);
+            end = piece.as_ptr_range().end;
+        }
+        assert!(kept[0].len() > 100, "{} pieces", kept[0].len());
+        assert!(buffers < 10, "{} pieces in {buffers} buffers", kept[0].len());
+    }
+}
+
+#[tokio::test]
+async fn empty_lines_before_a_request_do_not_begin_it() {
+    let mut stand = Stand::new().await;
+    // As some callers write behind a body: RFC 9112, section 2.2.
+    stand.write(post("/", "one") + "\r\n").await;
+    assert_eq!(stand.body().await, "one");
+    tokio::time::sleep(HEAD_TIME + Duration::from_secs(1)).await;
+    stand.write(post("/", "two") + "\n\r").await;
+    assert_eq!(stand.body().await, "two");
+    stand.write("\n".to_owned() + &post("/", "three")).await;
+    assert_eq!(stand.body().await, "three");
+    // But not for ever.
+    stand.write("\n".repeat(70 << 10)).await;
+    assert!(stand.reply().await.0.starts_with("HTTP/1.1 431 "));
+}
+
+#[test]
+fn a_head_that_comes_byte_by_byte_is_parsed_once_a_line() {
+    let head = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(60_000));
+    let parsed = (1..=head.len()).filter(|length| is_news(&head.as_bytes()[..*length], length - 1));
+    // And at its first byte, which may show that it is none.
+    assert_eq!(parsed.count(), 5);
+    assert!(is_news(head.as_bytes(), 0));
+    assert!(is_news(&[b'y'; LONGEST_HEAD], LONGEST_HEAD - 1));
+}
+
+#[tokio::test]
+async fn what_is_left_to_do_does_not_wait_for_a_caller_that_takes_no_reply() {
+    let rest = Arc::new(());
+    let left = Arc::downgrade(&rest);
+    let (mut to, mut from) = tokio::io::duplex(10);
+    let written = tokio::spawn(async move { tried(to.write_all(b"more than there is room for"), rest).await });
+    tokio::task::yield_now().await;
+    assert!(!written.is_finished());
+    assert_eq!(left.strong_count(), 0);
+    from.read_exact(&mut [0; 27]).await.expect("all of it");
+    written.await.expect("no panic").expect("written");
+}
+
+#[tokio::test]
+async fn what_is_left_to_do_waits_until_the_reply_is_tried() {
+    let rest = Arc::new(());
+    let left = Arc::downgrade(&rest);
+    tried(async { assert_eq!(left.strong_count(), 1) }, rest).await;
+    assert_eq!(left.strong_count(), 0);
 }
