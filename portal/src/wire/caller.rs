@@ -71,16 +71,7 @@ pub(crate) async fn serve(
     handler: &impl Handler,
     shutdown: &CancellationToken,
 ) -> Result<(), io::Error> {
-    let mut caller = Caller {
-        stream,
-        buffer: BytesMut::new(),
-        spares: Vec::new(),
-        body: Framing::ENDED,
-        untold: &[],
-        longest: SHORT,
-        head: String::new(),
-        date: (0, String::new()),
-    };
+    let mut caller = Caller::new(stream);
     let mut stop = pin!(shutdown.cancelled());
     loop {
         let head = {
@@ -137,6 +128,19 @@ async fn tried<F: Future>(future: F, rest: impl Sized) -> F::Output {
 }
 
 impl Caller {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::with_capacity(ROOM),
+            spares: Vec::new(),
+            body: Framing::ENDED,
+            untold: &[],
+            longest: SHORT,
+            head: String::new(),
+            date: (0, String::new()),
+        }
+    }
+
     /// The next request's head; `None` if there is no other.
     async fn next(&mut self) -> io::Result<Option<Result<Head, Refusal>>> {
         let mut begun: Option<Instant> = None;
@@ -229,7 +233,11 @@ impl Caller {
         let reclaimed = self.spares.iter_mut().position(|spare| spare.try_reclaim(size));
         let mut next = match reclaimed {
             Some(index) => self.spares.swap_remove(index),
-            None => BytesMut::with_capacity(size),
+            None => {
+                // Those that are free are too small, then.
+                self.spares.retain_mut(|spare| !spare.try_reclaim(1));
+                BytesMut::with_capacity(size)
+            }
         };
         next.extend_from_slice(&self.buffer);
         let mut last = std::mem::replace(&mut self.buffer, next);
