@@ -15,7 +15,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::time::{Instant, error::Elapsed, timeout_at};
 use tower_service::Service;
 
 /// How long connecting may take; on a network that drops packets nothing else would end it before the request's own limit.
@@ -126,20 +125,6 @@ impl Upstream {
         tokio::time::timeout(self.timeout, self.exchange(&mut body.into()))
             .await
             .unwrap_or(Err(UpstreamError::Timeout(self.timeout)))
-    }
-
-    /// The same until a deadline of the caller's, who is told that it has passed by [`Elapsed`].
-    pub(crate) async fn call_until(
-        &self,
-        deadline: Instant,
-        body: impl Into<Outgoing<'_>>,
-    ) -> Result<Result<Bytes, UpstreamError>, Elapsed> {
-        let own = Instant::now() + self.timeout;
-        // One limit for both: each takes a system call.
-        match timeout_at(deadline.min(own), self.exchange(&mut body.into())).await {
-            Err(_) if own < deadline => Ok(Err(UpstreamError::Timeout(self.timeout))),
-            answer => answer,
-        }
     }
 
     /// The same without a time limit, for a caller that sets its own. Of a body that is still coming, as much is taken as the node takes.

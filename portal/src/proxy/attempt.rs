@@ -36,14 +36,6 @@ pub(super) struct Attempt {
     pub(super) stages: Stages,
 }
 
-impl Attempt {
-    /// One that ended by a defect of the portal's.
-    pub(super) fn panicked() -> Self {
-        let outcome = OwnerOutcome::Unchecked("reading it panicked, which is a defect of the portal".to_owned());
-        Self { outcome, payload: None, stages: Stages::default() }
-    }
-}
-
 impl Proxy {
     /// Tries to get a valid payload from the owner until a deadline.
     pub(super) async fn attempt(&self, version: u8, build: &Build<Building>, deadline: Instant) -> Attempt {
@@ -86,7 +78,7 @@ impl Proxy {
         let id = rpc::next_id();
         let request = rpc::request(id, &get_payload, &[&format!("\"{at_gateway}\"")]);
         let started = Instant::now();
-        let answer = lane.direct().call_until(deadline, request).await;
+        let answer = timeout_at(deadline, lane.direct().call(request)).await;
         stages.payload_us = micros(started);
         let name = match &answer {
             Err(_) => "late",
@@ -134,7 +126,7 @@ impl Proxy {
         let second = async {
             let Some(validator) = &self.validator else { return Ok(()) };
             let started = Instant::now();
-            let answer = validator.direct().call_until(deadline, request.clone()).await;
+            let answer = timeout_at(deadline, validator.direct().call(request.clone())).await;
             let name = match &answer {
                 Err(_) => "late",
                 Ok(Err(error)) => error.name(),
@@ -151,9 +143,8 @@ impl Proxy {
             }
         };
         let first = async {
-            let answer = self.fallback.call_until(deadline, request.clone()).await;
+            let answer = timeout_at(deadline, self.ask_fallback(request.clone())).await;
             let answer = answer.map_err(|_| OwnerOutcome::Late(Stage::Validation))?;
-            self.fallback_is(answer.as_ref().map(|_| ()));
             let answer = answer.map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?;
             match status(&answer, id).map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?.as_str() {
                 "VALID" => Ok(()),

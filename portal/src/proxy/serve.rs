@@ -4,7 +4,7 @@ use super::{PayloadId, Proxy, attempt::Attempt, lock, unix_now, unreachable_fall
 use crate::{
     breaker::{self, Fault},
     builds::Build,
-    decision::Decision,
+    decision::{Decision, Stages},
     demand::{self, Demand},
     lane::Building,
     payload::{self, OwnPayload},
@@ -17,9 +17,8 @@ use crate::{
 };
 use alloy::primitives::B256;
 use bytes::Bytes;
-use futures::FutureExt;
 use serde_json::value::RawValue;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
@@ -60,12 +59,10 @@ impl Proxy {
         let asked_ns = u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX);
         let live = self.live();
         let deadline = started + live.payload_budget;
-        // By itself, because in a dry run it goes on after op-node has its answer. Nothing that a gateway says may end op-node's call: should reading it
-        // panic, that is the attempt's end alone.
-        let mut attempt = Box::pin({
+        // A task of its own, because in a dry run it goes on after op-node has its answer.
+        let mut attempt = tokio::spawn({
             let (proxy, build) = (self.clone(), build.clone());
-            let attempt = async move { proxy.attempt(version, &build, deadline).await };
-            AssertUnwindSafe(attempt).catch_unwind().map(|done| done.unwrap_or_else(|_| Attempt::panicked()))
+            async move { proxy.attempt(version, &build, deadline).await }
         });
         let mut fallback = std::pin::pin!(self.ask_fallback(body));
         let (mut from_owner, mut from_fallback) = (None::<Attempt>, None::<FromFallback>);
@@ -81,9 +78,11 @@ impl Proxy {
                 break choice;
             }
             tokio::select! {
-                // The gateway is asked first: its payload has further to go.
-                biased;
-                done = &mut attempt, if from_owner.is_none() => from_owner = Some(done),
+                done = &mut attempt, if from_owner.is_none() => from_owner = Some(done.unwrap_or_else(|error| Attempt {
+                    outcome: OwnerOutcome::Unchecked(format!("the attempt ended early: {error}")),
+                    payload: None,
+                    stages: Stages::default(),
+                })),
                 answer = fallback.as_mut(), if from_fallback.is_none() => {
                     from_fallback = Some(self.read_own(&build.demand, answer));
                 }
@@ -112,9 +111,10 @@ impl Proxy {
             None => {
                 let proxy = self.clone();
                 tokio::spawn(async move {
-                    let mut attempt = attempt.await;
-                    attempt.outcome = proxy.against_defaults(&build, &attempt);
-                    proxy.record(payload_id, &build, &attempt, offer.as_ref(), served);
+                    if let Ok(mut attempt) = attempt.await {
+                        attempt.outcome = proxy.against_defaults(&build, &attempt);
+                        proxy.record(payload_id, &build, &attempt, offer.as_ref(), served);
+                    }
                 });
             }
         }
