@@ -165,6 +165,8 @@ mod tests {
             "2 2\r\n{}\r\n",
             "0\r\n\n",
             "0\r\nx: y\n\r\n",
+            "0\r\n\u{13}: y\r\n\r\n",
+            "2;\n2;x\r\n{}\r\n",
         ] {
             assert_eq!(decode(text.as_bytes(), 99), Err(Malformed), "{text}");
         }

@@ -15,6 +15,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
@@ -287,4 +288,18 @@ async fn a_portal_that_is_dropped_ends() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it ends");
+}
+
+#[tokio::test]
+async fn a_connection_whose_version_cannot_be_told_yet_has_the_time_of_any_other() {
+    let stand = Stand::start().await;
+    for (beginning, rest) in [("P", "OST / HTTP/1.1\r\n\r\n"), ("PR", "OPFIND / HTTP/1.1\r\n\r\n")] {
+        let mut stream = tokio::net::TcpStream::connect(stand.portal.engine).await.expect("it listens");
+        stream.write_all(beginning.as_bytes()).await.expect("open");
+        tokio::time::sleep(Duration::from_millis(1600)).await;
+        stream.write_all(rest.as_bytes()).await.expect("open");
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.expect("an answer");
+        assert_eq!(status, *b"HTTP/1.1 401");
+    }
 }
