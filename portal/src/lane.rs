@@ -89,7 +89,7 @@ struct Update {
 #[derive(Debug)]
 struct Track {
     queue: Mutex<Queue<Update>>,
-    bell: Notify,
+    bell: Arc<Notify>,
 }
 
 /// One gateway's lane. Dropping it ends its tasks.
@@ -115,7 +115,7 @@ impl Lane {
         let stop = CancellationToken::new();
         let health = Arc::new(Mutex::new(Health::default()));
         let track = || {
-            let track = Arc::new(Track { queue: Mutex::new(Queue::new(capacity)), bell: Notify::new() });
+            let track = Arc::new(Track { queue: Mutex::new(Queue::new(capacity)), bell: Arc::default() });
             let task = carry(peer, upstream.clone(), track.clone(), health.clone());
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
             track
@@ -176,17 +176,23 @@ impl Lane {
             }
             debug!(peer = %self.peer, ?kind, reason = reason.name(), "an update was dropped from a lane");
         }
-        Bell(track.clone())
+        Bell(track.bell.clone())
     }
 }
 
 /// Sends a lane's updates on their way.
-#[derive(Debug)]
-pub(crate) struct Bell(Arc<Track>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bell(Arc<Notify>);
 
 impl Bell {
     pub(crate) fn ring(&self) {
-        self.0.bell.notify_one();
+        self.0.notify_one();
+    }
+
+    /// Waits until it is rung.
+    #[cfg(test)]
+    pub(crate) async fn rung(&self) {
+        self.0.notified().await;
     }
 }
 

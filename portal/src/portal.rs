@@ -170,7 +170,14 @@ async fn start(
     tasks.spawn(until(shutdown.clone(), fold_metrics(metrics.clone())));
     let office = Arc::new(Office::new(proxy.clone(), metrics));
     let door = Arc::new(Door::new(proxy.clone(), office.clone(), config.engine_secret, config.max_body));
-    tasks.spawn(on_a_thread(engine, door, shutdown.clone())?);
+    let (served, letting_go) = (on_a_thread(engine, door, proxy.clone(), shutdown.clone())?, proxy.clone());
+    tasks.spawn(async move {
+        // What op-node sends until the end goes to the others, too.
+        tokio::select! {
+            () = served => {}
+            () = letting_go.let_go() => {}
+        }
+    });
     for listener in [Some(admin), debug].into_iter().flatten() {
         let office = office.clone();
         let handler = move |request| {
@@ -199,6 +206,7 @@ async fn start(
 fn on_a_thread(
     listener: TcpListener,
     door: Arc<Door>,
+    proxy: Arc<Proxy>,
     shutdown: CancellationToken,
 ) -> Result<impl Future<Output = ()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
@@ -206,6 +214,7 @@ fn on_a_thread(
     let (ended, end) = oneshot::channel();
     let serve = move || {
         runtime.block_on(async move {
+            tokio::spawn(async move { proxy.stay_ready().await });
             match TcpListener::from_std(listener) {
                 Ok(listener) => serve(listener, door, shutdown).await,
                 Err(error) => error!(%error, "can't listen on the engine's thread"),

@@ -157,14 +157,25 @@ impl Upstream {
         }
     }
 
-    /// A request's head for a body of a length.
-    fn head(&self, length: u64) -> Bytes {
+    /// Does what a call would have to do first, so that the next needn't: makes this second's token. Gives up connections that have been idle for long.
+    pub(crate) fn make_ready(&self) {
+        self.beginning(&mut self.shared());
+        self.keep(None);
+    }
+
+    /// A request's head as far as its body's length.
+    fn beginning<'a>(&self, shared: &'a mut Shared) -> &'a str {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut shared = self.shared();
         if shared.head.as_ref().is_none_or(|(second, _)| *second != now) {
             shared.head = Some((now, self.head_at(now)));
         }
-        let beginning = shared.head.as_ref().map_or("", |(_, head)| head.as_str());
+        shared.head.as_ref().map_or("", |(_, head)| head.as_str())
+    }
+
+    /// A request's head for a body of a length.
+    fn head(&self, length: u64) -> Bytes {
+        let mut shared = self.shared();
+        let beginning = self.beginning(&mut shared);
         let mut head = String::with_capacity(beginning.len() + 24);
         head.push_str(beginning);
         // Writing to a string can't fail.
@@ -428,6 +439,10 @@ mod tests {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("later").as_secs();
         assert_eq!(secret.authorize(Some(token), now), Ok(()));
         assert!(head.ends_with("content-length: 5\r\n\r\n"));
+        // Made before it is asked for.
+        made.upstream.shared().head = None;
+        made.upstream.make_ready();
+        assert!(made.upstream.shared().head.as_ref().is_some_and(|(second, _)| *second >= now));
         // What is kept from another second isn't used.
         made.upstream.shared().head = Some((now - 100, "old ".to_owned()));
         assert!(made.upstream.head(5).starts_with(b"POST"));

@@ -38,17 +38,16 @@ impl Proxy {
     ) -> Bytes {
         let Method::ForkchoiceUpdated(update) = &call.method else { return self.forward(call.id, body).await };
         let (owner, purpose) = self.admit(owner, live);
-        let mut pending = None;
+        let (mut pending, mut bells) = (None, Vec::new());
         let head_only = rpc::request(rpc::next_id(), &call.name, &[update.state.get(), "null"]);
         for (id, lane) in lanes.all() {
             match route::form(owner, id) {
                 Form::Unchanged => pending = Some(lane.order(&call.name, body.clone())),
-                Form::HeadOnly => lane.send(Kind::Head, &call.name, head_only.clone()),
+                Form::HeadOnly => bells.push(lane.put(Kind::Head, &call.name, head_only.clone())),
             }
         }
-        if let Some(validator) = &self.validator {
-            validator.send(Kind::Head, &call.name, head_only.clone());
-        }
+        bells.extend(self.validator.as_ref().map(|lane| lane.put(Kind::Head, &call.name, head_only.clone())));
+        self.outbox.hold(bells);
         lock(&self.latest).head = Some((call.name.clone().into_owned(), head_only.into()));
         self.warm_up(number, lanes, live);
         let (at, started) = (unix_now(), Instant::now());

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod build;
+mod outbox;
 mod passing;
 mod serve;
 mod signing;
@@ -34,7 +35,7 @@ use arc_swap::ArcSwap;
 use baton_protocol::GatewayId;
 use baton_schedule::Handle;
 use bytes::Bytes;
-use passing::Held;
+use outbox::Outbox;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
@@ -45,7 +46,7 @@ use std::{
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 /// A call that every Engine API port has.
@@ -54,6 +55,9 @@ const PROBE: Bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","id":0,"method":"et
 /// The fallback's newest block.
 const HEAD: Bytes =
     Bytes::from_static(br#"{"jsonrpc":"2.0","id":0,"method":"eth_getBlockByNumber","params":["latest",false]}"#);
+
+/// How often to make ready for calls: a few times a second, since tokens are for a second.
+const READY: Duration = Duration::from_millis(200);
 
 /// The portal itself.
 #[derive(Debug)]
@@ -75,6 +79,7 @@ pub(crate) struct Proxy {
     breakers: Mutex<BTreeMap<GatewayId, Breaker>>,
     waiting: Mutex<Waiting>,
     latest: Mutex<Latest>,
+    outbox: Arc<Outbox>,
     /// The last payload of a gateway that was served and isn't known to be adopted.
     served: Mutex<Option<Expected>>,
     fallback_up: AtomicBool,
@@ -165,6 +170,7 @@ impl Proxy {
             breakers: Mutex::default(),
             waiting: Mutex::default(),
             latest: Mutex::default(),
+            outbox: Arc::default(),
             served: Mutex::default(),
             fallback_up: AtomicBool::new(false),
             head_old: AtomicBool::new(false),
@@ -210,6 +216,21 @@ impl Proxy {
             let latest = lock(&self.latest);
             opened.iter().for_each(|lane| latest.give(lane));
         }
+    }
+
+    /// Keeps ready what op-node's calls need. Never ends; for the engine port's thread, where its timer serves another end: a thread of tokio's wakes itself,
+    /// by two system calls, for a timer that would be the first to run out. With this one always there, those that limit calls aren't.
+    pub(crate) async fn stay_ready(&self) {
+        loop {
+            self.fallback.make_ready();
+            self.gateways.lanes().all().for_each(|(_, lane)| lane.direct().make_ready());
+            sleep(READY).await;
+        }
+    }
+
+    /// Lets updates go to others as op-node's calls leave moments for it. Never ends.
+    pub(crate) async fn let_go(&self) {
+        self.outbox.run().await;
     }
 
     /// Whether the fallback answered when it was last asked something.
@@ -296,7 +317,7 @@ impl Proxy {
     }
 
     async fn answer_call(self: &Arc<Self>, call: &Call<'_>, body: Bytes) -> (Bytes, Rest) {
-        let started = Instant::now();
+        let (started, under_way) = (Instant::now(), self.outbox.enter(&call.method));
         let live = self.live();
         let snapshot = self.schedule.snapshot();
         let lanes = self.gateways.lanes();
@@ -304,12 +325,13 @@ impl Proxy {
         if let Method::ForkchoiceUpdated(update) = &call.method {
             self.adopted(update.head);
         }
-        let mut held = Held::default();
         let answer = match route::route(call, view) {
             Route::Forward { kind, tell } => {
-                let put = || Some(self.tell(kind, &tell, &call.name, &body.clone().into(), &lanes, &live));
-                let answer;
-                (answer, held) = self.answer_first(body.clone(), put).await;
+                let put = || {
+                    self.tell(kind, &tell, &call.name, &body.clone().into(), &lanes, &live);
+                    true
+                };
+                let answer = self.answer_first(body.clone(), put).await;
                 answer.unwrap_or_else(|error| unreachable_fallback(call.id.or_else(|| peek::id(&body)), &error))
             }
             Route::Build { owner, number } => self.build(call, body, owner, number, &lanes, &live).await,
@@ -325,7 +347,7 @@ impl Proxy {
             Route::Capabilities => self.capabilities(call.id, body).await,
             Route::Memory(query) => self.recall(call.id, query),
         };
-        let rest = Rest::new(call, &answer, started, held);
+        let rest = Rest::new(call, &answer, started, under_way);
         (answer, rest)
     }
 

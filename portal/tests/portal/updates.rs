@@ -128,6 +128,39 @@ async fn blocks_reach_gateways_while_the_fallback_is_busy() {
 }
 
 #[tokio::test]
+async fn limits_and_transactions_reach_gateways_while_the_fallback_is_busy() {
+    for (method, params) in
+        [("miner_setMaxDASize", json!(["0x1", "0x1"])), ("eth_sendRawTransaction", json!(["0x02f8"]))]
+    {
+        let stand = Stand::start().await;
+        stand.fallback.fail(method, Fault::Held);
+        let arrives = async {
+            for node in &stand.gateways {
+                node.wait_for(method, 1).await;
+            }
+            stand.fallback.release();
+        };
+        tokio::join!(stand.call(method, params), arrives);
+    }
+}
+
+#[tokio::test]
+async fn a_block_under_way_when_the_portal_ends_reaches_gateways() {
+    let stand = Stand::start().await;
+    stand.fallback.fail("engine_newPayload", Fault::Held);
+    let ends = async {
+        stand.fallback.wait_for("engine_newPayload", 1).await;
+        stand.shutdown.cancel();
+        for node in &stand.gateways {
+            node.wait_for("engine_newPayload", 1).await;
+        }
+        stand.fallback.release();
+    };
+    let (answer, ()) = tokio::join!(stand.call("engine_newPayloadV4", payload(1, GENESIS)), ends);
+    assert_eq!(answer["result"]["status"], "VALID");
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_reaches_nobody_else() {
     use tokio::io::AsyncWriteExt;
     let stand = Stand::start().await;
