@@ -19,8 +19,10 @@ pub enum Fault {
     Unsigned,
 }
 
-/// All of them. `Unsigned` is the last: it is noted apart from the others, because it comes later.
-const FAULTS: [Fault; 5] = [Fault::Late, Fault::Empty, Fault::Invalid, Fault::Mismatch, Fault::Unsigned];
+/// All of them, those at the end that are noted apart from the others, because they are heard of later.
+const FAULTS: [Fault; 5] = [Fault::Late, Fault::Invalid, Fault::Mismatch, Fault::Empty, Fault::Unsigned];
+/// How many of them are noted at once.
+const AT_ONCE: usize = 3;
 
 /// How many blocks in a row with a fault open the breaker, and for how long. 0: that fault never does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,8 +128,7 @@ impl Breaker {
         let Some(fault) = fault else {
             // A block that was ordered before the breaker opened says nothing about the gateway since.
             match &mut self.0 {
-                // Whether it signs its blocks is heard of later.
-                State::Closed(counts) => counts[..FAULTS.len() - 1].fill(0),
+                State::Closed(counts) => counts[..AT_ONCE].fill(0),
                 State::HalfOpen { .. } => *self = Self::default(),
                 State::Open { .. } => {}
             }
@@ -161,10 +162,10 @@ impl Breaker {
         }
     }
 
-    /// Notes that it has signed a block of its own in time.
-    pub fn signed(&mut self) {
+    /// Notes that a block of its own had not this fault, whatever else is or will be known of it.
+    pub fn clear(&mut self, fault: Fault) {
         if let State::Closed(counts) = &mut self.0 {
-            counts[FAULTS.len() - 1] = 0;
+            FAULTS.iter().zip(counts).filter(|(kind, _)| **kind == fault).for_each(|(_, count)| *count = 0);
         }
     }
 
@@ -231,16 +232,21 @@ mod tests {
     }
 
     #[test]
-    fn good_payloads_are_no_excuse_for_not_signing() {
-        let limits = Limits { unsigned: 2, ..LIMITS };
-        let mut breaker = Breaker::default();
-        assert!(!breaker.note(Some(Fault::Unsigned), &limits, 0));
-        breaker.note(None, &limits, 0);
-        assert!(breaker.note(Some(Fault::Unsigned), &limits, 0));
-        let mut breaker = Breaker::default();
-        breaker.note(Some(Fault::Unsigned), &limits, 0);
-        breaker.signed();
-        assert!(!breaker.note(Some(Fault::Unsigned), &limits, 0));
+    fn good_payloads_are_no_excuse_for_what_is_heard_of_later() {
+        let limits = Limits { late: 2, invalid: 2, empty: 2, unsigned: 2, ..LIMITS };
+        for (index, fault) in FAULTS.into_iter().enumerate() {
+            let mut breaker = Breaker::default();
+            assert!(!breaker.note(Some(fault), &limits, 0));
+            breaker.note(None, &limits, 0);
+            assert_eq!(breaker.note(Some(fault), &limits, 0), index >= AT_ONCE, "{fault:?}");
+            let mut breaker = Breaker::default();
+            breaker.note(Some(fault), &limits, 0);
+            breaker.clear(FAULTS[(index + 1) % FAULTS.len()]);
+            breaker.clear(fault);
+            assert!(!breaker.note(Some(fault), &limits, 0));
+            breaker.clear(FAULTS[(index + 1) % FAULTS.len()]);
+            assert!(breaker.note(Some(fault), &limits, 0));
+        }
     }
 
     #[test]

@@ -4,12 +4,11 @@
 //! package takes keys in any case and the last of several, others take exact keys and the first, or refuse. So a payload is taken only if there
 //! is one way to read it: known keys, spelled exactly, each once, and hexadecimal values written as the Engine API writes them.
 
-use crate::{
-    rpc::{self, AnswerError},
-    version::Fork,
+use crate::{rpc::AnswerError, version::Fork};
+use alloy::{
+    hex,
+    primitives::{Address, B256, Bytes as Binary, U64, U256, keccak256},
 };
-use alloy::primitives::{Address, B256, Bytes as Binary, U64, U256, keccak256};
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
@@ -169,9 +168,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&'de str>::deserialize(deserializer)?;
         match text.strip_prefix("0x") {
-            Some(digits) if digits.len() % 2 == 0 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
-                Ok(Self(text))
-            }
+            Some(digits) if digits.len() % 2 == 0 && hex::check_raw(digits) => Ok(Self(text)),
             _ => Err(de::Error::custom("not 0x and whole hexadecimal bytes")),
         }
     }
@@ -244,18 +241,26 @@ impl<'a> Payload<'a> {
         self.beacon_root.is_some() == fork.beacon_root && self.requests.is_some() == fork.requests
     }
 
-    /// The `newPayload` request that has the fallback check it. Its first parameter is the `executionPayload` as it was written.
-    pub fn validation_request(&self, fork: &Fork, id: u64) -> Bytes {
-        let root = self.beacon_root.map(|root| format!("\"{root}\"")).unwrap_or_default();
-        let mut params = vec![self.text.get()];
+    /// The `newPayload` request that has the fallback check it, in three parts. Its first parameter, the second part, is the `executionPayload` as it was
+    /// written.
+    pub fn validation_request(&self, fork: &Fork, id: u64) -> (String, &'a str, String) {
+        let method = fork.new_payload;
+        let before = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"engine_newPayloadV{method}","params":["#);
+        let mut after = String::new();
         if fork.beacon_root {
             // Blob hashes: L2 blocks carry no blobs.
-            params.extend(["[]", if root.is_empty() { "null" } else { &root }]);
+            after.push_str(",[],");
+            match self.beacon_root {
+                Some(root) => after.push_str(&format!("\"{root}\"")),
+                None => after.push_str("null"),
+            }
         }
         if fork.requests {
-            params.push(self.requests.map_or("[]", RawValue::get));
+            after.push(',');
+            after.push_str(self.requests.map_or("[]", RawValue::get));
         }
-        rpc::request(id, &format!("engine_newPayloadV{}", fork.new_payload), &params)
+        after.push_str("]}");
+        (before, self.text.get(), after)
     }
 }
 
@@ -276,7 +281,7 @@ impl OwnPayload {
 
 /// The hash of a transaction in hexadecimal text; `None` if it isn't any.
 pub fn transaction_hash(text: &str) -> Option<B256> {
-    alloy::hex::decode(text).ok().map(keccak256)
+    hex::decode(text).ok().map(keccak256)
 }
 
 /// The hashes of all transactions in `getPayload`'s result; none if it holds no payload.
@@ -343,8 +348,16 @@ pub(crate) mod tests {
         let payload_read = Payload::read(&raw).expect("a payload");
         let params = |get_payload| {
             let fork = version::of_get_payload(get_payload).expect("a known version");
-            let request = payload_read.validation_request(fork, 1);
-            serde_json::from_slice::<Value>(&request).expect("JSON")["params"].clone()
+            let (before, text, after) = payload_read.validation_request(fork, 1);
+            let request: Value = serde_json::from_str(&format!("{before}{text}{after}")).expect("JSON");
+            assert_eq!(request["id"], 1);
+            let name = if get_payload == 2 {
+                "engine_newPayloadV2".to_owned()
+            } else {
+                format!("engine_newPayloadV{get_payload}")
+            };
+            assert_eq!(request["method"], name);
+            request["params"].clone()
         };
         let root = json!(B256::repeat_byte(9));
         assert_eq!(params(2), json!([payload()]));

@@ -124,8 +124,8 @@ fn id_text(id: Option<&RawValue>) -> &str {
 }
 
 /// A successful answer around a result in JSON.
-pub fn success(id: Option<&RawValue>, result: &str) -> Bytes {
-    Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id_text(id)))
+pub fn success(id: Option<&RawValue>, result: impl AsRef<[u8]>) -> Bytes {
+    [br#"{"jsonrpc":"2.0","id":"#, id_text(id).as_bytes(), br#","result":"#, result.as_ref(), b"}"].concat().into()
 }
 
 /// An error answer.

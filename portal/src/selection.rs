@@ -117,6 +117,15 @@ pub fn choose(situation: Situation<'_>) -> Option<Choice> {
     }
 }
 
+/// Whether the choice depends on how the attempt with the fallback went, once that is known: if not, its answer needn't be read yet.
+pub const fn minds_fallback(purpose: Purpose, owner: Option<&OwnerOutcome>, compare: bool) -> bool {
+    match (purpose, owner) {
+        (Purpose::Serve, None) => false,
+        (Purpose::Serve, Some(OwnerOutcome::Valid)) => compare,
+        _ => true,
+    }
+}
+
 impl OwnerOutcome {
     /// A short fixed name, for metrics.
     pub const fn name(&self) -> &'static str {
@@ -197,6 +206,20 @@ mod tests {
         // A valid payload waits for the fallback only to be compared with its.
         assert_eq!(ask(Purpose::Serve, Some(&valid), pending, false), Some(Choice::Gateway));
         assert_eq!(ask(Purpose::Serve, Some(&valid), pending, true), None);
+    }
+
+    #[test]
+    fn what_needs_no_reading_decides_nothing() {
+        let outcomes = [FallbackOutcome::Pending, FallbackOutcome::Payload, FallbackOutcome::Failed];
+        for purpose in [Purpose::Serve, Purpose::DryRun, Purpose::Trial] {
+            for owner in [None, Some(&OwnerOutcome::Valid), Some(&OwnerOutcome::Late(Stage::Id))] {
+                for compare in [false, true] {
+                    let choices = outcomes.map(|fallback| choose(Situation { purpose, owner, fallback, compare }));
+                    let same = choices.iter().all(|choice| *choice == choices[0]);
+                    assert_eq!(minds_fallback(purpose, owner, compare), !same, "{purpose:?} {owner:?} {compare}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -48,8 +48,8 @@ pub(crate) struct Expected {
     pub(crate) gateway: GatewayId,
     pub(crate) number: u64,
     pub(crate) hash: B256,
-    /// `getPayload`'s result as it was served.
-    pub(crate) payload: Box<RawValue>,
+    /// `getPayload`'s result as it was served, in JSON.
+    pub(crate) payload: Bytes,
 }
 
 /// What a feed says about a block.
@@ -131,7 +131,8 @@ pub(crate) async fn archive(directory: &Path, expected: &Expected, item: &RawVal
     }
     let path = directory.join(format!("{}-{}.json", expected.number, expected.hash));
     let written = async {
-        let text = serde_json::to_vec(&Evidence { item, payload: &expected.payload })?;
+        let payload = serde_json::from_slice(&expected.payload)?;
+        let text = serde_json::to_vec(&Evidence { item, payload })?;
         tokio::fs::create_dir_all(directory).await?;
         tokio::fs::write(&path, text).await
     };
@@ -167,8 +168,7 @@ mod tests {
     }
 
     fn said(answer: &[u8], key: Address) -> &'static str {
-        let payload = RawValue::from_string("{}".to_owned()).expect("JSON");
-        let expected = Expected { gateway: 3, number: 7, hash: B256::repeat_byte(1), payload };
+        let expected = Expected { gateway: 3, number: 7, hash: B256::repeat_byte(1), payload: "{}".into() };
         match judge(answer, &expected, key, &DOMAIN) {
             Said::Signed => "signed",
             Said::Another(_) => "another",

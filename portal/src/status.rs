@@ -99,7 +99,7 @@ pub(crate) fn debug(proxy: &Proxy, body: &[u8]) -> Bytes {
     let Ok(call) = serde_json::from_slice::<Call<'_>>(body) else {
         return rpc::failure(id, rpc::PARSE_ERROR, "not a JSON-RPC call");
     };
-    let answer = |mode: Mode| rpc::success(id, &format!("{{\"execution_mode\":\"{mode}\"}}"));
+    let answer = |mode: Mode| rpc::success(id, format!("{{\"execution_mode\":\"{mode}\"}}"));
     match call.method {
         "debug_setExecutionMode" => match call.params.and_then(parameters::<SetMode>) {
             Some(SetMode { execution_mode, gateway }) => {

@@ -15,6 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 
 /// How long connecting may take; on a network that drops packets nothing else would end it before the request's own limit.
@@ -122,9 +123,23 @@ impl Upstream {
     /// Sends a body and gives the answer's, whatever is in it. The time limit covers the whole exchange, so a node that hangs after its headers
     /// is late like any other.
     pub(crate) async fn call(&self, body: impl Into<Outgoing<'_>>) -> Result<Bytes, UpstreamError> {
-        tokio::time::timeout(self.timeout, self.exchange(&mut body.into()))
+        timeout(self.timeout, self.exchange(&mut body.into()))
             .await
             .unwrap_or(Err(UpstreamError::Timeout(self.timeout)))
+    }
+
+    /// The same until a time of the caller's; `None` if that comes before the time limit, and before an answer.
+    pub(crate) async fn call_until(
+        &self,
+        deadline: Instant,
+        body: impl Into<Outgoing<'_>>,
+    ) -> Option<Result<Bytes, UpstreamError>> {
+        let limit = Instant::now() + self.timeout;
+        match timeout_at(limit.min(deadline), self.exchange(&mut body.into())).await {
+            Ok(answer) => Some(answer),
+            Err(_) if deadline < limit => None,
+            Err(_) => Some(Err(UpstreamError::Timeout(self.timeout))),
+        }
     }
 
     /// The same without a time limit, for a caller that sets its own. Of a body that is still coming, as much is taken as the node takes.

@@ -2,6 +2,7 @@
 
 use super::Proxy;
 use crate::{
+    body::Pieces,
     builds::Build,
     decision::Stages,
     demand::Mismatch,
@@ -11,18 +12,21 @@ use crate::{
     route::{Owner, Skip},
     rpc::{self, Answer, AnswerError},
     selection::{OwnerOutcome, Stage},
-    telemetry, version,
+    telemetry,
+    upstream::UpstreamError,
+    version,
 };
 use alloy::primitives::B256;
+use baton_protocol::GatewayId;
 use bytes::Bytes;
-use serde_json::value::RawValue;
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// A valid payload of an owner.
 #[derive(Debug)]
 pub(super) struct OwnerPayload {
-    /// `getPayload`'s result, as the gateway wrote it.
-    pub(super) result: Box<RawValue>,
+    /// `getPayload`'s result, as the gateway wrote it: JSON.
+    pub(super) result: Bytes,
     pub(super) block_hash: B256,
     pub(super) extra_data: Bytes,
     pub(super) offer: Offer,
@@ -34,15 +38,54 @@ pub(super) struct Attempt {
     pub(super) outcome: OwnerOutcome,
     pub(super) payload: Option<OwnerPayload>,
     pub(super) stages: Stages,
+    /// For metrics, which can wait until op-node has its answer.
+    pub(super) asked: Option<Asked>,
+}
+
+/// A request for a gateway's payload, and how it went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    gateway: GatewayId,
+    version: u8,
+    outcome: &'static str,
+    took: Duration,
+}
+
+/// What is known of an attempt that may still fail.
+#[derive(Debug, Default)]
+struct Notes {
+    stages: Stages,
+    asked: Option<Asked>,
+}
+
+impl Attempt {
+    /// Whether it brought a payload in which there is nothing but what was asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.payload.as_ref().is_some_and(|payload| payload.offer.own_transactions == 0)
+    }
+}
+
+impl Asked {
+    /// Adds it to the metrics.
+    pub(super) fn record(self) {
+        let label = version::label(&get_payload(self.version));
+        telemetry::peer_request(Peer::Gateway(self.gateway), label, self.outcome, self.took);
+    }
+}
+
+fn get_payload(version: u8) -> String {
+    format!("engine_getPayloadV{version}")
 }
 
 impl Proxy {
     /// Tries to get a valid payload from the owner until a deadline.
     pub(super) async fn attempt(&self, version: u8, build: &Build<Building>, deadline: Instant) -> Attempt {
-        let mut stages = Stages::default();
-        match self.try_owner(version, build, deadline, &mut stages).await {
-            Ok(payload) => Attempt { outcome: OwnerOutcome::Valid, payload: Some(payload), stages },
-            Err(outcome) => Attempt { outcome, payload: None, stages },
+        let mut notes = Notes::default();
+        let tried = self.try_owner(version, build, deadline, &mut notes).await;
+        let Notes { stages, asked } = notes;
+        match tried {
+            Ok(payload) => Attempt { outcome: OwnerOutcome::Valid, payload: Some(payload), stages, asked },
+            Err(outcome) => Attempt { outcome, payload: None, stages, asked },
         }
     }
 
@@ -51,7 +94,7 @@ impl Proxy {
         version: u8,
         build: &Build<Building>,
         deadline: Instant,
-        stages: &mut Stages,
+        Notes { stages, asked }: &mut Notes,
     ) -> Result<OwnerPayload, OwnerOutcome> {
         let gateway = match build.owner {
             Owner::Ask(gateway) => gateway,
@@ -74,19 +117,13 @@ impl Proxy {
             other => OwnerOutcome::NotBuilding(other.to_string()),
         })?;
 
-        let get_payload = format!("engine_getPayloadV{version}");
         let id = rpc::next_id();
-        let request = rpc::request(id, &get_payload, &[&format!("\"{at_gateway}\"")]);
+        let request = rpc::request(id, &get_payload(version), &[&format!("\"{at_gateway}\"")]);
         let started = Instant::now();
-        let answer = timeout_at(deadline, lane.direct().call(request)).await;
+        let answer = lane.direct().call_until(deadline, request).await;
         stages.payload_us = micros(started);
-        let name = match &answer {
-            Err(_) => "late",
-            Ok(Err(error)) => error.name(),
-            Ok(Ok(answer)) => rpc::outcome(answer),
-        };
-        telemetry::peer_request(Peer::Gateway(gateway), version::label(&get_payload), name, started.elapsed());
-        let answer = answer.map_err(|_| OwnerOutcome::Late(Stage::Payload))?;
+        *asked = Some(Asked { gateway, version, outcome: outcome(answer.as_ref()), took: started.elapsed() });
+        let answer = answer.ok_or(OwnerOutcome::Late(Stage::Payload))?;
         let answer = answer.map_err(|error| OwnerOutcome::Unreachable(error.to_string()))?;
         let result = Answer::result_for(&answer, id).map_err(OwnerOutcome::BadAnswer)?;
         let payload = Payload::read(result).map_err(OwnerOutcome::BadAnswer)?;
@@ -96,7 +133,10 @@ impl Proxy {
         build.demand.check(&payload).map_err(OwnerOutcome::Mismatch)?;
 
         let started = Instant::now();
-        let verdict = self.validate(&payload, fork, deadline).await;
+        let id = rpc::next_id();
+        let (before, text, after) = payload.validation_request(fork, id);
+        let request = vec![before.into(), answer.slice_ref(text.as_bytes()), after.into()];
+        let verdict = self.validate(request.into(), fork, id, deadline).await;
         stages.validation_us = micros(started);
         verdict?;
         let wants_hashes = self.live().policies.iter().any(|policy| policy.wants_hashes());
@@ -110,30 +150,26 @@ impl Proxy {
             }
         };
         let Payload { block_hash, extra_data, .. } = payload;
-        Ok(OwnerPayload { result: result.to_owned(), block_hash, extra_data: extra_data.0, offer })
+        let result = answer.slice_ref(result.get().as_bytes());
+        Ok(OwnerPayload { result, block_hash, extra_data: extra_data.0, offer })
     }
 
     /// Has the fallback, and the second validator if there is one, check a payload; both at once.
     async fn validate(
         &self,
-        payload: &Payload<'_>,
+        request: Pieces,
         fork: &version::Fork,
+        id: u64,
         deadline: Instant,
     ) -> Result<(), OwnerOutcome> {
-        let id = rpc::next_id();
-        let request = payload.validation_request(fork, id);
         let method = format!("engine_newPayloadV{}", fork.new_payload);
         let second = async {
             let Some(validator) = &self.validator else { return Ok(()) };
             let started = Instant::now();
-            let answer = timeout_at(deadline, validator.direct().call(request.clone())).await;
-            let name = match &answer {
-                Err(_) => "late",
-                Ok(Err(error)) => error.name(),
-                Ok(Ok(answer)) => rpc::outcome(answer),
-            };
+            let answer = validator.direct().call_until(deadline, request.clone()).await;
+            let name = outcome(answer.as_ref());
             telemetry::peer_request(validator.peer(), version::label(&method), name, started.elapsed());
-            let answer = answer.map_err(|_| OwnerOutcome::Late(Stage::SecondValidation))?;
+            let answer = answer.ok_or(OwnerOutcome::Late(Stage::SecondValidation))?;
             let said = |error: &dyn std::fmt::Display| OwnerOutcome::Unchecked(format!("second validator: {error}"));
             let answer = answer.map_err(|error| said(&error))?;
             match status(&answer, id).map_err(|error| said(&error))?.as_str() {
@@ -143,8 +179,9 @@ impl Proxy {
             }
         };
         let first = async {
-            let answer = timeout_at(deadline, self.ask_fallback(request.clone())).await;
-            let answer = answer.map_err(|_| OwnerOutcome::Late(Stage::Validation))?;
+            let answer = self.fallback.call_until(deadline, request.clone()).await;
+            let answer = answer.ok_or(OwnerOutcome::Late(Stage::Validation))?;
+            self.fallback_is(answer.as_ref().map(|_| ()));
             let answer = answer.map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?;
             match status(&answer, id).map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?.as_str() {
                 "VALID" => Ok(()),
@@ -155,6 +192,15 @@ impl Proxy {
         // The fallback's word comes first in the record: a payload that both reject is invalid, not disputed.
         let (first, second) = tokio::join!(first, second);
         first.and(second)
+    }
+}
+
+/// A short name for metrics; `None` stands for an answer that didn't come in time.
+fn outcome(answer: Option<&Result<Bytes, UpstreamError>>) -> &'static str {
+    match answer {
+        None => "late",
+        Some(Err(error)) => error.name(),
+        Some(Ok(answer)) => rpc::outcome(answer),
     }
 }
 

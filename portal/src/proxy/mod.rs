@@ -36,6 +36,7 @@ use baton_protocol::GatewayId;
 use baton_schedule::Handle;
 use bytes::Bytes;
 use outbox::Outbox;
+use passing::Then;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
@@ -325,6 +326,7 @@ impl Proxy {
         if let Method::ForkchoiceUpdated(update) = &call.method {
             self.adopted(update.head);
         }
+        let mut then = Then::default();
         let answer = match route::route(call, view) {
             Route::Forward { kind, tell } => {
                 let put = || {
@@ -338,7 +340,11 @@ impl Proxy {
             Route::Select { version, id } => {
                 let build = lock(&self.builds).get(&id);
                 match build {
-                    Some(build) => self.serve(call.id, body, version, id, build, started).await,
+                    Some(build) => {
+                        let answer;
+                        (answer, then) = self.serve(call.id, body, version, id, build, started).await;
+                        answer
+                    }
                     // Ordered before the portal started, or never: whatever the fallback says.
                     None => self.forward(call.id, body).await,
                 }
@@ -347,7 +353,7 @@ impl Proxy {
             Route::Capabilities => self.capabilities(call.id, body).await,
             Route::Memory(query) => self.recall(call.id, query),
         };
-        let rest = Rest::new(call, &answer, started, under_way);
+        let rest = Rest::new(call, &answer, started, then, under_way);
         (answer, rest)
     }
 
@@ -401,7 +407,7 @@ impl Proxy {
             Ok(answer) if rpc::outcome(&answer) == "ok" => answer,
             _ => {
                 let names = serde_json::to_string(&version::capabilities()).unwrap_or_else(|_| "[]".to_owned());
-                rpc::success(id, &names)
+                rpc::success(id, names)
             }
         }
     }
@@ -436,7 +442,7 @@ impl Proxy {
     fn recall(&self, id: Option<&RawValue>, query: RegistryQuery) -> Bytes {
         match registry::answer(query, &self.schedule.snapshot(), unix_now().as_secs()) {
             Ok(answer) => match serde_json::to_string(&answer) {
-                Ok(result) => rpc::success(id, &result),
+                Ok(result) => rpc::success(id, result),
                 Err(error) => rpc::failure(id, rpc::UPSTREAM_FAILED, &error.to_string()),
             },
             Err(error @ registry::RegistryError::Unknown) => {

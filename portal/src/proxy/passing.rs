@@ -13,7 +13,12 @@ use crate::{
 };
 use baton_protocol::GatewayId;
 use bytes::Bytes;
-use std::{future::poll_fn, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// How long op-node may take to hand over the rest of a body that the fallback doesn't want any more.
@@ -46,13 +51,40 @@ pub(crate) struct Rest {
     label: Label,
     outcome: &'static str,
     took: Duration,
+    _then: Then,
     _under_way: UnderWay,
 }
 
+type Act = Box<dyn FnOnce() + Send>;
+
+/// Something to do when this is dropped. Never locked: the mutex lets a reply be looked at from several threads.
+#[derive(Default)]
+pub(super) struct Then(Mutex<Option<Act>>);
+
+impl Then {
+    pub(super) fn new(act: impl FnOnce() + Send + 'static) -> Self {
+        Self(Mutex::new(Some(Box::new(act))))
+    }
+}
+
+impl fmt::Debug for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Then").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Then {
+    fn drop(&mut self) {
+        if let Some(act) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            act();
+        }
+    }
+}
+
 impl Rest {
-    pub(super) fn new(call: &Call<'_>, answer: &[u8], started: Instant, under_way: UnderWay) -> Self {
+    pub(super) fn new(call: &Call<'_>, answer: &[u8], started: Instant, then: Then, under_way: UnderWay) -> Self {
         let (label, outcome) = (version::label(&call.name), rpc::outcome(answer));
-        Self { label, outcome, took: started.elapsed(), _under_way: under_way }
+        Self { label, outcome, took: started.elapsed(), _then: then, _under_way: under_way }
     }
 }
 
@@ -82,7 +114,7 @@ impl Proxy {
         };
         let answer = self.answer_first(outgoing, put).await;
         let answer = answer.unwrap_or_else(|error| unreachable_fallback(call.id, &error));
-        let rest = Rest::new(call, &answer, started, under_way);
+        let rest = Rest::new(call, &answer, started, Then::default(), under_way);
         (answer, rest)
     }
 

@@ -1,9 +1,9 @@
 //! `getPayload`: the owner's payload if it is good and in time, else the fallback's.
 
-use super::{PayloadId, Proxy, attempt::Attempt, lock, unix_now, unreachable_fallback};
+use super::{PayloadId, Proxy, attempt::Attempt, lock, passing::Then, unix_now, unreachable_fallback};
 use crate::{
     breaker::{self, Fault},
-    builds::Build,
+    builds::{Build, Purpose},
     decision::{Decision, Stages},
     demand::{self, Demand},
     lane::Building,
@@ -11,28 +11,48 @@ use crate::{
     policy::{Candidates, Offer},
     route::{Owner, Skip},
     rpc::{self, Answer},
-    selection::{Choice, FallbackOutcome, OwnerOutcome, Situation, choose},
+    selection::{Choice, FallbackOutcome, OwnerOutcome, Situation, choose, minds_fallback},
     telemetry,
     upstream::UpstreamError,
 };
 use alloy::primitives::B256;
 use bytes::Bytes;
+use futures::FutureExt;
 use serde_json::value::RawValue;
-use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep_until};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep_until, timeout},
+};
 use tracing::{info, warn};
 
-/// The fallback's answer, read once.
+/// The fallback's answer. It is read when something depends on it, which with a good payload of the owner's is after op-node has its answer.
 #[derive(Debug)]
 struct FromFallback {
     answer: Result<Bytes, UpstreamError>,
-    own: Option<OwnPayload>,
+    own: OnceLock<Own>,
+}
+
+/// What the fallback's answer holds.
+#[derive(Debug, Default)]
+struct Own {
+    payload: Option<OwnPayload>,
     offer: Offer,
 }
 
-impl FromFallback {
+impl From<Result<Bytes, UpstreamError>> for FromFallback {
+    fn from(answer: Result<Bytes, UpstreamError>) -> Self {
+        Self { answer, own: OnceLock::new() }
+    }
+}
+
+impl Own {
     fn outcome(&self) -> FallbackOutcome {
-        if self.own.is_some() { FallbackOutcome::Payload } else { FallbackOutcome::Failed }
+        if self.payload.is_some() { FallbackOutcome::Payload } else { FallbackOutcome::Failed }
     }
 }
 
@@ -46,6 +66,26 @@ struct Served {
     asked_ns: u64,
 }
 
+/// How long the owner has before the fallback's own payload is got as well. The fallback has the owner's to check then, and shouldn't have to finish one at the
+/// same time; a gateway farther away hasn't answered by then.
+const HEAD_START: Duration = Duration::from_millis(2);
+
+/// Whether the fallback's own payload is needed in any case.
+fn needs_fallback(build: &Build<Building>, compare: bool) -> bool {
+    let asked = matches!(build.owner, Owner::Ask(_)) && build.purpose == Purpose::Serve;
+    !asked || compare || build.demand.asks_for_defaults()
+}
+
+/// Keeps an attempt to itself: not even a defect in reading what a gateway says may keep op-node from the fallback's payload.
+async fn safely(attempt: impl Future<Output = Attempt>) -> Attempt {
+    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| Attempt {
+        outcome: OwnerOutcome::Unchecked("a defect ended the attempt".to_owned()),
+        payload: None,
+        stages: Stages::default(),
+        asked: None,
+    })
+}
+
 impl Proxy {
     pub(super) async fn serve(
         self: &Arc<Self>,
@@ -55,21 +95,30 @@ impl Proxy {
         payload_id: PayloadId,
         build: Arc<Build<Building>>,
         started: Instant,
-    ) -> Bytes {
+    ) -> (Bytes, Then) {
         let asked_ns = u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX);
         let live = self.live();
         let deadline = started + live.payload_budget;
-        // A task of its own, because in a dry run it goes on after op-node has its answer.
-        let mut attempt = tokio::spawn({
+        // It can go on after op-node has its answer, as it does in a dry run.
+        let mut attempt = {
             let (proxy, build) = (self.clone(), build.clone());
-            async move { proxy.attempt(version, &build, deadline).await }
-        });
-        let mut fallback = std::pin::pin!(self.ask_fallback(body));
+            safely(async move { proxy.attempt(version, &build, deadline).await }).boxed()
+        };
+        let mut fallback = {
+            let proxy = self.clone();
+            async move { proxy.fallback.call(body).await }.boxed()
+        };
         let (mut from_owner, mut from_fallback) = (None::<Attempt>, None::<FromFallback>);
         let mut compare = !live.policies.is_empty();
+        let mut ask_fallback = needs_fallback(&build, compare);
         let choice = loop {
-            let so_far = from_fallback.as_ref().map_or(FallbackOutcome::Pending, FromFallback::outcome);
             let outcome = from_owner.as_ref().map(|attempt| self.judge(&build, attempt, from_fallback.as_ref()));
+            let so_far = match &from_fallback {
+                Some(fallback) if minds_fallback(build.purpose, outcome.as_ref(), compare) => {
+                    self.own(&build.demand, fallback).outcome()
+                }
+                _ => FallbackOutcome::Pending,
+            };
             let situation = Situation { purpose: build.purpose, owner: outcome.as_ref(), fallback: so_far, compare };
             if let Some(choice) = choose(situation) {
                 if let (Some(outcome), Some(attempt)) = (outcome, &mut from_owner) {
@@ -78,60 +127,88 @@ impl Proxy {
                 break choice;
             }
             tokio::select! {
-                done = &mut attempt, if from_owner.is_none() => from_owner = Some(done.unwrap_or_else(|error| Attempt {
-                    outcome: OwnerOutcome::Unchecked(format!("the attempt ended early: {error}")),
-                    payload: None,
-                    stages: Stages::default(),
-                })),
-                answer = fallback.as_mut(), if from_fallback.is_none() => {
-                    from_fallback = Some(self.read_own(&build.demand, answer));
+                biased;
+                answer = &mut fallback, if ask_fallback && from_fallback.is_none() => {
+                    self.fallback_is(answer.as_ref().map(|_| ()));
+                    from_fallback = Some(answer.into());
                 }
+                done = &mut attempt, if from_owner.is_none() => (from_owner, ask_fallback) = (Some(done), true),
+                () = sleep_until(started + HEAD_START), if !ask_fallback => ask_fallback = true,
                 // Comparing isn't worth more time than asking the owner.
                 () = sleep_until(deadline), if compare && from_owner.is_some() => compare = false,
             }
         };
         let (answer, block_hash) = match (choice, from_owner.as_ref().and_then(|attempt| attempt.payload.as_ref())) {
-            (Choice::Gateway, Some(payload)) => (rpc::success(id, payload.result.get()), Some(payload.block_hash)),
+            (Choice::Gateway, Some(payload)) => (rpc::success(id, &payload.result), Some(payload.block_hash)),
             _ => match from_fallback.as_ref() {
-                Some(FromFallback { answer: Ok(body), own, .. }) => {
-                    (body.clone(), own.as_ref().map(|own| own.block_hash))
+                Some(fallback @ FromFallback { answer: Ok(body), .. }) => {
+                    let own = self.own(&build.demand, fallback).payload.as_ref();
+                    (body.clone(), own.map(|own| own.block_hash))
                 }
                 Some(FromFallback { answer: Err(error), .. }) => (unreachable_fallback(id, error), None),
                 // A choice is made only once the chosen one is there.
                 None => (rpc::failure(id, rpc::UPSTREAM_FAILED, "no payload"), None),
             },
         };
-        if choice == Choice::Gateway {
-            self.expect_soft_block(&build, from_owner.as_ref());
-        }
         let served = Served { choice, block_hash, took: started.elapsed(), asked_ns };
-        let offer = from_fallback.map(|fallback| fallback.offer);
-        match from_owner {
-            Some(attempt) => self.record(payload_id, &build, &attempt, offer.as_ref(), served),
-            None => {
-                let proxy = self.clone();
-                tokio::spawn(async move {
-                    if let Ok(mut attempt) = attempt.await {
-                        attempt.outcome = proxy.against_defaults(&build, &attempt);
-                        proxy.record(payload_id, &build, &attempt, offer.as_ref(), served);
-                    }
-                });
+        let proxy = self.clone();
+        let then = Then::new(move || {
+            if choice == Choice::Gateway {
+                proxy.expect_soft_block(&build, from_owner.as_ref());
             }
-        }
-        answer
+            let offer = from_fallback.map(|fallback| proxy.own(&build.demand, &fallback).offer.clone());
+            let later = match (from_owner, offer) {
+                (Some(attempt), Some(offer)) => {
+                    proxy.record(payload_id, &build, &attempt, Some(&offer), served);
+                    return;
+                }
+                (Some(attempt), None) => {
+                    proxy.record(payload_id, &build, &attempt, None, served);
+                    // The fallback goes on building until it is asked.
+                    let rest = timeout(live.payload_budget, fallback);
+                    let (is_empty, asks) = (attempt.is_empty(), build.demand.asks_for_defaults());
+                    async move {
+                        if let Ok(answer @ Ok(_)) = rest.await
+                            && (is_empty || asks)
+                        {
+                            let fallback = answer.into();
+                            let own = proxy.own(&build.demand, &fallback);
+                            if is_empty && own.payload.is_some() {
+                                proxy.note_emptiness(&build, &own.offer);
+                            }
+                        }
+                    }
+                    .boxed()
+                }
+                (None, offer) => async move {
+                    let mut attempt = attempt.await;
+                    attempt.outcome = proxy.against_defaults(&build, &attempt);
+                    proxy.record(payload_id, &build, &attempt, offer.as_ref(), served);
+                }
+                .boxed(),
+            };
+            // There is no runtime any more if calls are cut off because the portal ends.
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(later);
+            }
+        });
+        (answer, then)
+    }
+
+    /// What the fallback's answer holds, read the first time.
+    fn own<'a>(&self, demand: &Demand, fallback: &'a FromFallback) -> &'a Own {
+        fallback.own.get_or_init(|| match &fallback.answer {
+            Ok(body) => self.read_own(demand, body),
+            Err(_) => Own::default(),
+        })
     }
 
     /// Reads the fallback's answer, and keeps what it takes as the chain's default EIP-1559 parameters, if it was asked for them.
-    fn read_own(&self, demand: &Demand, answer: Result<Bytes, UpstreamError>) -> FromFallback {
+    fn read_own(&self, demand: &Demand, body: &[u8]) -> Own {
         let wants_hashes = self.live().policies.iter().any(|policy| policy.wants_hashes());
-        let (own, hashes) = match &answer {
-            Ok(body) => {
-                let result = serde_json::from_slice::<Answer<'_>>(body).ok().and_then(|answer| answer.result);
-                let hashes = result.filter(|_| wants_hashes).map(payload::transaction_hashes).unwrap_or_default();
-                (result.and_then(OwnPayload::read), hashes)
-            }
-            Err(_) => (None, Vec::new()),
-        };
+        let result = serde_json::from_slice::<Answer<'_>>(body).ok().and_then(|answer| answer.result);
+        let hashes = result.filter(|_| wants_hashes).map(payload::transaction_hashes).unwrap_or_default();
+        let own = result.and_then(OwnPayload::read);
         if demand.asks_for_defaults()
             && let Some(defaults) = own.as_ref().and_then(|own| demand::eip1559_of(&own.extra_data))
         {
@@ -144,21 +221,28 @@ impl Proxy {
             own_transactions: own.transactions.saturating_sub(forced),
             hashes: hashes.into_iter().skip(forced).collect(),
         });
-        FromFallback { answer, own, offer: offer.unwrap_or_default() }
+        Own { payload: own, offer: offer.unwrap_or_default() }
     }
 
     /// A valid payload, compared with the chain's defaults and, by the operator's policies, with the fallback's.
     fn judge(&self, build: &Build<Building>, attempt: &Attempt, fallback: Option<&FromFallback>) -> OwnerOutcome {
+        if let Some(fallback) = fallback.filter(|_| build.demand.asks_for_defaults()) {
+            self.own(&build.demand, fallback);
+        }
         let outcome = self.against_defaults(build, attempt);
         let (OwnerOutcome::Valid, Some(payload), Some(fallback)) = (&outcome, &attempt.payload, fallback) else {
             return outcome;
         };
         let live = self.live();
-        if live.policies.is_empty() || fallback.own.is_none() {
+        if live.policies.is_empty() {
+            return outcome;
+        }
+        let own = self.own(&build.demand, fallback);
+        if own.payload.is_none() {
             return outcome;
         }
         let overdue = live.rules.include_after.map(|after| lock(&self.waiting).overdue(after)).unwrap_or_default();
-        let candidates = Candidates { gateway: &payload.offer, fallback: &fallback.offer, overdue: &overdue };
+        let candidates = Candidates { gateway: &payload.offer, fallback: &own.offer, overdue: &overdue };
         let objection = live.policies.iter().find_map(|policy| policy.judge(candidates).err());
         objection.map_or(outcome, OwnerOutcome::Outbid)
     }
@@ -191,6 +275,9 @@ impl Proxy {
             }
             Owner::Skip(_) => None,
         };
+        if let Some(asked) = attempt.asked {
+            asked.record();
+        }
         self.note_fault(build, attempt, fallback);
         self.note_inclusion(attempt, fallback, served.choice);
         let clock = self.schedule.snapshot().clock;
@@ -232,12 +319,34 @@ impl Proxy {
     /// Tells the gateway's breaker how it went.
     fn note_fault(&self, build: &Build<Building>, attempt: &Attempt, fallback: Option<&Offer>) {
         let Owner::Ask(gateway) = build.owner else { return };
-        let Some(mut fault) = breaker::verdict(&attempt.outcome) else { return };
-        let is_empty = attempt.payload.as_ref().is_some_and(|payload| payload.offer.own_transactions == 0);
-        if fault.is_none() && is_empty && fallback.is_some_and(|offer| offer.own_transactions > 0) {
-            fault = Some(Fault::Empty);
+        let Some(fault) = breaker::verdict(&attempt.outcome) else { return };
+        match (attempt.is_empty(), fallback) {
+            // Only the fallback's payload, which is still to come, says whether it had to be.
+            (true, None) => self.note(gateway, fault),
+            (true, Some(fallback)) if fallback.own_transactions > 0 => self.note(gateway, fault.or(Some(Fault::Empty))),
+            _ => {
+                self.note(gateway, fault);
+                if attempt.payload.is_some() {
+                    self.clear(gateway, Fault::Empty);
+                }
+            }
         }
-        self.note(gateway, fault);
+    }
+
+    /// Tells the gateway's breaker, once the fallback's payload is known, what an empty one was.
+    fn note_emptiness(&self, build: &Build<Building>, fallback: &Offer) {
+        match build.owner {
+            Owner::Ask(gateway) if fallback.own_transactions > 0 => self.note(gateway, Some(Fault::Empty)),
+            Owner::Ask(gateway) => self.clear(gateway, Fault::Empty),
+            Owner::Skip(_) => {}
+        }
+    }
+
+    /// Tells a gateway's breaker that a block hadn't a fault.
+    pub(super) fn clear(&self, gateway: baton_protocol::GatewayId, fault: Fault) {
+        if let Some(breaker) = lock(&self.breakers).get_mut(&gateway) {
+            breaker.clear(fault);
+        }
     }
 
     /// Tells a gateway's breaker of a fault, or that there was none.
@@ -260,5 +369,33 @@ impl Proxy {
         let owner = attempt.payload.as_ref().map(|payload| payload.offer.hashes.as_slice()).unwrap_or_default();
         let included = if choice == Choice::Gateway { owner } else { &fallback.hashes };
         lock(&self.waiting).note(&fallback.hashes, included);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{demand::FeeParameters, trace::Ordered};
+
+    #[test]
+    fn the_fallback_is_asked_at_once_where_its_payload_is_needed() {
+        let needs = |owner, purpose, eip1559: u64, compare| {
+            let fees = Some(FeeParameters { eip1559: eip1559.to_be_bytes().into(), min_base_fee: None });
+            let demand = Demand { fees, ..Demand::default() };
+            needs_fallback(&Build { demand, owner, pending: None, purpose, ordered: Ordered::default() }, compare)
+        };
+        assert!(!needs(Owner::Ask(1), Purpose::Serve, 7, false));
+        assert!(needs(Owner::Skip(Skip::OpenSlot), Purpose::Serve, 7, false));
+        assert!(needs(Owner::Ask(1), Purpose::DryRun, 7, false));
+        assert!(needs(Owner::Ask(1), Purpose::Trial, 7, false));
+        assert!(needs(Owner::Ask(1), Purpose::Serve, 0, false));
+        assert!(needs(Owner::Ask(1), Purpose::Serve, 7, true));
+    }
+
+    #[tokio::test]
+    async fn a_defect_is_no_more_than_an_attempt_that_failed() {
+        let attempt = safely(async { panic!("a defect") }).await;
+        assert!(matches!(attempt.outcome, OwnerOutcome::Unchecked(_)));
+        assert!(attempt.payload.is_none());
     }
 }

@@ -55,9 +55,7 @@ impl Proxy {
         let said = soft_blocks::look(&feed, &expected, key, &rule).await;
         match &said {
             Said::Signed => {
-                if let Some(breaker) = lock(&self.breakers).get_mut(&gateway) {
-                    breaker.signed();
-                }
+                self.clear(gateway, Fault::Unsigned);
                 return;
             }
             Said::Another(item) => {

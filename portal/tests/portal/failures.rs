@@ -166,6 +166,19 @@ async fn only_the_fallback_fails_to_build() {
 }
 
 #[tokio::test]
+async fn a_fallback_that_gives_no_payload_is_not_down() {
+    let stand = Stand::start_with(Options { fallback_timeout_ms: 300, ..Options::DEFAULT }).await;
+    stand.wait_for_admin("/healthz", 200).await;
+    stand.fallback.fail("engine_getPayload", Fault::Held);
+    assert_eq!(builder(&stand.block(GENESIS, 1).await), "gateway 1");
+    // Longer than it may take.
+    for _ in 0..60 {
+        assert_eq!(stand.admin("/healthz").await.0, 200);
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_slow_fallback_does_not_hold_up_a_good_gateway() {
     let stand = Stand::start().await;
     stand.fallback.fail("engine_getPayload", Fault::Held);

@@ -106,16 +106,50 @@ async fn a_gateway_that_is_left_out_keeps_up_with_the_head() {
 
 #[tokio::test]
 async fn empty_payloads_can_open_the_breaker() {
-    // A policy that never objects, but has the portal wait for both payloads.
-    let stand = Stand::start_with(with("[gateways.breaker]\nempty = 2\n[gateways.policy]\ngas_ratio = 0")).await;
-    assert_eq!(built_by(&stand, 1).await, "gateway 1");
-    stand.fallback.fail("engine_getPayload", Fault::Rewritten("\"0x7e02\"", "\"0x7e02\",\"0x02aa\""));
-    for number in [2, 3] {
-        // An empty block is a valid one.
-        assert_eq!(built_by(&stand, number).await, "gateway 1");
+    // A policy that never objects, but has the portal wait for both payloads; and none, where the fallback's may come after op-node's answer.
+    for gateways in ["[gateways.breaker]\nempty = 2\n[gateways.policy]\ngas_ratio = 0", "[gateways.breaker]\nempty = 2"]
+    {
+        let stand = Stand::start_with(with(gateways)).await;
+        assert_eq!(built_by(&stand, 1).await, "gateway 1");
+        stand.fallback.wait_for("engine_getPayload", 1).await;
+        stand.fallback.fail("engine_getPayload", Fault::Rewritten("\"0x7e02\"", "\"0x7e02\",\"0x02aa\""));
+        for number in [2_u8, 3] {
+            // An empty block is a valid one.
+            assert_eq!(built_by(&stand, number.into()).await, "gateway 1");
+            // The fallback is asked for its own in any case, so that it stops building.
+            stand.fallback.wait_for("engine_getPayload", number.into()).await;
+        }
+        stand.left_out().await;
+        assert_eq!(built_by(&stand, 4).await, "fallback");
+        assert_eq!(stand.decision().await["outcome"], "not_asked");
     }
+}
+
+#[tokio::test]
+async fn what_is_heard_late_of_a_block_does_not_make_up_for_later_ones() {
+    let stand = Stand::start_with(with("[gateways.breaker]\ninvalid = 2")).await;
+    stand.fallback.fail("engine_getPayload", Fault::Held);
+    assert_eq!(built_by(&stand, 1).await, "gateway 1");
+    stand.fallback.wait_for("engine_getPayload", 1).await;
+    stand.fallback.recover();
+    stand.gateways[0].fail("engine_getPayload", Fault::Garbage);
+    assert_eq!(built_by(&stand, 2).await, "fallback");
+    stand.fallback.release();
+    // Time for it to be heard.
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert_eq!(built_by(&stand, 3).await, "fallback");
+    assert_eq!(stand.decision().await["outcome"], "bad_answer");
     assert_eq!(built_by(&stand, 4).await, "fallback");
     assert_eq!(stand.decision().await["outcome"], "not_asked");
+}
+
+#[tokio::test]
+async fn empty_payloads_are_no_fault_where_the_fallback_has_nothing_either() {
+    let stand = Stand::start_with(with("[gateways.breaker]\nempty = 1")).await;
+    for number in [1_u8, 2, 3] {
+        assert_eq!(built_by(&stand, number.into()).await, "gateway 1");
+        stand.fallback.wait_for("engine_getPayload", number.into()).await;
+    }
 }
 
 #[tokio::test]

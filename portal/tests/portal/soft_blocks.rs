@@ -71,27 +71,13 @@ async fn watched(within_ms: u64) -> Watched {
     Watched { stand, items, archive }
 }
 
-/// Waits until gateway 1's breaker is open.
-async fn left_out(stand: &Stand) {
-    let open = async {
-        loop {
-            let status: Value = serde_json::from_str(&stand.admin("/status.json").await.1).expect("JSON");
-            if status["gateways"][0]["breaker"] == "open" {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(10), open).await.expect("the gateway is left out");
-}
-
 #[tokio::test]
 async fn a_gateway_that_does_not_sign_in_time_loses_its_turn() {
     let Watched { stand, .. } = watched(100).await;
     let answer = stand.block(GENESIS, 1).await;
     assert_eq!(builder(&answer), "gateway 1");
     let head = stand.adopt(&answer["result"]).await;
-    left_out(&stand).await;
+    stand.left_out().await;
     assert_eq!(builder(&stand.block(head, 2).await), "fallback");
 }
 
@@ -126,7 +112,7 @@ async fn a_signature_over_another_block_is_archived() {
     items.lock().expect("not poisoned").push(other.clone());
     let answer = stand.block(GENESIS, 1).await;
     let head = stand.adopt(&answer["result"]).await;
-    left_out(&stand).await;
+    stand.left_out().await;
     let file = archive.path().join("evidence").join(format!("1-{head}.json"));
     let evidence: Value = serde_json::from_slice(&std::fs::read(file).expect("evidence")).expect("JSON");
     assert_eq!(evidence["item"], other);

@@ -308,8 +308,11 @@ impl OpNode {
         hash
     }
 
-    /// GET on the admin port.
+    /// GET on the admin port, once all that op-node has been answered is done.
     pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
+        // Some of it is done behind the answer, by the one thread that the engine port has: another answer from it comes later. Where the portal has
+        // ended, nothing is left to do.
+        let _ = self.http.get(format!("http://{}/healthz", self.engine)).send().await;
         let response = self.http.get(format!("http://{}{path}", self.admin)).send().await.expect("an answer");
         (response.status().as_u16(), response.text().await.expect("text"))
     }
@@ -342,6 +345,20 @@ impl OpNode {
         assert_eq!(status, 200);
         let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
         all.last().cloned().unwrap_or(Value::Null)
+    }
+
+    /// Waits until gateway 1's breaker is open.
+    pub(crate) async fn left_out(&self) {
+        let open = async {
+            loop {
+                let status: Value = serde_json::from_str(&self.admin("/status.json").await.1).expect("JSON");
+                if status["gateways"][0]["breaker"] == "open" {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), open).await.expect("the gateway is left out");
     }
 
     /// Waits until an admin path answers with a status.
