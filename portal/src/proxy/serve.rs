@@ -165,10 +165,9 @@ impl Proxy {
                 (Some(attempt), None) => {
                     proxy.record(payload_id, &build, &attempt, None, served);
                     // The fallback goes on building until it is asked.
-                    let rest = timeout(live.payload_budget, fallback);
                     let (is_empty, asks) = (attempt.is_empty(), build.demand.asks_for_defaults());
                     async move {
-                        if let Ok(answer @ Ok(_)) = rest.await
+                        if let Ok(answer @ Ok(_)) = timeout(live.payload_budget, fallback).await
                             && (is_empty || asks)
                         {
                             let fallback = answer.into();
@@ -187,7 +186,7 @@ impl Proxy {
                 }
                 .boxed(),
             };
-            // There is no runtime any more if calls are cut off because the portal ends.
+            // There is no runtime any more if calls are cut off because the portal ends, nor anything that makes a timer.
             if let Ok(runtime) = Handle::try_current() {
                 runtime.spawn(later);
             }
