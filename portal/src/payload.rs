@@ -351,12 +351,7 @@ pub(crate) mod tests {
             let (before, text, after) = payload_read.validation_request(fork, 1);
             let request: Value = serde_json::from_str(&format!("{before}{text}{after}")).expect("JSON");
             assert_eq!(request["id"], 1);
-            let name = if get_payload == 2 {
-                "engine_newPayloadV2".to_owned()
-            } else {
-                format!("engine_newPayloadV{get_payload}")
-            };
-            assert_eq!(request["method"], name);
+            assert_eq!(request["method"], format!("engine_newPayloadV{get_payload}"));
             request["params"].clone()
         };
         let root = json!(B256::repeat_byte(9));

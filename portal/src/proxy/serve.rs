@@ -79,7 +79,7 @@ fn needs_fallback(build: &Build<Building>, compare: bool) -> bool {
 /// Keeps an attempt to itself: not even a defect in reading what a gateway says may keep op-node from the fallback's payload.
 async fn safely(attempt: impl Future<Output = Attempt>) -> Attempt {
     AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| Attempt {
-        outcome: OwnerOutcome::Unchecked("a defect ended the attempt".to_owned()),
+        outcome: OwnerOutcome::Unchecked("reading it panicked, which is a defect of the portal".to_owned()),
         payload: None,
         stages: Stages::default(),
         asked: None,
