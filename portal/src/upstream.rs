@@ -383,6 +383,10 @@ mod tests {
         // The one that is used stays.
         made.call("two").await.expect("an answer");
         assert_eq!(made.connections(), 3);
+        // A node that is asked for nothing.
+        made.upstream.shared().idle[0].age(IDLE_TIMEOUT);
+        made.upstream.make_ready();
+        assert!(made.upstream.shared().idle.is_empty());
     }
 
     #[tokio::test]

@@ -24,27 +24,6 @@ use tokio::time::{Instant, timeout_at};
 /// How long op-node may take to hand over the rest of a body that the fallback doesn't want any more.
 const FINISH: Duration = Duration::from_millis(20);
 
-/// An update that others are to have, once: put into their lanes as soon as all of it is there, which is while the fallback is busy with it. If op-node hangs
-/// up before, they get it all the same: the fallback may have it already.
-struct Passing<F: Fn() -> bool> {
-    put: F,
-    is_done: bool,
-}
-
-impl<F: Fn() -> bool> Passing<F> {
-    /// Puts it into the lanes if that hasn't been done and can be; says whether it is done.
-    fn put(&mut self) -> bool {
-        self.is_done = self.is_done || (self.put)();
-        self.is_done
-    }
-}
-
-impl<F: Fn() -> bool> Drop for Passing<F> {
-    fn drop(&mut self) {
-        self.put();
-    }
-}
-
 /// What is left to do about a call, and needn't be done before op-node has its answer: done when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Rest {
@@ -118,7 +97,8 @@ impl Proxy {
         (answer, rest)
     }
 
-    /// Asks the fallback, and puts an update into the lanes of the others meanwhile, so that op-node's next comes behind it.
+    /// Asks the fallback, and puts an update into the lanes of the others, once: as soon as all of it is there, which is while the fallback is busy with it,
+    /// so that op-node's next comes behind it.
     pub(super) async fn answer_first(
         &self,
         body: impl Into<Outgoing<'_>>,
@@ -127,24 +107,28 @@ impl Proxy {
         let limit = self.fallback.timeout();
         let deadline = Instant::now() + limit;
         let mut body = body.into();
-        let mut passing = Passing { put, is_done: false };
+        let mut is_put = false;
+        let mut put = || {
+            is_put = is_put || put();
+            is_put
+        };
         let answer = {
             let mut asked = std::pin::pin!(self.fallback.exchange(&mut body));
             let asked_and_put = poll_fn(|context| {
                 let polled = asked.as_mut().poll(context);
                 // Of a body that is still coming, only once all of it is there.
-                passing.put();
+                put();
                 polled
             });
             timeout_at(deadline, asked_and_put).await.unwrap_or(Err(UpstreamError::Timeout(limit)))
         };
-        if !passing.put() && !matches!(answer, Err(UpstreamError::Body(_))) {
+        if !put() && !matches!(answer, Err(UpstreamError::Body(_))) {
             // The fallback failed, or has answered, before it had all of the body. The others get it all the same, and op-node, which may still be
             // writing, sees the answer. What is still missing then has broken off.
             let _ = timeout_at(deadline.max(Instant::now() + FINISH), body.finish()).await;
         }
         // That op-node has hung up, or stopped in the middle, says nothing about the fallback.
-        if passing.put() || answer.is_ok() {
+        if put() || answer.is_ok() {
             self.fallback_is(answer.as_ref().map(|_| ()));
         }
         answer

@@ -126,6 +126,25 @@ async fn empty_payloads_can_open_the_breaker() {
 }
 
 #[tokio::test]
+async fn a_full_payload_makes_up_for_empty_ones() {
+    let full = || Fault::Rewritten("\"0x7e02\"", "\"0x7e02\",\"0x02aa\"");
+    let stand = Stand::start_with(with("[gateways.breaker]\nempty = 2")).await;
+    stand.fallback.fail("engine_getPayload", full());
+    for (number, is_full) in [(1_u8, false), (2, true), (3, false), (4, false)] {
+        if is_full {
+            stand.gateways[0].fail("engine_getPayload", full());
+        } else {
+            stand.gateways[0].recover();
+        }
+        assert_eq!(built_by(&stand, number.into()).await, "gateway 1", "{number}");
+        // Its answer tells whether the payload had to be empty.
+        stand.fallback.wait_for("engine_getPayload", number.into()).await;
+    }
+    stand.left_out().await;
+    assert_eq!(built_by(&stand, 5).await, "fallback");
+}
+
+#[tokio::test]
 async fn what_is_heard_late_of_a_block_does_not_make_up_for_later_ones() {
     let stand = Stand::start_with(with("[gateways.breaker]\ninvalid = 2")).await;
     stand.fallback.fail("engine_getPayload", Fault::Held);
