@@ -1,29 +1,80 @@
 //! Bodies as they travel: the pieces in which they came, never put together, and sent on while they still come.
 
-use crate::wire::Caller;
+use crate::wire::{Caller, Held, Pipe, Pipes};
 use bytes::Bytes;
 use hyper::body::Body;
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, ready},
 };
+use tokio::net::TcpStream;
 
 /// A whole body in pieces. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pieces(Arc<[Bytes]>);
+#[derive(Clone, Debug)]
+pub(crate) struct Pieces(Arc<[Piece]>);
+
+/// A piece of a body.
+#[derive(Clone, Debug)]
+enum Piece {
+    Read(Bytes),
+    Held(Arc<Held>),
+}
+
+impl Piece {
+    fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Read(bytes) => bytes,
+            Self::Held(held) => held.bytes(),
+        }
+    }
+}
+
+impl Pieces {
+    fn bytes(&self) -> impl Iterator<Item = &Bytes> {
+        self.0.iter().map(Piece::bytes)
+    }
+
+    /// One that is in a pipe.
+    #[cfg(test)]
+    pub(crate) fn held(pipe: Pipe) -> Self {
+        Self(Arc::new([Piece::Held(Arc::new(Held::new(pipe)))]))
+    }
+
+    /// For having it read, unless nobody has it any more by then.
+    pub(crate) fn unread(&self) -> Option<Unread> {
+        let is_held = self.0.iter().any(|piece| matches!(piece, Piece::Held(_)));
+        is_held.then(|| Unread(Arc::downgrade(&self.0)))
+    }
+}
+
+/// A body of which the kernel may still hold a part, for whose sake nobody keeps it.
+#[derive(Debug)]
+pub(crate) struct Unread(Weak<[Piece]>);
+
+impl Unread {
+    /// Reads what the kernel holds.
+    pub(crate) fn read(&self) {
+        if let Some(pieces) = self.0.upgrade() {
+            for piece in pieces.iter() {
+                piece.bytes();
+            }
+        }
+    }
+}
 
 impl From<Bytes> for Pieces {
     fn from(bytes: Bytes) -> Self {
-        Self(Arc::new([bytes]))
+        Self(Arc::new([Piece::Read(bytes)]))
     }
 }
 
 impl From<Vec<Bytes>> for Pieces {
     fn from(pieces: Vec<Bytes>) -> Self {
-        Self(pieces.into())
+        Self(pieces.into_iter().map(Piece::Read).collect())
     }
 }
 
@@ -51,6 +102,14 @@ impl Incoming<'_> {
         }
     }
 
+    /// Whether what is to come is long, and comes as it is.
+    fn fits_a_pipe(&self) -> bool {
+        match self {
+            Self::Http1(caller) => caller.fits_a_pipe(),
+            Self::Http2(_) => false,
+        }
+    }
+
     /// The next piece; `None` at the end.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
         match self {
@@ -73,15 +132,33 @@ impl Incoming<'_> {
 
 /// What has come of a body that is being sent on.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept(Arc<Mutex<(Vec<Bytes>, bool)>>);
+pub(crate) struct Kept(Arc<Mutex<(Vec<Piece>, bool)>>);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Kept {
-    fn push(&self, piece: Bytes) {
+    fn push(&self, piece: Piece) {
         lock(&self.0).0.push(piece);
+    }
+
+    /// Keeps what is in a pipe, as far as there is room in others; gives how much that is, in bytes.
+    fn keep(&self, pipe: &Pipe, pipes: &Pipes) -> usize {
+        let mut kept = lock(&self.0);
+        let added = match kept.0.last() {
+            Some(Piece::Held(last)) => last.add(pipe),
+            _ => 0,
+        };
+        if added > 0 {
+            return added;
+        }
+        let Some(held) = pipes.take().map(Held::new) else { return 0 };
+        let added = held.add(pipe);
+        if added > 0 {
+            kept.0.push(Piece::Held(Arc::new(held)));
+        }
+        added
     }
 
     fn complete(&self) {
@@ -91,7 +168,7 @@ impl Kept {
     /// The whole body; `None` while some of it is missing.
     pub(crate) fn whole(&self) -> Option<Pieces> {
         let kept = lock(&self.0);
-        kept.1.then(|| kept.0.clone().into())
+        kept.1.then(|| Pieces(kept.0.clone().into()))
     }
 }
 
@@ -129,15 +206,45 @@ enum Source<'a> {
     /// It is all there.
     Whole(Pieces),
     /// It is still coming, and kept as it passes.
-    Passing(Incoming<'a>, Kept),
+    Passing { rest: Incoming<'a>, kept: Kept, conduit: Option<Conduit> },
+}
+
+/// A way for a body around memory.
+#[derive(Debug)]
+struct Conduit {
+    pipe: Pipe,
+    /// How much of what is in it is kept, and may go on: it goes through only once.
+    kept: usize,
+    pipes: Pipes,
+}
+
+impl Conduit {
+    /// Gives what is kept to a node; says whether that could be done.
+    fn poll_pour(&mut self, context: &mut Context<'_>, to: &TcpStream, more: bool) -> Poll<bool> {
+        loop {
+            if ready!(to.poll_write_ready(context)).is_err() {
+                return Poll::Ready(false);
+            }
+            match self.pipe.pour(to, self.kept, more) {
+                Ok(poured) if poured > 0 => {
+                    self.kept -= poured;
+                    return Poll::Ready(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return Poll::Ready(false),
+            }
+        }
+    }
 }
 
 impl<'a> Outgoing<'a> {
-    /// A body of a length, of which the first pieces are there; all of it is kept as it passes.
-    pub(crate) fn passing(first: Vec<Bytes>, rest: Incoming<'a>, length: u64) -> (Self, Kept) {
+    /// A body of a length, of which the first pieces are there; all of it is kept as it passes. A long rest passes through a pipe, if there is one.
+    pub(crate) fn passing(first: Vec<Bytes>, rest: Incoming<'a>, length: u64, pipes: &Pipes) -> (Self, Kept) {
         let kept = Kept::default();
-        first.iter().cloned().for_each(|piece| kept.push(piece));
-        let source = Source::Passing(rest, kept.clone());
+        first.iter().cloned().for_each(|piece| kept.push(Piece::Read(piece)));
+        let pipe = if rest.fits_a_pipe() { pipes.take() } else { None };
+        let conduit = pipe.map(|pipe| Conduit { pipe, kept: 0, pipes: pipes.clone() });
+        let source = Source::Passing { rest, kept: kept.clone(), conduit };
         (Self { pieces: first.into(), length, left: length, source }, kept)
     }
 
@@ -148,20 +255,68 @@ impl<'a> Outgoing<'a> {
 
     /// The next piece; `None` at the end.
     pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        if self.pieces.is_empty() {
+            self.leave_pipe()?;
+        }
         if let Some(piece) = self.pieces.pop_front() {
             self.left = self.left.saturating_sub(piece.len() as u64);
             return Poll::Ready(Ok(Some(piece)));
         }
-        let Source::Passing(rest, kept) = &mut self.source else { return Poll::Ready(Ok(None)) };
+        let Source::Passing { rest, kept, .. } = &mut self.source else { return Poll::Ready(Ok(None)) };
         // A body ends with its length: nobody need look whether there is more.
         if self.left == 0 {
             kept.complete();
             return Poll::Ready(Ok(None));
         }
         let piece = ready!(rest.poll_piece(context))?.ok_or(Broken::Short)?;
-        kept.push(piece.clone());
+        kept.push(Piece::Read(piece.clone()));
         self.left = self.left.saturating_sub(piece.len() as u64);
         Poll::Ready(Ok(Some(piece)))
+    }
+
+    /// Whether what comes next can go to a node by [`Outgoing::poll_pass`].
+    pub(crate) fn passes(&self) -> bool {
+        self.pieces.is_empty() && matches!(self.source, Source::Passing { conduit: Some(_), .. })
+    }
+
+    /// Passes on what comes to a node, through the pipe; ready at the end, or when the rest has to be taken piece by piece after all. That is so whatever
+    /// goes wrong: where it is a connection that broke, reading or writing it will say so.
+    pub(crate) fn poll_pass(&mut self, context: &mut Context<'_>, to: &TcpStream) -> Poll<Result<(), Broken>> {
+        while let Source::Passing { rest: Incoming::Http1(caller), kept, conduit: Some(conduit) } = &mut self.source {
+            let passed = if conduit.kept > 0 {
+                ready!(conduit.poll_pour(context, to, self.left > 0))
+            } else if conduit.pipe.inside() > 0 {
+                conduit.kept = kept.keep(&conduit.pipe, &conduit.pipes);
+                if self.left == 0 && conduit.kept == conduit.pipe.inside() {
+                    kept.complete();
+                }
+                conduit.kept > 0
+            } else if self.left > 0 {
+                let taken = ready!(caller.poll_pass(context, &mut conduit.pipe))?;
+                self.left -= taken.unwrap_or(0).min(self.left);
+                taken.is_some()
+            } else {
+                false
+            };
+            if !passed {
+                self.leave_pipe()?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Goes on piece by piece. What is in the pipe comes first.
+    fn leave_pipe(&mut self) -> Result<(), Broken> {
+        let Source::Passing { kept, conduit, .. } = &mut self.source else { return Ok(()) };
+        if let Some(mut conduit) = conduit.take() {
+            let inside = conduit.pipe.empty().map_err(Broken::off)?;
+            if inside.len() > conduit.kept {
+                kept.push(Piece::Read(inside.slice(conduit.kept..)));
+            }
+            self.left += inside.len() as u64;
+            self.pieces.push_back(inside);
+        }
+        Ok(())
     }
 
     /// Lets go by what hasn't been taken.
@@ -171,20 +326,23 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Begins anew.
-    pub(crate) fn rewind(&mut self) {
+    pub(crate) fn rewind(&mut self) -> Result<(), Broken> {
+        self.leave_pipe()?;
         self.left = self.length;
         self.pieces = match &self.source {
-            Source::Whole(pieces) => pieces.0.iter().cloned().collect(),
-            Source::Passing(_, kept) => lock(&kept.0).0.iter().cloned().collect(),
+            Source::Whole(pieces) => pieces.bytes().cloned().collect(),
+            Source::Passing { kept, .. } => lock(&kept.0).0.iter().map(Piece::bytes).cloned().collect(),
         };
+        Ok(())
     }
 }
 
 impl<T: Into<Pieces>> From<T> for Outgoing<'_> {
     fn from(pieces: T) -> Self {
         let whole = pieces.into();
-        let length = whole.0.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces: whole.0.iter().cloned().collect(), length, left: length, source: Source::Whole(whole) }
+        let pieces: VecDeque<_> = whole.bytes().cloned().collect();
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces, length, left: length, source: Source::Whole(whole) }
     }
 }
 
@@ -233,3 +391,6 @@ impl Beginning {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

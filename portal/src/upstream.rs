@@ -158,7 +158,7 @@ impl Upstream {
                     break answer;
                 }
                 // The node closed it while it was idle. Nothing was answered, and no call here does harm when it arrives twice.
-                Err(ExchangeError::Unanswered(_)) if was_idle => body.rewind(),
+                Err(ExchangeError::Unanswered(_)) if was_idle => body.rewind().map_err(UpstreamError::Body)?,
                 Err(ExchangeError::Body(broken)) => return Err(UpstreamError::Body(broken)),
                 Err(ExchangeError::TooBig) => return Err(UpstreamError::TooBig(self.max_body)),
                 Err(error) => return Err(UpstreamError::Connection(error.to_string())),

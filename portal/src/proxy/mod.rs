@@ -29,6 +29,7 @@ use crate::{
     upstream::{Upstream, UpstreamError},
     version,
     warm_up::Coming,
+    wire::Pipes,
 };
 use alloy::primitives::B64;
 use arc_swap::ArcSwap;
@@ -81,6 +82,7 @@ pub(crate) struct Proxy {
     waiting: Mutex<Waiting>,
     latest: Mutex<Latest>,
     outbox: Arc<Outbox>,
+    pipes: Pipes,
     /// The last payload of a gateway that was served and isn't known to be adopted.
     served: Mutex<Option<Expected>>,
     fallback_up: AtomicBool,
@@ -172,6 +174,7 @@ impl Proxy {
             waiting: Mutex::default(),
             latest: Mutex::default(),
             outbox: Arc::default(),
+            pipes: Pipes::default(),
             served: Mutex::default(),
             fallback_up: AtomicBool::new(false),
             head_old: AtomicBool::new(false),
@@ -223,6 +226,7 @@ impl Proxy {
     /// by two system calls, for a timer that would be the first to run out. With this one always there, those that limit calls aren't.
     pub(crate) async fn stay_ready(&self) {
         loop {
+            self.pipes.make_ready();
             self.fallback.make_ready();
             self.gateways.lanes().all().for_each(|(_, lane)| lane.direct().make_ready());
             sleep(READY).await;

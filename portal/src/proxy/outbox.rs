@@ -4,7 +4,11 @@
 //! for each update would cost the engine port's thread more than the update.
 
 use super::lock;
-use crate::{lane::Bell, peek::Method};
+use crate::{
+    body::{Pieces, Unread},
+    lane::Bell,
+    peek::Method,
+};
 use std::{
     sync::{
         Arc, Mutex,
@@ -37,6 +41,8 @@ pub(super) struct Outbox {
 struct Waiting {
     /// Since when each waits.
     bells: Vec<(Instant, Bell)>,
+    /// What is to be read when somebody looks: pipes are few, and a peer that hangs would have its copies wait in them.
+    unread: Vec<Unread>,
     /// Whether nobody looks.
     asleep: bool,
 }
@@ -87,7 +93,22 @@ impl Outbox {
         let now = Instant::now();
         let mut waiting = lock(&self.waiting);
         waiting.bells.extend(bells.into_iter().map(|bell| (now, bell)));
-        if !waiting.bells.is_empty() && std::mem::take(&mut waiting.asleep) {
+        if !waiting.bells.is_empty() {
+            self.wake(&mut waiting);
+        }
+    }
+
+    /// Has a body read, away from op-node's thread.
+    pub(super) fn read_later(&self, body: &Pieces) {
+        if let Some(unread) = body.unread() {
+            let mut waiting = lock(&self.waiting);
+            waiting.unread.push(unread);
+            self.wake(&mut waiting);
+        }
+    }
+
+    fn wake(&self, waiting: &mut Waiting) {
+        if std::mem::take(&mut waiting.asleep) {
             self.woken.notify_one();
         }
     }
@@ -101,6 +122,8 @@ impl Outbox {
         let mut last = Instant::now();
         loop {
             sleep(TICK).await;
+            let unread = std::mem::take(&mut lock(&self.waiting).unread);
+            unread.iter().for_each(Unread::read);
             let now = Instant::now();
             let due = self.due(now, now);
             if !due.is_empty() {
@@ -129,7 +152,7 @@ impl Waiting {
 
     /// Whether to stop looking until something comes.
     fn may_sleep(&mut self) -> bool {
-        self.asleep = self.bells.is_empty();
+        self.asleep = self.bells.is_empty() && self.unread.is_empty();
         self.asleep
     }
 }
@@ -185,7 +208,8 @@ mod tests {
     fn what_is_left_over_goes_when_no_call_is_under_way_or_after_a_while() {
         let start = Instant::now();
         let at = |part: u32| start + PATIENCE * part / 4;
-        let mut waiting = Waiting { bells: [0, 2, 2].map(|part| (at(part), Bell::default())).into(), asleep: false };
+        let bells = [0, 2, 2].map(|part| (at(part), Bell::default())).into();
+        let mut waiting = Waiting { bells, ..Waiting::default() };
         let mut due = |busy, part, since| waiting.due(busy, at(part), at(since)).len();
         assert_eq!(due(true, 3, 3), 0);
         assert_eq!(due(true, 4, 4), 1, "the one that waits since the beginning");
@@ -208,5 +232,24 @@ mod tests {
             let rung = tokio::time::timeout(Duration::from_secs(10), bell.rung()).await;
             assert!(rung.is_ok());
         }
+    }
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn bodies_are_read_though_nobody_takes_them() {
+        let (outbox, pipes) = (Arc::new(Outbox::default()), crate::wire::Pipes::default());
+        let looking = outbox.clone();
+        tokio::spawn(async move { looking.run_alert(Duration::ZERO).await });
+        while !lock(&outbox.waiting).asleep {
+            sleep(Duration::from_millis(1)).await;
+        }
+        // No call under way, nobody to send it to, or one who hangs.
+        let body = Pieces::held(pipes.take().expect("a pipe"));
+        outbox.read_later(&body);
+        let read = async {
+            while pipes.taken() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(10), read).await.is_ok());
     }
 }

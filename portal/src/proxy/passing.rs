@@ -83,7 +83,7 @@ impl Proxy {
         length: u64,
     ) -> (Bytes, Rest) {
         let (started, under_way) = (Instant::now(), self.outbox.enter(&call.method));
-        let (outgoing, kept) = Outgoing::passing(first, rest, length);
+        let (outgoing, kept) = Outgoing::passing(first, rest, length, &self.pipes);
         let put = || {
             kept.whole().is_some_and(|whole| {
                 let lanes = self.gateways.lanes();
@@ -156,5 +156,6 @@ impl Proxy {
         let peers = gateways.iter().filter_map(|id| lanes.get(*id).map(AsRef::as_ref));
         let peers = peers.chain(self.validator.as_ref().filter(|_| of_chain));
         self.outbox.hold(peers.map(|lane| lane.put(kind, method, body.clone())));
+        self.outbox.read_later(body);
     }
 }

@@ -3,13 +3,14 @@
 use super::{
     LONGEST_HEAD,
     chunked::{self, Step},
+    pipe::Pipe,
     request::{self, Framing, Head, Refusal},
 };
 use crate::{
     body::{Broken, Incoming},
     handler::{Handler, Reply, Request, TEXT},
 };
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::Method;
 use std::{
     fmt::Write,
@@ -28,8 +29,10 @@ use tokio_util::sync::CancellationToken;
 
 /// The least room for a request that hasn't begun. Several short ones use it up one after the other.
 const ROOM: usize = 64 << 10;
-/// How long a request is thought to be before any has come.
+/// What is read of a request at first: most are shorter.
 const SHORT: usize = 8 << 10;
+/// From which length on a body had better not be read, if it can pass through a pipe. Shorter ones are passed on as fast by copying them.
+const LONG: u64 = 256 << 10;
 /// What is read at once of a long body.
 const PORTION: usize = 256 << 10;
 /// How many buffers are kept: the last block is held for a gateway whose turn comes, the one before it may still be on its way to others.
@@ -53,8 +56,8 @@ pub(crate) struct Caller {
     body: Framing,
     /// What the caller waits to be told before it sends that body.
     untold: &'static [u8],
-    /// How much the longest request so far took in one piece.
-    longest: usize,
+    /// How much is read of a request at first. Those of one length come one after the other: all of one that will be read, little of one that won't.
+    at_first: usize,
     /// The head of the last reply.
     head: String,
     /// The Date header of a second: RFC 9110, section 6.6.1.
@@ -92,7 +95,7 @@ pub(crate) async fn serve(
             None => return Ok(()),
         };
         let Head { method, target, authorization, framing, kept, expects_continue, old } = head;
-        caller.body = framing;
+        caller.begin(framing);
         caller.untold = if expects_continue { CONTINUE } else { &[] };
         let without_body = method == Method::HEAD;
         let body = Incoming::Http1(&mut caller);
@@ -135,9 +138,20 @@ impl Caller {
             spares: Vec::new(),
             body: Framing::ENDED,
             untold: &[],
-            longest: SHORT,
+            at_first: SHORT,
             head: String::new(),
             date: (0, String::new()),
+        }
+    }
+
+    /// Begins with a request's body.
+    fn begin(&mut self, body: Framing) {
+        self.body = body;
+        if let Framing::Length(length) = body {
+            match usize::try_from(length) {
+                Ok(whole) if length < LONG => self.at_first = self.at_first.max(whole + SHORT),
+                _ => self.at_first = SHORT,
+            }
         }
     }
 
@@ -167,12 +181,13 @@ impl Caller {
                 }
             }
             parsed = self.buffer.len();
-            self.room(self.longest, ROOM.max(2 * self.longest));
+            let most = self.at_first;
+            self.room(most, ROOM.max(2 * most));
             let read = if self.buffer.is_empty() {
-                self.read().await?
+                self.read(most).await?
             } else {
                 let left = HEAD_TIME.saturating_sub(begun.get_or_insert_with(Instant::now).elapsed());
-                timeout(left, self.read()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
+                timeout(left, self.read(most)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
             };
             if read == 0 {
                 return if self.buffer.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
@@ -180,13 +195,14 @@ impl Caller {
         }
     }
 
-    async fn read(&mut self) -> io::Result<usize> {
-        poll_fn(|context| self.poll_read(context)).await
+    async fn read(&mut self, most: usize) -> io::Result<usize> {
+        poll_fn(|context| self.poll_read(context, most)).await
     }
 
-    /// Reads into what room there is in the buffer; zero at the connection's end.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let future = pin!(self.stream.read_buf(&mut self.buffer));
+    /// Reads up to so many bytes into what room there is in the buffer; zero at the connection's end.
+    fn poll_read(&mut self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+        let mut room = (&mut self.buffer).limit(most);
+        let future = pin!(self.stream.read_buf(&mut room));
         future.poll(context)
     }
 
@@ -198,7 +214,6 @@ impl Caller {
                 Framing::Length(left) if !self.buffer.is_empty() => {
                     let length = self.buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= length as u64;
-                    self.longest = self.longest.max(length.min(PORTION));
                     return Poll::Ready(Ok(Some(self.buffer.split_to(length).freeze())));
                 }
                 Framing::Length(left) => *left,
@@ -209,20 +224,54 @@ impl Caller {
                     Err(chunked::Malformed) => return Poll::Ready(Err(Broken::off("a chunk is malformed"))),
                 },
             };
-            while !self.untold.is_empty() {
-                let told = ready!(Pin::new(&mut self.stream).poll_write(context, self.untold)).map_err(Broken::off)?;
-                self.untold = &self.untold[told..];
-            }
+            ready!(self.poll_tell(context))?;
             // Room for more than there is to come: a read that fills all of it leaves open whether there is more, which costs another. Of a body that
             // comes in small portions, each goes behind the one before it: a buffer is held for as long as any piece in it.
             let room = usize::try_from(more).unwrap_or(usize::MAX).clamp(SHORT, PORTION) + 1;
             self.room(room.min(ROOM), room);
-            match ready!(self.poll_read(context)) {
+            match ready!(self.poll_read(context, room)) {
                 Ok(0) => return Poll::Ready(Err(Broken::Short)),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(Broken::off(error))),
             }
         }
+    }
+
+    /// Whether the rest of the body is long, and comes as it is.
+    pub(crate) fn fits_a_pipe(&self) -> bool {
+        self.buffer.is_empty() && matches!(self.body, Framing::Length(left) if left >= LONG / 2)
+    }
+
+    /// Takes what has come of a body that fits a pipe into one that is empty; gives its length in bytes, or `None` if it had better be read.
+    pub(crate) fn poll_pass(
+        &mut self,
+        context: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<Option<u64>, Broken>> {
+        ready!(self.poll_tell(context))?;
+        let Framing::Length(left) = &mut self.body else { return Poll::Ready(Ok(None)) };
+        loop {
+            if ready!(self.stream.poll_read_ready(context)).is_err() {
+                return Poll::Ready(Ok(None));
+            }
+            match pipe.fill(&self.stream, usize::try_from(*left).unwrap_or(usize::MAX)) {
+                Ok(filled) if filled > 0 => {
+                    *left -= filled as u64;
+                    return Poll::Ready(Ok(Some(filled as u64)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
+    /// Tells the caller what it waits for before it sends a body.
+    fn poll_tell(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        while !self.untold.is_empty() {
+            let told = ready!(Pin::new(&mut self.stream).poll_write(context, self.untold)).map_err(Broken::off)?;
+            self.untold = &self.untold[told..];
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Makes new room of a size if there is less than so much.
@@ -302,7 +351,7 @@ impl Caller {
             while left > 0 {
                 self.buffer.clear();
                 self.room(ROOM, ROOM);
-                match self.read().await? {
+                match self.read(ROOM).await? {
                     0 => break,
                     read => left = left.saturating_sub(read),
                 }

@@ -1,6 +1,9 @@
 //! A connection to a node, and one exchange over it.
 
-use super::answer::{self, Answer, AnswerError};
+use super::{
+    answer::{self, Answer, AnswerError},
+    pipe,
+};
 use crate::body::{Broken, Outgoing};
 use bytes::{Bytes, BytesMut};
 use std::{
@@ -8,11 +11,11 @@ use std::{
     future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, ReadBuf},
     net::TcpStream,
 };
 
@@ -84,8 +87,8 @@ impl Link {
         limit: usize,
     ) -> Result<(Answer, Option<Self>), ExchangeError> {
         let (answer, sent) = {
-            let (mut reader, mut writer) = self.stream.split();
-            let mut sending = pin!(send(&mut writer, head, body));
+            let (mut reader, writer) = self.stream.split();
+            let mut sending = pin!(send(writer.as_ref(), head, body));
             let mut reading = pin!(answer::read(&mut reader, &mut self.buffer, limit));
             // `None` while there is something to send.
             let mut sent = None;
@@ -127,23 +130,32 @@ enum SendError {
     Body(Broken),
 }
 
-/// Writes a head and a body, as many pieces at once as there are.
-async fn send(writer: &mut (impl AsyncWrite + Unpin), head: Bytes, body: &mut Outgoing<'_>) -> Result<(), SendError> {
+impl From<Broken> for SendError {
+    fn from(broken: Broken) -> Self {
+        Self::Body(broken)
+    }
+}
+
+/// Writes a head and a body, as many pieces at once as there are; what passes through a pipe goes as it comes.
+async fn send(to: &TcpStream, head: Bytes, body: &mut Outgoing<'_>) -> Result<(), SendError> {
     let mut unsent = VecDeque::from([head]);
     let mut ended = false;
     poll_fn(|context| {
         loop {
-            while !ended && unsent.len() < PIECES {
-                match body.poll_piece(context) {
+            while !ended && unsent.len() < PIECES && !body.passes() {
+                match body.poll_piece(context)? {
                     // A write of nothing looks like a connection that takes nothing.
-                    Poll::Ready(Ok(Some(piece))) if piece.is_empty() => {}
-                    Poll::Ready(Ok(Some(piece))) => unsent.push_back(piece),
-                    Poll::Ready(Ok(None)) => ended = true,
-                    Poll::Ready(Err(broken)) => return Poll::Ready(Err(SendError::Body(broken))),
+                    Poll::Ready(Some(piece)) if piece.is_empty() => {}
+                    Poll::Ready(Some(piece)) => unsent.push_back(piece),
+                    Poll::Ready(None) => ended = true,
                     Poll::Pending => break,
                 }
             }
             if unsent.is_empty() {
+                if body.passes() {
+                    ready!(body.poll_pass(context, to))?;
+                    continue;
+                }
                 return if ended { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
             let mut slices = [IoSlice::new(&[]); PIECES];
@@ -152,9 +164,12 @@ async fn send(writer: &mut (impl AsyncWrite + Unpin), head: Bytes, body: &mut Ou
                 *slice = IoSlice::new(piece);
                 count += 1;
             }
-            match std::task::ready!(Pin::new(&mut *writer).poll_write_vectored(context, &slices[..count])) {
+            ready!(to.poll_write_ready(context)).map_err(SendError::Io)?;
+            let slices = &slices[..count];
+            match if body.passes() { pipe::write_more(to, slices) } else { to.try_write_vectored(slices) } {
                 Ok(0) => return Poll::Ready(Err(SendError::Io(io::ErrorKind::WriteZero.into()))),
                 Ok(written) => advance(&mut unsent, written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(SendError::Io(error))),
             }
         }

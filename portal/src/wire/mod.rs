@@ -6,10 +6,12 @@ mod answer;
 mod caller;
 mod chunked;
 mod link;
+mod pipe;
 mod request;
 
 pub(crate) use caller::{Caller, serve};
 pub(crate) use link::{ExchangeError, Link};
+pub(crate) use pipe::{Held, Pipe, Pipes};
 
 /// How many header fields a request or an answer may have.
 const FIELDS: usize = 64;

@@ -542,3 +542,17 @@ async fn buffers_are_used_again_once_nobody_holds_what_was_in_them() {
     let _three = fill(&mut caller, 2 * ROOM);
     assert!(!spare(&mut caller));
 }
+
+#[tokio::test]
+async fn as_much_is_read_at_first_as_the_requests_before_suggest() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let stream = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
+    let mut caller = Caller::new(stream);
+    let short = 100_000;
+    for (length, expected) in
+        [(500, SHORT), (short, short + SHORT), (500, short + SHORT), (usize::MAX, SHORT), (500, SHORT)]
+    {
+        caller.begin(Framing::Length(length as u64));
+        assert!((expected..=expected + 500).contains(&caller.at_first), "{} after {length}", caller.at_first);
+    }
+}

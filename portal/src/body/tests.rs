@@ -1,0 +1,273 @@
+use super::*;
+use crate::{
+    handler::{Handler, Reply, Request, TEXT},
+    upstream::Upstream,
+    wire::{self, Pipes},
+};
+use http::StatusCode;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::{sync::mpsc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use tokio_util::sync::CancellationToken;
+
+/// More than is worth a pipe.
+const LONG: usize = 400_000;
+
+/// What a node does with a body.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    /// Takes it.
+    Take,
+    /// Takes it in portions, with pauses.
+    TakeSlowly,
+    /// Takes so many bytes, and closes the connection.
+    Close(usize),
+    /// Takes so many bytes, and answers.
+    Refuse(usize),
+    /// Takes so many bytes, and nothing else.
+    Stall(usize),
+}
+
+/// A node that does one thing after the other, and says what bodies it got as a whole.
+async fn node(acts: Vec<Act>) -> (Upstream, mpsc::Receiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let uri = format!("http://{}", listener.local_addr().expect("bound")).parse().expect("a URI");
+    let (taken, bodies) = mpsc::channel();
+    tokio::spawn(async move {
+        let mut acts = acts.into_iter();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            while let Some(length) = length(&mut stream).await {
+                let mut body = vec![0; length];
+                let act = acts.next().expect("something to do");
+                match act {
+                    Act::Take => drop(stream.read_exact(&mut body).await.expect("a body")),
+                    Act::TakeSlowly => {
+                        for portion in body.chunks_mut(100_000) {
+                            tokio::time::sleep(Duration::from_millis(2)).await;
+                            stream.read_exact(portion).await.expect("a body");
+                        }
+                    }
+                    Act::Close(part) | Act::Refuse(part) | Act::Stall(part) => {
+                        stream.read_exact(&mut body[..part]).await.expect("a part");
+                    }
+                }
+                match act {
+                    Act::Close(_) => break,
+                    Act::Stall(_) => tokio::time::sleep(Duration::from_secs(60)).await,
+                    Act::Take | Act::TakeSlowly => taken.send(body).expect("somebody listens"),
+                    Act::Refuse(_) => {}
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.expect("it listens");
+                if matches!(act, Act::Refuse(_)) {
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                }
+            }
+        }
+    });
+    (Upstream::new(uri, None, Duration::from_secs(20), 1 << 20), bodies)
+}
+
+/// The length of a request's body; `None` at the connection's end.
+async fn length(stream: &mut TcpStream) -> Option<usize> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).expect("text");
+    head.lines().find_map(|line| line.strip_prefix("content-length: ")).map(|digits| digits.parse().expect("a number"))
+}
+
+/// Passes bodies to a node, and keeps them.
+struct Passer {
+    upstream: Upstream,
+    pipes: Pipes,
+    patience: Duration,
+    kept: mpsc::Sender<Pieces>,
+}
+
+impl Handler for Passer {
+    async fn answer<'a>(&'a self, request: Request<'a>) -> Reply {
+        let mut incoming = request.body;
+        let length = incoming.left().expect("a length");
+        let beginning = Beginning::read(&mut incoming, 1).await.expect("a beginning");
+        let (mut outgoing, kept) = Outgoing::passing(beginning.pieces, incoming, length, &self.pipes);
+        let answer = tokio::time::timeout(self.patience, self.upstream.exchange(&mut outgoing)).await;
+        if kept.whole().is_none() {
+            outgoing.finish().await.expect("the rest");
+        }
+        self.kept.send(kept.whole().expect("all of it")).expect("somebody listens");
+        let text = answer.map_or("late", |answer| if answer.is_ok() { "taken" } else { "failed" });
+        Reply::new(StatusCode::OK, TEXT, text)
+    }
+}
+
+/// A caller, what a node took of it, and what was kept.
+struct Stand {
+    caller: TcpStream,
+    pipes: Pipes,
+    taken: mpsc::Receiver<Vec<u8>>,
+    kept: mpsc::Receiver<Pieces>,
+}
+
+impl Stand {
+    async fn new(acts: impl Into<Vec<Act>>) -> Self {
+        let (upstream, taken) = node(acts.into()).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let caller = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
+        let (accepted, _) = listener.accept().await.expect("a connection");
+        let (pipes, (sender, kept)) = (Pipes::default(), mpsc::channel());
+        let patience = Duration::from_millis(500);
+        let passer = Passer { upstream, pipes: pipes.clone(), patience, kept: sender };
+        tokio::spawn(async move { wire::serve(accepted, &passer, &CancellationToken::new()).await });
+        Self { caller, pipes, taken, kept }
+    }
+
+    /// Sends a body in portions; gives how it went, and what was kept.
+    async fn pass(&mut self, body: &[u8], portion: usize) -> (String, Pieces) {
+        let head = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n", body.len());
+        let (mut reader, mut writer) = self.caller.split();
+        let write = async {
+            writer.write_all(head.as_bytes()).await.expect("it listens");
+            for portion in body.chunks(portion) {
+                writer.write_all(portion).await.expect("it listens");
+                tokio::task::yield_now().await;
+            }
+        };
+        let read = async {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(reader.read_u8().await.expect("an answer"));
+            }
+            let head = String::from_utf8(head).expect("text");
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+            let mut text = vec![0; length.parse().expect("a number")];
+            reader.read_exact(&mut text).await.expect("an answer");
+            String::from_utf8(text).expect("text")
+        };
+        let ((), text) = tokio::join!(write, read);
+        (text, self.kept.recv().expect("kept"))
+    }
+}
+
+fn body(rng: &mut StdRng, length: usize) -> Vec<u8> {
+    let mut body = vec![0; length];
+    rng.fill(&mut body[..]);
+    body
+}
+
+fn whole(pieces: &Pieces) -> Vec<u8> {
+    pieces.bytes().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat()
+}
+
+/// How many bytes the kernel held.
+fn held(pieces: &Pieces) -> usize {
+    let held = pieces.0.iter().filter(|piece| matches!(piece, Piece::Held(_)));
+    held.map(|piece| piece.bytes().len()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_passes_is_what_came_and_what_is_kept() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut stand = Stand::new(vec![[Act::Take, Act::TakeSlowly]; 30].concat()).await;
+    for round in 0..60 {
+        let length = match round % 6 {
+            0 => rng.random_range(1..50_000),
+            1 => rng.random_range(2_000_000..6_000_000),
+            _ => rng.random_range(200_000..LONG + 200_000),
+        };
+        let portion = [1448, 65_536, usize::MAX][round % 3].min(length);
+        let body = body(&mut rng, length);
+        let (text, kept) = stand.pass(&body, portion).await;
+        assert_eq!(text, "taken");
+        assert!(whole(&kept) == body, "{length} in portions of {portion}");
+        assert!(stand.taken.recv().expect("taken") == body, "{length} in portions of {portion}");
+        // All of a long one but its beginning, unless it came in so many portions that pipes for it ran out.
+        let is_piped = cfg!(target_os = "linux") && length > LONG && portion > 1448;
+        let through = if is_piped { length - 270_000 } else { 0 };
+        assert!(held(&kept) >= through, "{} of {length} in portions of {portion}", held(&kept));
+        assert!(length > 50_000 || held(&kept) == 0);
+        drop(kept);
+        assert_eq!(stand.pipes.taken(), 0);
+    }
+}
+
+#[tokio::test]
+async fn of_long_bodies_only_the_first_is_read_in_part() {
+    let mut stand = Stand::new([Act::Take; 5]).await;
+    for (length, piped) in [(100_000, 0), (100_000, 0), (LONG, 100_000), (LONG, LONG - 10_000), (100_000, 0)] {
+        let (_, kept) = stand.pass(&vec![b'x'; length], length).await;
+        if cfg!(target_os = "linux") {
+            assert!(held(&kept) >= piped && (piped > 0 || held(&kept) == 0), "{} of {length}", held(&kept));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_a_closing_connection_took_a_part_of_is_sent_anew() {
+    let mut rng = StdRng::seed_from_u64(2);
+    for part in [0, 50_000, 1_200_000] {
+        let mut stand = Stand::new([Act::Take, Act::Close(part), Act::Take]).await;
+        for number in 0..2 {
+            let body = body(&mut rng, 3_000_000);
+            let (text, kept) = stand.pass(&body, 100_000).await;
+            assert_eq!(text, "taken", "{number}");
+            assert!(stand.taken.recv().expect("taken") == body, "{part}");
+            assert!(whole(&kept) == body, "{part}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_of_a_body_is_kept_though_the_node_takes_only_a_part() {
+    let mut rng = StdRng::seed_from_u64(3);
+    for part in [0, 50_000, 1_200_000] {
+        for (act, expected) in [(Act::Refuse(part), "taken"), (Act::Close(part), "failed"), (Act::Stall(part), "late")]
+        {
+            let mut stand = Stand::new([act]).await;
+            let body = body(&mut rng, 12_000_000);
+            let (text, kept) = stand.pass(&body, 100_000).await;
+            assert_eq!(text, expected, "{act:?}");
+            assert!(whole(&kept) == body, "{act:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_pipes_a_body_passes_through_memory() {
+    let mut rng = StdRng::seed_from_u64(4);
+    let mut stand = Stand::new([Act::Take; 5]).await;
+    let mut others = Vec::new();
+    while let Some(pipe) = stand.pipes.take() {
+        others.push(pipe);
+    }
+    // None, only the one through which it would pass, and one to keep a part in.
+    for _ in 0..3 {
+        let body = body(&mut rng, 5_000_000);
+        let (text, kept) = stand.pass(&body, 100_000).await;
+        assert_eq!(text, "taken");
+        assert!(stand.taken.recv().expect("taken") == body);
+        assert!(whole(&kept) == body);
+        drop(kept);
+        others.pop();
+    }
+}
+
+#[tokio::test]
+async fn what_is_to_be_read_later_gives_its_pipes_back() {
+    let mut stand = Stand::new([Act::Take, Act::Take]).await;
+    let (_, short) = stand.pass(&[b'x'; 1000], 1000).await;
+    assert!(short.unread().is_none());
+    let (_, kept) = stand.pass(&[b'x'; LONG], LONG).await;
+    let unread = kept.unread();
+    assert_eq!(unread.is_some(), cfg!(target_os = "linux"));
+    let Some(unread) = unread else { return };
+    assert!(stand.pipes.taken() > 0);
+    unread.read();
+    assert_eq!(stand.pipes.taken(), 0);
+    // Nobody has it any more.
+    drop(kept);
+    unread.read();
+}
