@@ -287,9 +287,6 @@ impl<'a> Outgoing<'a> {
                 ready!(conduit.poll_pour(context, to, self.left > 0))
             } else if conduit.pipe.inside() > 0 {
                 conduit.kept = kept.keep(&conduit.pipe, &conduit.pipes);
-                if self.left == 0 && conduit.kept == conduit.pipe.inside() {
-                    kept.complete();
-                }
                 conduit.kept > 0
             } else if self.left > 0 {
                 let taken = ready!(caller.poll_pass(context, &mut conduit.pipe))?;

@@ -23,7 +23,7 @@ enum Act {
     Take,
     /// Takes it in portions, with pauses.
     TakeSlowly,
-    /// Takes so many bytes, and closes the connection.
+    /// Takes so many bytes, and closes the connection once no more are sent.
     Close(usize),
     /// Takes so many bytes, and answers.
     Refuse(usize),
@@ -55,7 +55,10 @@ async fn node(acts: Vec<Act>) -> (Upstream, mpsc::Receiver<Vec<u8>>) {
                     }
                 }
                 match act {
-                    Act::Close(_) => break,
+                    Act::Close(_) => {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        break;
+                    }
                     Act::Stall(_) => tokio::time::sleep(Duration::from_secs(60)).await,
                     Act::Take | Act::TakeSlowly => taken.send(body).expect("somebody listens"),
                     Act::Refuse(_) => {}
@@ -114,11 +117,15 @@ struct Stand {
 
 impl Stand {
     async fn new(acts: impl Into<Vec<Act>>) -> Self {
+        Self::with(acts, Pipes::default()).await
+    }
+
+    async fn with(acts: impl Into<Vec<Act>>, pipes: Pipes) -> Self {
         let (upstream, taken) = node(acts.into()).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let caller = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
         let (accepted, _) = listener.accept().await.expect("a connection");
-        let (pipes, (sender, kept)) = (Pipes::default(), mpsc::channel());
+        let (sender, kept) = mpsc::channel();
         let patience = Duration::from_millis(500);
         let passer = Passer { upstream, pipes: pipes.clone(), patience, kept: sender };
         tokio::spawn(async move { wire::serve(accepted, &passer, &CancellationToken::new()).await });
@@ -208,10 +215,11 @@ async fn of_long_bodies_only_the_first_is_read_in_part() {
 #[tokio::test]
 async fn a_body_that_a_closing_connection_took_a_part_of_is_sent_anew() {
     let mut rng = StdRng::seed_from_u64(2);
-    for part in [0, 50_000, 1_200_000] {
+    // More than the connections on the way hold, and less.
+    for (part, length) in [(0, 20_000_000), (1_200_000, 20_000_000), (50_000, 1_000_000)] {
         let mut stand = Stand::new([Act::Take, Act::Close(part), Act::Take]).await;
         for number in 0..2 {
-            let body = body(&mut rng, 3_000_000);
+            let body = body(&mut rng, length);
             let (text, kept) = stand.pass(&body, 100_000).await;
             assert_eq!(text, "taken", "{number}");
             assert!(stand.taken.recv().expect("taken") == body, "{part}");
@@ -252,6 +260,123 @@ async fn without_pipes_a_body_passes_through_memory() {
         assert!(whole(&kept) == body);
         drop(kept);
         others.pop();
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_asks_in_the_middle_is_told_to_go_on() {
+    let mut stand = Stand::new([Act::Take]).await;
+    let head = format!("POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: {LONG}\r\n\r\n");
+    let body = vec![b'x'; LONG];
+    let (first, rest) = body.split_at(1000);
+    stand.caller.write_all(&[head.as_bytes(), first].concat()).await.expect("it listens");
+    let mut told = [0; 25];
+    stand.caller.read_exact(&mut told).await.expect("an answer");
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stand.caller.write_all(rest).await.expect("it listens");
+    assert!(tokio::task::spawn_blocking(move || stand.taken.recv()).await.expect("done").expect("taken") == body);
+}
+
+#[tokio::test]
+async fn nothing_of_a_body_that_nobody_read_is_taken_for_another() {
+    let mut rng = StdRng::seed_from_u64(6);
+    let mut stand = Stand::new([Act::Take; 3]).await;
+    for length in [LONG, LONG + 5000, LONG] {
+        let body = body(&mut rng, length);
+        let (_, kept) = stand.pass(&body, length).await;
+        assert!(stand.taken.recv().expect("taken") == body);
+        if length > LONG {
+            assert!(whole(&kept) == body);
+        }
+    }
+}
+
+/// As where a user's pipes have come to a limit: Linux gives small ones then.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn pipes_may_be_of_different_sizes() {
+    const PAGE: usize = 4096;
+    let mut rng = StdRng::seed_from_u64(5);
+    for sizes in
+        [vec![PAGE; 20], [vec![5 * PAGE; 19], vec![1 << 20]].concat(), [vec![1 << 20; 19], vec![PAGE]].concat()]
+    {
+        let pipes = Pipes::of(&sizes);
+        let mut stand = Stand::with([Act::Take, Act::TakeSlowly, Act::Stall(0)], pipes).await;
+        for expected in ["taken", "taken", "late"] {
+            let body = body(&mut rng, 12_000_000);
+            let (text, kept) = stand.pass(&body, 100_000).await;
+            assert_eq!(text, expected);
+            assert!(text == "late" || stand.taken.recv().expect("taken") == body);
+            assert!(whole(&kept) == body, "{} bytes kept", whole(&kept).len());
+        }
+    }
+}
+
+/// Passes a body to a node that takes nothing until it is stuck, and takes it piece by piece then, from its beginning or from where it is.
+#[cfg(target_os = "linux")]
+struct Stuck {
+    to: TcpStream,
+    pipes: Pipes,
+    anew: bool,
+    taken: mpsc::Sender<(Vec<u8>, Pieces)>,
+}
+
+#[cfg(target_os = "linux")]
+impl Handler for Stuck {
+    async fn answer<'a>(&'a self, request: Request<'a>) -> Reply {
+        let mut incoming = request.body;
+        let length = incoming.left().expect("a length");
+        let beginning = Beginning::read(&mut incoming, 1).await.expect("a beginning");
+        let (mut outgoing, kept) = Outgoing::passing(beginning.pieces, incoming, length, &self.pipes);
+        let mut taken = Vec::new();
+        while !outgoing.passes() {
+            let piece = poll_fn(|context| outgoing.poll_piece(context)).await.expect("whole");
+            taken.extend_from_slice(&piece.expect("more to come"));
+        }
+        let passed = poll_fn(|context| outgoing.poll_pass(context, &self.to));
+        assert!(tokio::time::timeout(Duration::from_millis(200), passed).await.is_err(), "it takes all of it");
+        if self.anew {
+            outgoing.rewind().expect("kept");
+            taken.clear();
+        }
+        while let Some(piece) = poll_fn(|context| outgoing.poll_piece(context)).await.expect("whole") {
+            taken.extend_from_slice(&piece);
+        }
+        self.taken.send((taken, kept.whole().expect("all of it"))).expect("somebody listens");
+        Reply::new(StatusCode::OK, TEXT, "")
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stuck_in_a_pipe_is_neither_lost_nor_there_twice() {
+    const PAGE: usize = 4096;
+    let mut rng = StdRng::seed_from_u64(7);
+    // All of what is stuck is kept by then, or only a part.
+    for sizes in [vec![1 << 20; 16], [vec![2 * PAGE; 15], vec![1 << 20]].concat()] {
+        for anew in [false, true] {
+            let little = tokio::net::TcpSocket::new_v4().expect("a socket");
+            little.set_recv_buffer_size(4096).expect("a size");
+            little.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+            let node = little.listen(1).expect("a listener");
+            let to = tokio::net::TcpSocket::new_v4().expect("a socket");
+            to.set_send_buffer_size(4096).expect("a size");
+            let to = to.connect(node.local_addr().expect("bound")).await.expect("a connection");
+            let (sender, taken) = mpsc::channel();
+            let passer = Stuck { to, pipes: Pipes::of(&sizes), anew, taken: sender };
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let mut caller = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
+            let (accepted, _) = listener.accept().await.expect("a connection");
+            tokio::spawn(async move { wire::serve(accepted, &passer, &CancellationToken::new()).await });
+            let body = body(&mut rng, 3_000_000);
+            let head = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n", body.len());
+            caller.write_all(&[head.as_bytes(), &body].concat()).await.expect("it listens");
+            let (taken, kept) = taken.recv().expect("taken");
+            assert!(whole(&kept) == body, "{} bytes are kept of {}", whole(&kept).len(), body.len());
+            // What had gone out already isn't seen again, unless it is begun anew.
+            assert!(body.ends_with(&taken[taken.len().saturating_sub(2_000_000)..]));
+            assert_eq!(taken.len() == body.len(), anew);
+        }
     }
 }
 

@@ -43,6 +43,17 @@ impl Pipes {
         Some(Pipe { ends: Some(ends), inside: 0, home: self.clone() })
     }
 
+    /// Pipes of sizes in bytes, the last of which is taken first.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(crate) fn of(sizes: &[usize]) -> Self {
+        let pipe = |size: &usize| {
+            let ends = kernel::pipe().expect("a pipe");
+            rustix::pipe::fcntl_setpipe_size(&ends.1, *size).expect("a size");
+            ends
+        };
+        Self(Arc::new(Mutex::new(Shelf { empty: sizes.iter().map(pipe).collect(), taken: 0 })))
+    }
+
     /// How many somebody has.
     #[cfg(test)]
     pub(crate) fn taken(&self) -> usize {
