@@ -10,8 +10,12 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, ready},
+    time::Duration,
 };
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    time::{Sleep, sleep},
+};
 
 /// A whole body in pieces. Clones share them.
 #[derive(Clone, Debug)]
@@ -39,7 +43,7 @@ impl Pieces {
     }
 
     /// One that is in a pipe.
-    #[cfg(test)]
+    #[cfg(all(test, target_os = "linux"))]
     pub(crate) fn held(pipe: Pipe) -> Self {
         Self(Arc::new([Piece::Held(Arc::new(Held::new(pipe)))]))
     }
@@ -216,7 +220,12 @@ struct Conduit {
     /// How much of what is in it is kept, and may go on: it goes through only once.
     kept: usize,
     pipes: Pipes,
+    /// Until when a node may take nothing that takes nothing.
+    patience: Option<Pin<Box<Sleep>>>,
 }
+
+/// How long a node may take nothing before the rest is read all the same, for those who are to have it besides.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 impl Conduit {
     /// Gives what is kept to a node; says whether that could be done.
@@ -228,6 +237,7 @@ impl Conduit {
             match self.pipe.pour(to, self.kept, more) {
                 Ok(poured) if poured > 0 => {
                     self.kept -= poured;
+                    self.patience = None;
                     return Poll::Ready(true);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -243,7 +253,7 @@ impl<'a> Outgoing<'a> {
         let kept = Kept::default();
         first.iter().cloned().for_each(|piece| kept.push(Piece::Read(piece)));
         let pipe = if rest.fits_a_pipe() { pipes.take() } else { None };
-        let conduit = pipe.map(|pipe| Conduit { pipe, kept: 0, pipes: pipes.clone() });
+        let conduit = pipe.map(|pipe| Conduit { pipe, kept: 0, pipes: pipes.clone(), patience: None });
         let source = Source::Passing { rest, kept: kept.clone(), conduit };
         (Self { pieces: first.into(), length, left: length, source }, kept)
     }
@@ -284,7 +294,14 @@ impl<'a> Outgoing<'a> {
     pub(crate) fn poll_pass(&mut self, context: &mut Context<'_>, to: &TcpStream) -> Poll<Result<(), Broken>> {
         while let Source::Passing { rest: Incoming::Http1(caller), kept, conduit: Some(conduit) } = &mut self.source {
             let passed = if conduit.kept > 0 {
-                ready!(conduit.poll_pour(context, to, self.left > 0))
+                match conduit.poll_pour(context, to, self.left > 0) {
+                    Poll::Ready(poured) => poured,
+                    Poll::Pending => {
+                        let patience = conduit.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+                        ready!(patience.as_mut().poll(context));
+                        false
+                    }
+                }
             } else if conduit.pipe.inside() > 0 {
                 conduit.kept = kept.keep(&conduit.pipe, &conduit.pipes);
                 conduit.kept > 0

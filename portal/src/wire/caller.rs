@@ -56,6 +56,8 @@ pub(crate) struct Caller {
     body: Framing,
     /// What the caller waits to be told before it sends that body.
     untold: &'static [u8],
+    /// The length of that body, if it is known.
+    length: u64,
     /// How much is read of a request at first. Those of one length come one after the other: all of one that will be read, little of one that won't.
     at_first: usize,
     /// The head of the last reply.
@@ -138,6 +140,7 @@ impl Caller {
             spares: Vec::new(),
             body: Framing::ENDED,
             untold: &[],
+            length: 0,
             at_first: SHORT,
             head: String::new(),
             date: (0, String::new()),
@@ -147,11 +150,14 @@ impl Caller {
     /// Begins with a request's body.
     fn begin(&mut self, body: Framing) {
         self.body = body;
-        if let Framing::Length(length) = body {
-            match usize::try_from(length) {
-                Ok(whole) if length < LONG => self.at_first = self.at_first.max(whole + SHORT),
-                _ => self.at_first = SHORT,
-            }
+        self.length = if let Framing::Length(length) = body { length } else { 0 };
+    }
+
+    /// Notes that a body is taken. For one that isn't, such as a stranger's, nothing is kept ready.
+    fn note(&mut self) {
+        match usize::try_from(self.length) {
+            Ok(whole) if self.length < LONG => self.at_first = self.at_first.max(whole + SHORT),
+            _ => self.at_first = SHORT,
         }
     }
 
@@ -214,6 +220,7 @@ impl Caller {
                 Framing::Length(left) if !self.buffer.is_empty() => {
                     let length = self.buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= length as u64;
+                    self.note();
                     return Poll::Ready(Ok(Some(self.buffer.split_to(length).freeze())));
                 }
                 Framing::Length(left) => *left,
@@ -228,6 +235,8 @@ impl Caller {
             // Room for more than there is to come: a read that fills all of it leaves open whether there is more, which costs another. Of a body that
             // comes in small portions, each goes behind the one before it: a buffer is held for as long as any piece in it.
             let room = usize::try_from(more).unwrap_or(usize::MAX).clamp(SHORT, PORTION) + 1;
+            // By a long body's beginning it is seen whether it can pass without being read.
+            let room = if more == self.length && more >= LONG { SHORT } else { room };
             self.room(room.min(ROOM), room);
             match ready!(self.poll_read(context, room)) {
                 Ok(0) => return Poll::Ready(Err(Broken::Short)),

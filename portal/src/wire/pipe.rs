@@ -1,5 +1,8 @@
 //! Bytes that pass from one connection to another without being copied: a pipe holds references to the pages in which the kernel has them. Linux can do
 //! that; elsewhere there are no pipes, and bodies pass through memory.
+//!
+//! Pages are shared, not copied: a caller that changes those it has sent (a file that it had the kernel send, and overwrites) changes what is read here later.
+//! What `write(2)` took is nobody's to change.
 
 use bytes::Bytes;
 use std::{
@@ -11,8 +14,8 @@ use tokio::{io::Interest, net::TcpStream};
 
 /// How many pipes there are at most. Linux gives each user 64 of this size; what is more than these hold is in memory.
 const MOST: usize = 16;
-/// How many are kept ready: the way through, and what is kept of this body and the one before it.
-const READY: usize = 3;
+/// How many are kept ready: the way through, and what is kept of this body and those before it.
+const READY: usize = 4;
 
 type Ends = (PipeReader, PipeWriter);
 
@@ -64,6 +67,7 @@ impl Pipes {
     pub(crate) fn make_ready(&self) {
         let mut shelf = lock(&self.0);
         while shelf.empty.len() < READY
+            && shelf.empty.len() + shelf.taken < MOST
             && let Ok(ends) = kernel::pipe()
         {
             shelf.empty.push(ends);
@@ -88,7 +92,9 @@ impl Drop for Pipe {
     fn drop(&mut self) {
         let mut shelf = lock(&self.home.0);
         shelf.taken -= 1;
-        shelf.empty.extend(self.ends.take().filter(|_| self.inside == 0));
+        if self.inside == 0 && shelf.empty.len() < READY {
+            shelf.empty.extend(self.ends.take());
+        }
     }
 }
 
@@ -104,12 +110,20 @@ impl Pipe {
 
     /// Takes up to so many bytes from a connection. Only for an empty pipe: of a full one it couldn't be told whether it is the connection that has nothing.
     pub(crate) fn fill(&mut self, from: &TcpStream, most: usize) -> io::Result<usize> {
-        let filled = from.try_io(Interest::READABLE, || kernel::fill(from, &self.ends()?.1, most))?;
+        let filled = from.try_io(Interest::READABLE, || {
+            let fill = || kernel::fill(from, &self.ends()?.1, most);
+            match fill() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => kernel::look(from)?,
+                filled => return filled,
+            }
+            // It may have come since. If it hasn't been taken by now, it can't be: nothing passes TCP's urgent mark in this way.
+            fill().map_err(|_| io::ErrorKind::Unsupported.into())
+        })?;
         self.inside += filled;
         Ok(filled)
     }
 
-    /// Gives up to so many bytes to a connection; says whether more follow at once.
+    /// Gives up to so many bytes to a connection; says whether more follow at once. Raises SIGPIPE if that is closed, which Rust's runtime ignores.
     pub(crate) fn pour(&mut self, to: &TcpStream, most: usize, more: bool) -> io::Result<usize> {
         let poured = to.try_io(Interest::WRITABLE, || kernel::pour(&self.ends()?.0, to, most, more))?;
         self.inside -= poured;
@@ -153,7 +167,7 @@ impl Held {
     pub(crate) fn bytes(&self) -> &Bytes {
         self.bytes.get_or_init(|| {
             let read = lock(&self.pipe).take().map(|mut pipe| pipe.empty());
-            // Reading what is in a pipe doesn't fail. If it did, a body would be too short to be taken for one.
+            // There is no way for it to fail. A block with a part missing wouldn't have its hash.
             read.and_then(Result::ok).unwrap_or_default()
         })
     }
@@ -168,7 +182,7 @@ pub(crate) fn write_more(to: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<u
 mod kernel {
     use super::Ends;
     use rustix::{
-        net::{SendAncillaryBuffer, SendFlags, sendmsg},
+        net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg},
         pipe::{SpliceFlags, fcntl_setpipe_size, splice, tee},
     };
     use std::{
@@ -181,13 +195,19 @@ mod kernel {
 
     pub(super) fn pipe() -> io::Result<Ends> {
         let (reader, writer) = io::pipe()?;
-        // A small one is as good, if it has to be.
-        let _ = fcntl_setpipe_size(&writer, CAPACITY);
+        // Small ones, which a user has to do with who has come to the limit, are worse than none.
+        fcntl_setpipe_size(&writer, CAPACITY)?;
         Ok((reader, writer))
     }
 
     pub(super) fn fill(from: impl AsFd, to: &PipeWriter, most: usize) -> io::Result<usize> {
         Ok(splice(from, None, to, None, most, SpliceFlags::NONBLOCK)?)
+    }
+
+    /// Fails if a connection has nothing, not even an end.
+    pub(super) fn look(at: impl AsFd) -> io::Result<()> {
+        recv(at, &mut [0], RecvFlags::PEEK)?;
+        Ok(())
     }
 
     pub(super) fn pour(from: &PipeReader, to: impl AsFd, most: usize, more: bool) -> io::Result<usize> {
@@ -215,6 +235,10 @@ mod kernel {
     }
 
     pub(super) fn fill<T>(_: T, _: &PipeWriter, _: usize) -> io::Result<usize> {
+        Err(Unsupported.into())
+    }
+
+    pub(super) fn look<T>(_: T) -> io::Result<()> {
         Err(Unsupported.into())
     }
 

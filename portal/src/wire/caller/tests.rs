@@ -544,7 +544,7 @@ async fn buffers_are_used_again_once_nobody_holds_what_was_in_them() {
 }
 
 #[tokio::test]
-async fn as_much_is_read_at_first_as_the_requests_before_suggest() {
+async fn as_much_is_read_at_first_as_the_bodies_before_suggest() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let stream = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
     let mut caller = Caller::new(stream);
@@ -552,7 +552,11 @@ async fn as_much_is_read_at_first_as_the_requests_before_suggest() {
     for (length, expected) in
         [(500, SHORT), (short, short + SHORT), (500, short + SHORT), (usize::MAX, SHORT), (500, SHORT)]
     {
+        let before = caller.at_first;
         caller.begin(Framing::Length(length as u64));
+        assert_eq!(caller.at_first, before, "nobody has taken it yet");
+        caller.buffer.extend_from_slice(b"x");
+        poll_fn(|context| caller.poll_piece(context)).await.expect("a piece");
         assert!((expected..=expected + 500).contains(&caller.at_first), "{} after {length}", caller.at_first);
     }
 }
