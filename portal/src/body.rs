@@ -220,7 +220,7 @@ struct Conduit {
     /// How much of what is in it is kept, and may go on: it goes through only once.
     kept: usize,
     pipes: Pipes,
-    /// Until when a node may take nothing that takes nothing.
+    /// Runs while the node takes nothing; at its end the pipe is left.
     patience: Option<Pin<Box<Sleep>>>,
 }
 

@@ -153,8 +153,8 @@ impl Caller {
         self.length = if let Framing::Length(length) = body { length } else { 0 };
     }
 
-    /// Notes that a body is taken. For one that isn't, such as a stranger's, nothing is kept ready.
-    fn note(&mut self) {
+    /// Prepares for another body of this one's length. Only once it is taken: for one that isn't, such as a stranger's, nothing is kept ready.
+    fn prepare(&mut self) {
         match usize::try_from(self.length) {
             Ok(whole) if self.length < LONG => self.at_first = self.at_first.max(whole + SHORT),
             _ => self.at_first = SHORT,
@@ -220,7 +220,7 @@ impl Caller {
                 Framing::Length(left) if !self.buffer.is_empty() => {
                     let length = self.buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= length as u64;
-                    self.note();
+                    self.prepare();
                     return Poll::Ready(Ok(Some(self.buffer.split_to(length).freeze())));
                 }
                 Framing::Length(left) => *left,
