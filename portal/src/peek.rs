@@ -106,12 +106,14 @@ pub struct Attributes<'a> {
 /// A question about the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistryQuery {
-    /// `registry_currentGateway`
-    Current,
+    /// `registry_futureGateway`: of the block so many after the one that is due. `registry_currentGateway` is the same with zero.
+    Future(u64),
+    /// `registry_registeredGateways`
+    Registered,
     /// `registry_nextGateway`
     Next,
-    /// `registry_gatewayAtBlock`
-    AtBlock(u64),
+    /// `registry_gatewayAtBlock`; without a number, of the block that is due.
+    AtBlock(Option<u64>),
     /// `registry_gateways`
     All,
     /// Another name or wrong parameters.
@@ -246,14 +248,20 @@ impl Number {
 }
 
 fn registry_query(name: &str, params: Option<&RawValue>) -> RegistryQuery {
-    match name {
-        "currentGateway" => RegistryQuery::Current,
-        "nextGateway" => RegistryQuery::Next,
-        "gateways" => RegistryQuery::All,
-        "gatewayAtBlock" => match params.and_then(|params| serde_json::from_str::<[Number; 1]>(params.get()).ok()) {
-            Some([number]) => RegistryQuery::AtBlock(number.value()),
-            None => RegistryQuery::Unknown,
-        },
+    /// Clients leave out what a method doesn't take, or send an empty list.
+    fn numbers(params: Option<&RawValue>) -> Option<Vec<u64>> {
+        let Some(params) = params.filter(|params| params.get() != "null") else { return Some(Vec::new()) };
+        let numbers: Vec<Number> = serde_json::from_str(params.get()).ok()?;
+        Some(numbers.into_iter().map(Number::value).collect())
+    }
+    match (name, numbers(params).as_deref()) {
+        ("currentGateway", _) => RegistryQuery::Future(0),
+        ("futureGateway", Some([blocks])) => RegistryQuery::Future(*blocks),
+        ("registeredGateways", _) => RegistryQuery::Registered,
+        ("nextGateway", _) => RegistryQuery::Next,
+        ("gateways", _) => RegistryQuery::All,
+        ("gatewayAtBlock", Some([])) => RegistryQuery::AtBlock(None),
+        ("gatewayAtBlock", Some([number])) => RegistryQuery::AtBlock(Some(*number)),
         _ => RegistryQuery::Unknown,
     }
 }
@@ -323,12 +331,18 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(ask("currentGateway", "[]"), RegistryQuery::Current);
+        assert_eq!(ask("currentGateway", "[]"), RegistryQuery::Future(0));
+        assert_eq!(ask("futureGateway", "[3]"), RegistryQuery::Future(3));
+        assert_eq!(ask("futureGateway", "[]"), RegistryQuery::Unknown);
+        assert_eq!(ask("registeredGateways", "[]"), RegistryQuery::Registered);
         assert_eq!(ask("nextGateway", "[]"), RegistryQuery::Next);
         assert_eq!(ask("gateways", "[]"), RegistryQuery::All);
-        assert_eq!(ask("gatewayAtBlock", "[17]"), RegistryQuery::AtBlock(17));
-        assert_eq!(ask("gatewayAtBlock", r#"["0x11"]"#), RegistryQuery::AtBlock(17));
-        assert_eq!(ask("gatewayAtBlock", "[]"), RegistryQuery::Unknown);
+        assert_eq!(ask("gatewayAtBlock", "[17]"), RegistryQuery::AtBlock(Some(17)));
+        assert_eq!(ask("gatewayAtBlock", r#"["0x11"]"#), RegistryQuery::AtBlock(Some(17)));
+        assert_eq!(ask("gatewayAtBlock", "[]"), RegistryQuery::AtBlock(None));
+        assert_eq!(ask("gatewayAtBlock", "null"), RegistryQuery::AtBlock(None));
+        assert_eq!(ask("gatewayAtBlock", "[1,2]"), RegistryQuery::Unknown);
+        assert_eq!(ask("gatewayAtBlock", r#"["latest"]"#), RegistryQuery::Unknown);
         assert_eq!(ask("nothing", "[]"), RegistryQuery::Unknown);
     }
 

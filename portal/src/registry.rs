@@ -1,7 +1,7 @@
 //! Answers to `registry_*`: which gateway when, from the schedule in memory. Pure.
 
 use crate::peek::RegistryQuery;
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use baton_protocol::{GatewayId, Kind, NOBODY, SlotClock, Window};
 use baton_schedule::{GatewayInfo, Snapshot};
 use serde::Serialize;
@@ -11,13 +11,16 @@ use serde::Serialize;
 pub enum RegistryError {
     /// No such question.
     #[error(
-        "unknown method or parameters; there are registry_currentGateway, registry_nextGateway, registry_gatewayAtBlock(number) and \
-         registry_gateways"
+        "unknown method or parameters; there are registry_currentGateway, registry_futureGateway(blocks), registry_registeredGateways, \
+         registry_nextGateway, registry_gatewayAtBlock(number) and registry_gateways; gateways register on L1"
     )]
     Unknown,
     /// The schedule doesn't reach there.
     #[error("the schedule of epoch {0} isn't known: it isn't fixed yet, is forgotten already, or the L1 can't be read")]
     UnknownEpoch(u64),
+    /// The block is in an open slot.
+    #[error("block {0} is in an open slot: no gateway owns it")]
+    Open(u64),
     /// All slots known belong to the same gateway.
     #[error("no change of gateway in the schedule known")]
     NoNext,
@@ -57,22 +60,37 @@ pub struct Listed {
     pub ended_slot: Option<u64>,
 }
 
+/// A gateway in the form in which based-op's registry tells it: Engine API, address, secret for its Engine API. The address is the key that signs its soft
+/// blocks, zero if it has none. The secret is always zero: it isn't anybody's who asks.
+pub type Told = (String, Address, B256);
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum RegistryAnswer {
+    /// A block, and its gateway as based-op tells it.
+    Future(u64, String, Address, B256),
+    /// All gateways that are eligible, as based-op tells them.
+    Registered(Vec<Told>),
     /// About one block.
     One(Box<Ownership>),
     /// All gateways.
     All(Vec<Listed>),
 }
 
-/// Answers a question at a time (Unix seconds). "Current" is the owner of the block that is due next.
+/// Answers a question at a time (Unix seconds). The block that is due is the first whose timestamp is later.
 pub fn answer(query: RegistryQuery, snapshot: &Snapshot, now: u64) -> Result<RegistryAnswer, RegistryError> {
     let due = due_block(&snapshot.clock, now);
     match query {
-        RegistryQuery::Current => Ok(RegistryAnswer::One(Box::new(ownership(due, snapshot)?))),
-        RegistryQuery::AtBlock(number) => Ok(RegistryAnswer::One(Box::new(ownership(number, snapshot)?))),
+        RegistryQuery::Future(blocks) => future(due.saturating_add(blocks), snapshot),
+        RegistryQuery::Registered => {
+            let epoch = SlotClock::epoch_of(snapshot.clock.slot_at(now));
+            let eligible = snapshot.gateways.values().filter(|info| info.id != NOBODY && info.eligible);
+            Ok(RegistryAnswer::Registered(eligible.map(|info| told(info, epoch)).collect()))
+        }
+        RegistryQuery::AtBlock(number) => {
+            Ok(RegistryAnswer::One(Box::new(ownership(number.unwrap_or(due), snapshot)?)))
+        }
         RegistryQuery::Next => next(due, snapshot).map(|next| RegistryAnswer::One(Box::new(next))),
         RegistryQuery::All => {
             let epoch = SlotClock::epoch_of(snapshot.clock.slot_at(now));
@@ -81,6 +99,18 @@ pub fn answer(query: RegistryQuery, snapshot: &Snapshot, now: u64) -> Result<Reg
         }
         RegistryQuery::Unknown => Err(RegistryError::Unknown),
     }
+}
+
+fn future(block: u64, snapshot: &Snapshot) -> Result<RegistryAnswer, RegistryError> {
+    let slot = snapshot.clock.owner_slot(block);
+    let window = window(slot, snapshot)?;
+    let info = (window.kind != Kind::Open).then(|| snapshot.gateways.get(&window.gateway)).flatten();
+    let (endpoint, address, secret) = told(info.ok_or(RegistryError::Open(block))?, SlotClock::epoch_of(slot));
+    Ok(RegistryAnswer::Future(block, endpoint, address, secret))
+}
+
+fn told(info: &GatewayInfo, epoch: u64) -> Told {
+    (info.urls.endpoint.clone(), info.keys.at(epoch).unwrap_or_default(), B256::ZERO)
 }
 
 /// The first block with a timestamp after a time.
@@ -161,6 +191,7 @@ mod tests {
     use super::*;
     use baton_protocol::{EpochSchedule, Schedule};
     use baton_schedule::{GatewayUrls, SequencerKeys};
+    use serde_json::json;
 
     const CLOCK: SlotClock = SlotClock {
         l1_genesis_time: 1000,
@@ -202,12 +233,29 @@ mod tests {
     fn the_current_gateway_owns_the_block_due_next() {
         let snapshot = snapshot(|slot| if slot < 8 { 1 } else { 2 });
         // At 1010 block 10 has its timestamp; 11 is due, in slot 5, owner slot 7: gateway 1's last.
-        let current = one(RegistryQuery::Current, &snapshot, 1010);
+        let current = one(RegistryQuery::AtBlock(None), &snapshot, 1010);
         assert_eq!((current.block, current.owner_slot), (11, 7));
         assert_eq!(current.gateway.map(|listed| listed.id), Some(1));
-        let current = one(RegistryQuery::Current, &snapshot, 1011);
+        let current = one(RegistryQuery::AtBlock(None), &snapshot, 1011);
         assert_eq!(current.gateway.map(|listed| listed.id), Some(2));
-        assert_eq!(one(RegistryQuery::Current, &snapshot, 5).block, 0);
+        assert_eq!(one(RegistryQuery::AtBlock(None), &snapshot, 5).block, 0);
+    }
+
+    #[test]
+    fn clients_of_based_op_are_told_what_they_read_by_position() {
+        let snapshot = snapshot(|slot| match slot {
+            0..8 => 1,
+            8..10 => NOBODY,
+            _ => 2,
+        });
+        let ask = |query| answer(query, &snapshot, 1010).map(|answer| serde_json::to_value(answer).expect("JSON"));
+        let (key, secret) = (Address::repeat_byte(1), B256::ZERO);
+        assert_eq!(ask(RegistryQuery::Future(0)), Ok(json!([11, "http://gateway-1", key, secret])));
+        assert_eq!(ask(RegistryQuery::Future(1)), Err(RegistryError::Open(12)));
+        assert_eq!(ask(RegistryQuery::Future(5)), Ok(json!([16, "http://gateway-2", key, secret])));
+        let all = json!([["http://gateway-1", key, secret], ["http://gateway-2", key, secret]]);
+        assert_eq!(ask(RegistryQuery::Registered), Ok(all));
+        assert!(matches!(ask(RegistryQuery::Future(u64::MAX)), Err(RegistryError::UnknownEpoch(_))));
     }
 
     #[test]
@@ -230,7 +278,7 @@ mod tests {
     #[test]
     fn open_slots_have_a_window_and_no_gateway() {
         let snapshot = snapshot(|_| NOBODY);
-        let at = one(RegistryQuery::AtBlock(3), &snapshot, 0);
+        let at = one(RegistryQuery::AtBlock(Some(3)), &snapshot, 0);
         assert_eq!(at.gateway, None);
         assert_eq!(at.window.kind, Kind::Open);
     }
@@ -238,7 +286,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_said() {
         let snapshot = snapshot(|_| 1);
-        assert_eq!(answer(RegistryQuery::AtBlock(1000), &snapshot, 0), Err(RegistryError::UnknownEpoch(15)));
+        assert_eq!(answer(RegistryQuery::AtBlock(Some(1000)), &snapshot, 0), Err(RegistryError::UnknownEpoch(15)));
         assert_eq!(answer(RegistryQuery::Unknown, &snapshot, 0), Err(RegistryError::Unknown));
     }
 

@@ -401,6 +401,9 @@ async fn the_schedule_is_answered_from_memory() {
     // The test chain's schedule ended long ago.
     let current = stand.call("registry_currentGateway", json!([])).await;
     assert_eq!(current["error"]["code"], -32001);
+    let told = stand.call("registry_registeredGateways", json!([])).await;
+    let told: Vec<_> = told["result"].as_array().expect("a list").iter().map(|told| told[0].clone()).collect();
+    assert_eq!(told, [stand.gateways[0].url(), stand.gateways[1].url()], "in based-op's form");
     assert_eq!(stand.call("registry_x", json!([])).await["error"]["code"], -32601);
     assert!(stand.fallback.arrived("registry_").is_empty());
 }
