@@ -15,12 +15,10 @@ pub enum Fault {
     Invalid,
     /// Another payload than was asked for.
     Mismatch,
-    /// A payload whose soft block didn't reach the feed in time, or differs from it.
-    Unsigned,
 }
 
-/// All of them, those at the end that are noted apart from the others, because they are heard of later.
-const FAULTS: [Fault; 5] = [Fault::Late, Fault::Invalid, Fault::Mismatch, Fault::Empty, Fault::Unsigned];
+/// All of them, the one at the end that is noted apart from the others, because it is heard of later.
+const FAULTS: [Fault; 4] = [Fault::Late, Fault::Invalid, Fault::Mismatch, Fault::Empty];
 /// How many of them are noted at once.
 const AT_ONCE: usize = 3;
 
@@ -36,8 +34,6 @@ pub struct Limits {
     pub invalid: u32,
     /// For [`Fault::Mismatch`].
     pub mismatch: u32,
-    /// For [`Fault::Unsigned`].
-    pub unsigned: u32,
     /// The first pause, in milliseconds. It doubles with each trial that fails.
     pub pause_ms: u64,
     /// The longest pause, in milliseconds.
@@ -46,7 +42,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { late: 3, empty: 0, invalid: 1, mismatch: 1, unsigned: 1, pause_ms: 12_000, longest_pause_ms: 384_000 }
+        Self { late: 3, empty: 0, invalid: 1, mismatch: 1, pause_ms: 12_000, longest_pause_ms: 384_000 }
     }
 }
 
@@ -57,7 +53,6 @@ impl Limits {
             Fault::Empty => self.empty,
             Fault::Invalid => self.invalid,
             Fault::Mismatch => self.mismatch,
-            Fault::Unsigned => self.unsigned,
         }
     }
 }
@@ -199,8 +194,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: Limits =
-        Limits { late: 3, empty: 0, invalid: 1, mismatch: 2, unsigned: 1, pause_ms: 100, longest_pause_ms: 350 };
+    const LIMITS: Limits = Limits { late: 3, empty: 0, invalid: 1, mismatch: 2, pause_ms: 100, longest_pause_ms: 350 };
 
     #[test]
     fn it_opens_after_so_many_in_a_row() {
@@ -226,14 +220,13 @@ mod tests {
         assert_eq!(opened_by(Fault::Late), Some(3));
         assert_eq!(opened_by(Fault::Invalid), Some(1));
         assert_eq!(opened_by(Fault::Mismatch), Some(2));
-        assert_eq!(opened_by(Fault::Unsigned), Some(1));
         // Zero switches a rule off.
         assert_eq!(opened_by(Fault::Empty), None);
     }
 
     #[test]
     fn good_payloads_are_no_excuse_for_what_is_heard_of_later() {
-        let limits = Limits { late: 2, invalid: 2, empty: 2, unsigned: 2, ..LIMITS };
+        let limits = Limits { late: 2, invalid: 2, empty: 2, mismatch: 2, ..LIMITS };
         for (index, fault) in FAULTS.into_iter().enumerate() {
             let mut breaker = Breaker::default();
             assert!(!breaker.note(Some(fault), &limits, 0));
@@ -291,7 +284,7 @@ mod tests {
     proptest! {
         /// However it went before: a gateway that does nothing wrong any more is asked again within twice the longest pause.
         #[test]
-        fn nobody_is_shut_out_for_ever(history in prop::collection::vec((0u64..500, prop::option::of(0usize..5)), 0..50)) {
+        fn nobody_is_shut_out_for_ever(history in prop::collection::vec((0u64..500, prop::option::of(0..FAULTS.len())), 0..50)) {
             let (mut breaker, mut now) = (Breaker::default(), 0);
             for (step, fault) in history {
                 now += step;

@@ -157,6 +157,9 @@ pub struct GatewayOverride {
     /// Its Engine API, instead of the one in the registry.
     #[serde(default)]
     pub url: Option<String>,
+    /// Its feed of soft blocks, instead of the one in the registry: `ws` or `http`.
+    #[serde(default)]
+    pub feed: Option<String>,
     /// The secret shared with it, instead of the common one.
     #[serde(default)]
     pub jwt_secret_file: Option<PathBuf>,
@@ -258,6 +261,14 @@ pub enum ConfigError {
         /// What it is.
         value: NodeUrl,
     },
+    /// A feed can't be read.
+    #[error("`{field}`, {value}, must be a plain websocket or HTTP URL such as \"ws://127.0.0.1:9652\"")]
+    Feed {
+        /// Which.
+        field: String,
+        /// What it is.
+        value: NodeUrl,
+    },
     /// A number is zero.
     #[error("`{0}` is 0; set it to a positive number")]
     Zero(&'static str),
@@ -270,6 +281,11 @@ pub enum ConfigError {
     /// A fixed gateway beside a registry.
     #[error("`schedule.fixed_gateway` and `schedule.registry` exclude each other; leave one of them away")]
     TwoSchedules,
+    /// Turns to lose, where one gateway owns every block.
+    #[error(
+        "`gateways.soft_blocks` takes turns away, and with `schedule.fixed_gateway` there are none; leave one of them away"
+    )]
+    NoTurns,
     /// Overrides for the same or no gateway.
     #[error("`gateways.overrides`: id {0} stands there twice, or is 0, which is nobody's")]
     Override(GatewayId),
@@ -315,6 +331,8 @@ pub(crate) struct Live {
     pub(crate) multiplex: Option<Duration>,
     pub(crate) warm_up_blocks: u64,
     pub(crate) soft_blocks: Option<SoftBlockRule>,
+    /// Where to read gateways' feeds, for those for which that isn't as the registry has it.
+    pub(crate) feeds: BTreeMap<GatewayId, Uri>,
 }
 
 /// Where and with which secret.
@@ -374,10 +392,14 @@ impl Config {
             }
         }
         let schedule = self.schedule.source()?;
-        let mut overrides = BTreeMap::new();
+        let (mut overrides, mut feeds) = (BTreeMap::new(), BTreeMap::new());
         for (index, entry) in self.gateways.overrides.iter().enumerate() {
             let field = |name: &str| format!("gateways.overrides[{index}].{name}");
             let uri = entry.url.as_deref().map(|url| uri(&field("url"), url)).transpose()?;
+            if let Some(feed) = &entry.feed {
+                let wrong = || ConfigError::Feed { field: field("feed"), value: feed.as_str().into() };
+                feeds.insert(entry.id, feed_uri(feed).ok_or_else(wrong)?);
+            }
             let file = entry.jwt_secret_file.as_deref();
             let secret = file.map(|file| secret(&field("jwt_secret_file"), file)).transpose()?;
             if entry.id == NOBODY || overrides.insert(entry.id, (uri, secret)).is_some() {
@@ -388,6 +410,9 @@ impl Config {
             && !overrides.get(&id).is_some_and(|(uri, _)| uri.is_some())
         {
             return Err(ConfigError::FixedGateway(id));
+        }
+        if matches!(schedule, ScheduleSource::Fixed(_)) && self.gateways.soft_blocks.is_some() {
+            return Err(ConfigError::NoTurns);
         }
         let validator = self.validator.as_ref().map(|validator| {
             Ok::<_, ConfigError>(Endpoint {
@@ -412,7 +437,7 @@ impl Config {
                 queue: self.gateways.queue,
             },
             validator: validator.transpose()?,
-            live: self.gateways.live(),
+            live: self.gateways.live(feeds),
             debug: self.admin.debug_listen,
             max_head_age: self.fallback.max_head_age_s.map(Duration::from_secs),
             collector: self.tracing.collector()?,
@@ -430,7 +455,7 @@ impl TracingConfig {
 }
 
 impl GatewaysConfig {
-    fn live(&self) -> Live {
+    fn live(&self, feeds: BTreeMap<GatewayId, Uri>) -> Live {
         let single = self.overrides.iter().map(|entry| (entry.id, entry.mode)).collect();
         Live {
             payload_budget: Duration::from_millis(self.payload_budget_ms),
@@ -441,6 +466,7 @@ impl GatewaysConfig {
             multiplex: self.multiplex.then(|| Duration::from_millis(self.read_timeout_ms)),
             warm_up_blocks: self.warm_up_blocks,
             soft_blocks: self.soft_blocks.clone(),
+            feeds,
         }
     }
 }
@@ -484,6 +510,11 @@ fn uri(field: &str, value: &str) -> Result<Uri, ConfigError> {
 pub(crate) fn http_uri(value: &str) -> Option<Uri> {
     let uri: Uri = value.trim().parse().ok()?;
     (uri.scheme_str() == Some("http") && uri.host().is_some()).then_some(uri)
+}
+
+/// Where a feed of soft blocks answers questions: the port on which it serves websockets. `None` if it can't be reached from here.
+pub(crate) fn feed_uri(value: &str) -> Option<Uri> {
+    http_uri(&value.trim().replacen("ws://", "http://", 1))
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod soft_blocks;
 mod status;
 mod telemetry;
 mod trace;
+pub mod turns;
 mod upstream;
 pub mod version;
 pub mod warm_up;

@@ -48,6 +48,8 @@ pub enum Skip {
     Disabled(GatewayId),
     /// The owner's circuit breaker is open.
     Suspended(GatewayId),
+    /// The owner has lost its turn: its soft blocks don't reach the feed.
+    LostTurn(GatewayId),
     /// The block may hold forced transactions only, so there is nothing to choose.
     NoTxPool,
 }

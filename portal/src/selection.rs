@@ -159,6 +159,9 @@ impl fmt::Display for OwnerOutcome {
             Self::Skipped(Skip::Suspended(id)) => {
                 write!(f, "not asked: gateway {id} failed too often and is left out for a while")
             }
+            Self::Skipped(Skip::LostTurn(id)) => {
+                write!(f, "not asked: gateway {id} has lost its turn, since its soft blocks don't reach the feed")
+            }
             Self::Skipped(Skip::NoTxPool) => write!(f, "not asked: the block holds forced transactions only"),
             Self::Late(Stage::Id) => write!(f, "late: no payload id from the gateway in time"),
             Self::Late(Stage::Payload) => write!(f, "late: no payload from the gateway in time"),

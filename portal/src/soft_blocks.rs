@@ -17,8 +17,10 @@ use std::{
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
-/// How often a feed is asked.
+/// How long to wait before a feed is asked again; for as long as the last answer took, if that is longer.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// How many of a feed's signatures over one block are looked at. There is one for each anchor on which its gateway has signed it.
+const MOST: usize = 16;
 
 /// The rule as configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,9 @@ const INTERVAL: Duration = Duration::from_millis(50);
 pub struct SoftBlockRule {
     /// Milliseconds from a block's adoption until its soft block must be in the feed.
     pub within_ms: u64,
+    /// After how many blocks in a row without its signature a gateway loses the rest of its turn. 0: never.
+    #[serde(default = "default_after")]
+    pub after: u32,
     /// Directory for evidence; none: it is logged only.
     #[serde(default)]
     pub archive: Option<PathBuf>,
@@ -33,6 +38,10 @@ pub struct SoftBlockRule {
     pub chain_id: u64,
     /// The rollup's inbox, which soft blocks are signed for.
     pub inbox: Address,
+}
+
+const fn default_after() -> u32 {
+    1
 }
 
 impl SoftBlockRule {
@@ -81,12 +90,11 @@ struct Answer<'a> {
 pub(crate) fn judge(answer: &[u8], expected: &Expected, key: Address, domain: &Domain) -> Said {
     let items = serde_json::from_slice::<Answer<'_>>(answer).map(|answer| answer.result).unwrap_or_default();
     let mut another = None;
-    for raw in items {
-        let Ok(item) = serde_json::from_str::<Item>(raw.get()) else { continue };
+    let items = items.into_iter().filter_map(|raw| Some((raw, serde_json::from_str::<Item>(raw.get()).ok()?)));
+    let about_it =
+        items.filter(|(_, item)| item.gateway == expected.gateway && item.soft_block.number == expected.number);
+    for (raw, item) in about_it.take(MOST) {
         let Ok(signature) = Signature::from_raw(&item.signature) else { continue };
-        if item.gateway != expected.gateway || item.soft_block.number != expected.number {
-            continue;
-        }
         let hash = item.soft_block.blockHash;
         if (SignedSoftBlock { soft_block: item.soft_block, signature }).verify(domain, key).is_err() {
             continue;
@@ -107,6 +115,7 @@ pub(crate) async fn look(feed: &Upstream, expected: &Expected, key: Address, rul
         Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"baton_softBlocks","params":[{number},1]}}"#));
     let mut said = Said::Nothing;
     loop {
+        let asked = Instant::now();
         if let Ok(Ok(answer)) = timeout_at(deadline, feed.call(request.clone())).await {
             match judge(&answer, expected, key, &rule.domain()) {
                 Said::Signed => return Said::Signed,
@@ -115,10 +124,12 @@ pub(crate) async fn look(feed: &Upstream, expected: &Expected, key: Address, rul
                 Said::Nothing => {}
             }
         }
-        if Instant::now() + INTERVAL >= deadline || matches!(said, Said::Another(_)) {
+        // Whoever answers with a lot isn't read more than half of the time.
+        let pause = asked.elapsed().max(INTERVAL);
+        if Instant::now() + pause >= deadline || matches!(said, Said::Another(_)) {
             return said;
         }
-        sleep(INTERVAL).await;
+        sleep(pause).await;
     }
 }
 
@@ -134,7 +145,10 @@ pub(crate) async fn archive(directory: &Path, expected: &Expected, item: &RawVal
         let payload = serde_json::from_slice(&expected.payload)?;
         let text = serde_json::to_vec(&Evidence { item, payload })?;
         tokio::fs::create_dir_all(directory).await?;
-        tokio::fs::write(&path, text).await
+        // Under its name it is there whole or not at all.
+        let partial = path.with_extension("partial");
+        tokio::fs::write(&partial, text).await?;
+        tokio::fs::rename(&partial, &path).await
     };
     if let Err(error) = written.await {
         warn!(path = %path.display(), %error, "evidence can't be archived");
@@ -145,7 +159,7 @@ pub(crate) async fn archive(directory: &Path, expected: &Expected, item: &RawVal
 mod tests {
     use super::*;
     use alloy::signers::{SignerSync, local::PrivateKeySigner};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const DOMAIN: Domain = Domain { chain_id: 1, inbox: Address::ZERO };
 
@@ -186,6 +200,16 @@ mod tests {
         assert_eq!(said(&answer(3, 8, 2, &DOMAIN), key), "nothing");
         assert_eq!(said(&answer(3, 7, 2, &Domain { chain_id: 2, ..DOMAIN }), key), "nothing");
         assert_eq!(said(&answer(3, 7, 2, &DOMAIN), Address::ZERO), "nothing");
+        // Only so many signatures are looked at.
+        let item = |domain: &Domain| {
+            let answer: Value = serde_json::from_slice(&answer(3, 7, 1, domain)).expect("JSON");
+            answer["result"][0].clone()
+        };
+        for (count, expected) in [(MOST - 1, "signed"), (MOST, "nothing")] {
+            let mut items = vec![item(&Domain { chain_id: 2, ..DOMAIN }); count];
+            items.push(item(&DOMAIN));
+            assert_eq!(said(json!({"result": items}).to_string().as_bytes(), key), expected);
+        }
         for nothing in ["{}", "", r#"{"result":[]}"#, r#"{"result":[{}]}"#] {
             assert_eq!(said(nothing.as_bytes(), key), "nothing");
         }

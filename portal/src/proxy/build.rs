@@ -37,7 +37,7 @@ impl Proxy {
         live: &Live,
     ) -> Bytes {
         let Method::ForkchoiceUpdated(update) = &call.method else { return self.forward(call.id, body).await };
-        let (owner, purpose) = self.admit(owner, live);
+        let (owner, purpose) = self.admit(owner, number, live);
         let (mut pending, mut bells) = (None, Vec::new());
         let head_only = rpc::request(rpc::next_id(), &call.name, &[update.state.get(), "null"]);
         for (id, lane) in lanes.all() {
@@ -65,8 +65,11 @@ impl Proxy {
     }
 
     /// Whether the owner may be asked, and what for.
-    fn admit(&self, owner: Owner, live: &Live) -> (Owner, Purpose) {
+    fn admit(&self, owner: Owner, number: Option<u64>, live: &Live) -> (Owner, Purpose) {
         let Owner::Ask(gateway) = owner else { return (owner, Purpose::Serve) };
+        if number.is_some_and(|number| self.has_lost_turn(gateway, number)) {
+            return (Owner::Skip(Skip::LostTurn(gateway)), Purpose::Serve);
+        }
         let now = self.uptime();
         let admission = lock(&self.breakers).entry(gateway).or_default().admit(now);
         match (admission, live.modes.of(gateway)) {

@@ -26,6 +26,7 @@ use crate::{
     soft_blocks::Expected,
     telemetry,
     trace::Tracer,
+    turns::Turns,
     upstream::{Upstream, UpstreamError},
     version,
     warm_up::Coming,
@@ -48,7 +49,10 @@ use std::{
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    runtime,
+    time::{Instant, sleep, timeout},
+};
 use tracing::{info, warn};
 
 /// A call that every Engine API port has.
@@ -79,10 +83,13 @@ pub(crate) struct Proxy {
     max_head_age: Option<Duration>,
     builds: Mutex<Builds<Building>>,
     breakers: Mutex<BTreeMap<GatewayId, Breaker>>,
+    turns: Mutex<Turns>,
     waiting: Mutex<Waiting>,
     latest: Mutex<Latest>,
     outbox: Arc<Outbox>,
     pipes: Pipes,
+    /// Where to do what op-node's calls mustn't wait for, not even for a processor.
+    elsewhere: runtime::Handle,
     /// The last payload of a gateway that was served and isn't known to be adopted.
     served: Mutex<Option<Expected>>,
     fallback_up: AtomicBool,
@@ -119,6 +126,8 @@ pub(crate) struct GatewayStatus {
     id: GatewayId,
     mode: Mode,
     breaker: Condition,
+    /// The slot at which the last turn ended that it lost; 0 if it never lost one.
+    lost_until_slot: u64,
     #[serde(flatten)]
     health: Health,
 }
@@ -171,10 +180,12 @@ impl Proxy {
             max_head_age,
             builds: Mutex::default(),
             breakers: Mutex::default(),
+            turns: Mutex::default(),
             waiting: Mutex::default(),
             latest: Mutex::default(),
             outbox: Arc::default(),
             pipes: Pipes::default(),
+            elsewhere: runtime::Handle::current(),
             served: Mutex::default(),
             fallback_up: AtomicBool::new(false),
             head_old: AtomicBool::new(false),
@@ -253,39 +264,47 @@ impl Proxy {
         if !self.fallback_up() || self.head_old.load(Ordering::Relaxed) {
             return Degree::Unhealthy;
         }
-        let Some(gateway) = self.scheduled() else { return Degree::Healthy };
+        let Some((gateway, number)) = self.scheduled() else { return Degree::Healthy };
         let lanes = self.gateways.lanes();
         let failing = |lane: &Arc<Lane>| {
             let health = lane.health();
             health.last.is_some() && !health.reachable
         };
         let open = lock(&self.breakers).get(&gateway).is_some_and(|breaker| breaker.condition() != Condition::Closed);
+        let lost = number.is_some_and(|number| self.has_lost_turn(gateway, number));
         let enabled = self.live.load().modes.of(gateway) == Mode::Enabled;
-        if enabled && (open || lanes.get(gateway).is_none_or(failing)) {
+        if enabled && (open || lost || lanes.get(gateway).is_none_or(failing)) {
             Degree::WithoutGateway
         } else {
             Degree::Healthy
         }
     }
 
-    /// The owner of the block that is due next.
-    fn scheduled(&self) -> Option<GatewayId> {
-        self.fixed.or_else(|| {
+    /// The owner of the block that is due next, and its number, if there is a schedule.
+    fn scheduled(&self) -> Option<(GatewayId, Option<u64>)> {
+        self.fixed.map(|id| (id, None)).or_else(|| {
             let snapshot = self.schedule.snapshot();
             let number = registry::due_block(&snapshot.clock, unix_now().as_secs());
-            snapshot.owner_of_block(number).filter(|id| *id != baton_protocol::NOBODY)
+            let owner = snapshot.owner_of_block(number).filter(|id| *id != baton_protocol::NOBODY)?;
+            Some((owner, Some(number)))
         })
+    }
+
+    /// Whether a gateway has lost the turn in which a block is.
+    fn has_lost_turn(&self, gateway: GatewayId, number: u64) -> bool {
+        lock(&self.turns).has_lost(gateway, self.schedule.snapshot().clock.owner_slot(number))
     }
 
     /// All gateways with a lane or a breaker that isn't closed.
     pub(crate) fn gateway_status(&self) -> Vec<GatewayStatus> {
         let live = self.live.load();
         let lanes = self.gateways.lanes();
-        let breakers = lock(&self.breakers);
+        let (breakers, turns) = (lock(&self.breakers), lock(&self.turns));
         let all = lanes.all().map(|(id, lane)| GatewayStatus {
             id,
             mode: live.modes.of(id),
             breaker: breakers.get(&id).copied().unwrap_or_default().condition(),
+            lost_until_slot: turns.lost_until(id),
             health: lane.health(),
         });
         all.collect()
@@ -419,7 +438,7 @@ impl Proxy {
     /// A user's read: the gateway that builds knows the newest state.
     async fn read(&self, call: &Call<'_>, body: Bytes, lanes: &Lanes, live: &Live) -> Bytes {
         if let Some(patience) = live.multiplex
-            && let Some(gateway) = self.scheduled()
+            && let Some((gateway, _)) = self.scheduled()
             && live.modes.of(gateway) == Mode::Enabled
             && lock(&self.breakers).get(&gateway).is_none_or(|breaker| breaker.condition() == Condition::Closed)
             && let Some(lane) = lanes.get(gateway)

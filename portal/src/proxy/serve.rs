@@ -269,9 +269,9 @@ impl Proxy {
     ) {
         let owner = match build.owner {
             Owner::Ask(id)
-            | Owner::Skip(Skip::Ended(id) | Skip::NoEndpoint(id) | Skip::Disabled(id) | Skip::Suspended(id)) => {
-                Some(id)
-            }
+            | Owner::Skip(
+                Skip::Ended(id) | Skip::NoEndpoint(id) | Skip::Disabled(id) | Skip::Suspended(id) | Skip::LostTurn(id),
+            ) => Some(id),
             Owner::Skip(_) => None,
         };
         if let Some(asked) = attempt.asked {

@@ -2,9 +2,8 @@
 
 use super::{Proxy, attempt::Attempt, lock};
 use crate::{
-    breaker::Fault,
     builds::Build,
-    config::http_uri,
+    config::feed_uri,
     lane::Building,
     route::Owner,
     soft_blocks::{self, Expected, Said},
@@ -37,25 +36,36 @@ impl Proxy {
             && let Some(expected) = served.take()
         {
             let proxy = self.clone();
-            tokio::spawn(async move { proxy.watch_feed(expected).await });
+            // Reading what a feed says and recovering its keys takes a processor for longer than op-node's calls may wait.
+            self.elsewhere.spawn(async move { proxy.watch_feed(expected).await });
         }
     }
 
     async fn watch_feed(&self, expected: Expected) {
-        let Some(rule) = self.live().soft_blocks.clone() else { return };
+        let live = self.live();
+        let Some(rule) = &live.soft_blocks else { return };
         let Expected { gateway, number, .. } = expected;
         let snapshot = self.schedule.snapshot();
-        let feed = snapshot.gateways.get(&gateway).map(|info| info.urls.feed.replacen("ws://", "http://", 1));
-        let (Some(uri), Some(key)) = (feed.as_deref().and_then(http_uri), snapshot.key_of_block(number)) else {
-            debug!(gateway, number, "no feed or key to look for a soft block with");
+        let slot = snapshot.clock.owner_slot(number);
+        let (Some(key), Ok(turn)) = (snapshot.key_of_block(number), snapshot.schedule.window_at(slot)) else {
+            debug!(gateway, number, "whose turn it was isn't known any more");
             return;
         };
-        // Feeds are public: they get no token.
-        let feed = Upstream::new(uri, None, Duration::from_millis(rule.within_ms), MAX_ANSWER);
-        let said = soft_blocks::look(&feed, &expected, key, &rule).await;
+        let registered = || snapshot.gateways.get(&gateway).and_then(|info| feed_uri(&info.urls.feed));
+        let said = match live.feeds.get(&gateway).cloned().or_else(registered) {
+            Some(uri) => {
+                // Feeds are public: they get no token.
+                let feed = Upstream::new(uri, None, Duration::from_millis(rule.within_ms), MAX_ANSWER);
+                soft_blocks::look(&feed, &expected, key, rule).await
+            }
+            None => {
+                warn!(gateway, number, "a gateway has no feed that can be read; gateways.overrides may give one");
+                Said::Nothing
+            }
+        };
         match &said {
             Said::Signed => {
-                self.clear(gateway, Fault::Unsigned);
+                lock(&self.turns).signed(gateway);
                 return;
             }
             Said::Another(item) => {
@@ -66,6 +76,8 @@ impl Proxy {
             }
             Said::Nothing => warn!(gateway, number, "a gateway's soft block didn't reach its feed in time"),
         }
-        self.note(gateway, Some(Fault::Unsigned));
+        if lock(&self.turns).unsigned(gateway, rule.after, turn.end) {
+            warn!(gateway, number, until_slot = turn.end, "a gateway loses its turn");
+        }
     }
 }

@@ -146,7 +146,7 @@ async fn every_call_has_an_answer_and_every_block_is_valid() {
         [gateways]
         jwt_secret_file = {file:?}
         # Asked however often it fails.
-        breaker = {{ late = 0, empty = 0, invalid = 0, mismatch = 0, unsigned = 0, pause_ms = 1, longest_pause_ms = 1 }}
+        breaker = {{ late = 0, empty = 0, invalid = 0, mismatch = 0, pause_ms = 1, longest_pause_ms = 1 }}
         overrides = [{{ id = 1, url = "{}" }}]
         "#,
         fallback.serve().await,

@@ -9,8 +9,9 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use axum::{Json, Router, routing::post};
-use baton_portal::SoftBlockRule;
-use baton_protocol::{Domain, SoftBlock};
+use baton_portal::{GatewayOverride, SoftBlockRule, mode::Mode};
+use baton_protocol::{Domain, EpochSchedule, Kind, SoftBlock};
+use baton_schedule::Snapshot;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
@@ -55,30 +56,90 @@ struct Watched {
     archive: tempfile::TempDir,
 }
 
+fn rule(within_ms: u64, archive: &tempfile::TempDir) -> SoftBlockRule {
+    let archive = Some(archive.path().join("evidence"));
+    SoftBlockRule { within_ms, after: 1, archive, chain_id: 1, inbox: INBOX }
+}
+
 async fn watched(within_ms: u64) -> Watched {
+    watched_with(within_ms, |_| {}).await
+}
+
+/// With something in the chain's schedule or gateways that is different.
+async fn watched_with(within_ms: u64, different: impl FnOnce(&mut Snapshot)) -> Watched {
     let (url, items) = feed().await;
     let archive = tempfile::tempdir().expect("temporary directory");
     let mut stand = Stand::start_with(Options::DEFAULT).await;
     let mut config = stand.config();
-    config.gateways.soft_blocks =
-        Some(SoftBlockRule { within_ms, archive: Some(archive.path().join("evidence")), chain_id: 1, inbox: INBOX });
+    config.gateways.soft_blocks = Some(rule(within_ms, &archive));
     stand.portal.reload(&config).expect("right");
     let mut known = snapshot([stand.gateways[0].url(), stand.gateways[1].url()]);
     let gateway = known.gateways.get_mut(&1).expect("gateway 1");
     gateway.urls.feed = url;
     gateway.keys.current = signer().address();
+    different(&mut known);
     stand.publisher.publish(known);
     Watched { stand, items, archive }
 }
 
+fn with_feed(feed: &str) -> impl FnOnce(&mut Snapshot) {
+    let feed = feed.to_owned();
+    |known| known.gateways.get_mut(&1).expect("gateway 1").urls.feed = feed
+}
+
+/// Gateway 1 has blocks up to 3 and from 7 to 9, gateway 2 the others.
+fn in_short_turns(known: &mut Snapshot) {
+    let slots = std::array::from_fn(|slot| (if matches!(slot, 0..6 | 9..12) { 1 } else { 2 }, Kind::Fallback));
+    known.schedule.insert(EpochSchedule { epoch: 0, slots });
+}
+
 #[tokio::test]
 async fn a_gateway_that_does_not_sign_in_time_loses_its_turn() {
-    let Watched { stand, .. } = watched(100).await;
+    let Watched { stand, .. } = watched_with(100, in_short_turns).await;
+    let (mut head, mut builders) = (GENESIS, Vec::new());
+    for number in 1..=9 {
+        let answer = stand.block(head, number).await;
+        builders.push(builder(&answer).to_owned());
+        head = stand.adopt(&answer["result"]).await;
+        match number {
+            1 => stand.loses_its_turn(6).await,
+            // The next turn is a new one, which its first block decides.
+            7 => stand.loses_its_turn(12).await,
+            _ => {}
+        }
+    }
+    assert_eq!(builders[..4], ["gateway 1", "fallback", "fallback", "gateway 2"]);
+    assert_eq!(builders[6..], ["gateway 1", "fallback", "fallback"]);
+    let status = stand.admin("/status.json").await.1;
+    assert!(!status.contains(r#""breaker":"open""#), "that is another matter: {status}");
+}
+
+#[tokio::test]
+async fn a_gateway_without_a_feed_loses_its_turn() {
+    for feed in ["", "wss://127.0.0.1:1", "https://127.0.0.1:1", "nonsense"] {
+        let Watched { stand, .. } = watched_with(10_000, with_feed(feed)).await;
+        let answer = stand.block(GENESIS, 1).await;
+        let head = stand.adopt(&answer["result"]).await;
+        stand.loses_its_turn(16).await;
+        assert_eq!(builder(&stand.block(head, 2).await), "fallback");
+    }
+}
+
+#[tokio::test]
+async fn a_feed_can_be_read_elsewhere_than_the_registry_says() {
+    let Watched { mut stand, archive, .. } = watched_with(10_000, with_feed("wss://feed.example")).await;
+    let (url, items) = feed().await;
+    let mut config = stand.config();
+    config.gateways.soft_blocks = Some(rule(10_000, &archive));
+    config.gateways.overrides =
+        vec![GatewayOverride { id: 1, url: None, feed: Some(url), jwt_secret_file: None, mode: Mode::Enabled }];
+    stand.portal.reload(&config).expect("right");
+    // What it says there counts, which is that it signed another.
+    items.lock().expect("not poisoned").push(item(1, B256::repeat_byte(0xee)));
     let answer = stand.block(GENESIS, 1).await;
-    assert_eq!(builder(&answer), "gateway 1");
     let head = stand.adopt(&answer["result"]).await;
-    stand.left_out().await;
-    assert_eq!(builder(&stand.block(head, 2).await), "fallback");
+    stand.loses_its_turn(16).await;
+    assert!(archive.path().join("evidence").join(format!("1-{head}.json")).exists());
 }
 
 #[tokio::test]
@@ -112,7 +173,7 @@ async fn a_signature_over_another_block_is_archived() {
     items.lock().expect("not poisoned").push(other.clone());
     let answer = stand.block(GENESIS, 1).await;
     let head = stand.adopt(&answer["result"]).await;
-    stand.left_out().await;
+    stand.loses_its_turn(16).await;
     let file = archive.path().join("evidence").join(format!("1-{head}.json"));
     let evidence: Value = serde_json::from_slice(&std::fs::read(file).expect("evidence")).expect("JSON");
     assert_eq!(evidence["item"], other);

@@ -349,16 +349,26 @@ impl OpNode {
 
     /// Waits until gateway 1's breaker is open.
     pub(crate) async fn left_out(&self) {
-        let open = async {
+        self.wait_for_gateway(|gateway| gateway["breaker"] == "open").await;
+    }
+
+    /// Waits until the first gateway has lost a turn that ends at a slot.
+    pub(crate) async fn loses_its_turn(&self, end: u64) {
+        self.wait_for_gateway(|gateway| gateway["lostUntilSlot"] == end).await;
+    }
+
+    /// Waits for what the status says about the first gateway.
+    async fn wait_for_gateway(&self, is: impl Fn(&Value) -> bool) {
+        let reached = async {
             loop {
                 let status: Value = serde_json::from_str(&self.admin("/status.json").await.1).expect("JSON");
-                if status["gateways"][0]["breaker"] == "open" {
+                if is(&status["gateways"][0]) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), open).await.expect("the gateway is left out");
+        tokio::time::timeout(Duration::from_secs(10), reached).await.expect("the gateway's status");
     }
 
     /// Waits until an admin path answers with a status.
