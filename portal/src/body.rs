@@ -29,6 +29,13 @@ enum Piece {
 }
 
 impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Read(bytes) => bytes.len(),
+            Self::Held(held) => held.len(),
+        }
+    }
+
     fn bytes(&self) -> &Bytes {
         match self {
             Self::Read(bytes) => bytes,
@@ -40,6 +47,11 @@ impl Piece {
 impl Pieces {
     fn bytes(&self) -> impl Iterator<Item = &Bytes> {
         self.0.iter().map(Piece::bytes)
+    }
+
+    /// In bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(Piece::len).sum()
     }
 
     /// One that is in a pipe.

@@ -573,6 +573,8 @@ mod tests {
                 "schedule.fixed_gateway",
             ),
             ("pause_ms = 12000", "pause_ms = 0", "gateways.breaker.pause_ms"),
+            ("# feed = \"ws://127.0.0.1:9652\"", "feed = \"wss://127.0.0.1:9652\"", "gateways.overrides[0].feed"),
+            ("registry = \"0x00000000000000000000000000000000000000b1\"", "fixed_gateway = 3", "gateways.soft_blocks"),
             ("mode = \"enabled\"", "mode = \"on\"", "mode"),
             ("otlp_url = \"http://127.0.0.1:4318\"", "otlp_url = \"grpc\"", "tracing.otlp_url"),
         ] {

@@ -12,7 +12,7 @@ use alloy::primitives::{Address, B64, B256};
 /// First byte of a deposit transaction, which mints and needs no signature (OP Stack specification, Deposits).
 const DEPOSIT: &str = "0x7e";
 /// The largest block that op-nodes pass on to each other, in bytes (OP Stack specification, Rollup node P2P: `MAX_GOSSIP_SIZE`).
-const MAX_GOSSIP: usize = 10 << 20;
+pub const MAX_GOSSIP: usize = 10 << 20;
 
 /// What op-node asked for, kept from `forkchoiceUpdated` until `getPayload`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Demand {
     pub withdrawals: Vec<Withdrawal>,
     /// The fee parameters, from Holocene on. Before, the extra data says nothing and derivation doesn't set it.
     pub fees: Option<FeeParameters>,
+    /// The L1 slot, in Amsterdam's attributes as they are drafted.
+    pub slot_number: Option<u64>,
     /// The transactions that must come first, as hexadecimal text.
     pub forced: Vec<Box<str>>,
 }
@@ -81,6 +83,9 @@ pub enum Mismatch {
     /// Not the parameters that zero stands for.
     #[error("other EIP-1559 parameters in extraData than the fallback's, where the attributes leave them to the chain")]
     DefaultFeeParameters,
+    /// For another slot.
+    #[error("another slot number than the attributes'")]
+    SlotNumber,
     /// A forced transaction is missing, changed or not in front.
     #[error("forced transactions missing or changed")]
     ForcedTransactions,
@@ -134,6 +139,7 @@ impl Demand {
             prev_randao: attributes.prev_randao,
             withdrawals: attributes.withdrawals.clone().unwrap_or_default(),
             fees: attributes.eip1559_params.map(|eip1559| FeeParameters { eip1559, min_base_fee }),
+            slot_number: attributes.slot_number.map(Number::value),
             forced: forced.map(|raw| Box::from(raw.get().trim_matches('"'))).collect(),
         })
     }
@@ -150,6 +156,7 @@ impl Demand {
         other(self.prev_randao.is_some_and(|randao| randao != payload.prev_randao), Mismatch::PrevRandao)?;
         other(self.withdrawals != payload.withdrawals, Mismatch::Withdrawals)?;
         other(self.fees.is_some_and(|fees| !fees.are_in(&payload.extra_data)), Mismatch::FeeParameters)?;
+        other(self.slot_number.is_some() && self.slot_number != payload.slot_number, Mismatch::SlotNumber)?;
         let size: usize = payload.transactions().map(|text| text.len() / 2).sum();
         other(size > MAX_GOSSIP, Mismatch::Size)?;
         let transactions = payload.transactions();
@@ -201,6 +208,7 @@ mod tests {
             prev_randao: Some(B256::repeat_byte(5)),
             withdrawals: vec![],
             fees: Some(FeeParameters { eip1559: PARAMS, min_base_fee: None }),
+            slot_number: None,
             forced: vec!["0x7e01".into(), "0x7e02".into()],
         }
     }
@@ -239,6 +247,10 @@ mod tests {
         assert_eq!(check(&Demand { beacon_root: Some(B256::ZERO), ..demand() }), Err(Mismatch::BeaconRoot));
         assert_eq!(check(&Demand { fee_recipient: Some(Address::ZERO), ..demand() }), Err(Mismatch::FeeRecipient));
         assert_eq!(check(&Demand { prev_randao: Some(B256::ZERO), ..demand() }), Err(Mismatch::PrevRandao));
+        assert_eq!(check(&Demand { slot_number: Some(7), ..demand() }), Err(Mismatch::SlotNumber));
+        let of_slot = |slot| check_payload(&Demand { slot_number: Some(7), ..demand() }, &with("slotNumber", slot));
+        assert_eq!(of_slot(json!("0x7")), Ok(()));
+        assert_eq!(of_slot(json!("0x8")), Err(Mismatch::SlotNumber));
         for forced in [vec!["0x7e02".into()], vec!["0x7e01".into(); 4]] {
             assert_eq!(check(&Demand { forced, ..demand() }), Err(Mismatch::ForcedTransactions));
         }

@@ -2,6 +2,7 @@
 
 use crate::{
     body::Pieces,
+    demand::MAX_GOSSIP,
     peek::PayloadId,
     queue::{Dropped, Queue},
     route::Kind,
@@ -29,6 +30,12 @@ const LARGEST_ANSWER: usize = 1 << 20;
 
 /// The largest answer to a user's read, which is looked through on op-node's thread. A longer one is the fallback's to give.
 const LARGEST_READ: usize = 2 << 20;
+
+/// The largest answer with a payload, which is read on op-node's thread too: the largest block that op-nodes gossip, in hexadecimal, and what is around it.
+const LARGEST_PAYLOAD: usize = 2 * MAX_GOSSIP + (1 << 20);
+
+/// How many bytes wait at most in one of a lane's queues, for a gateway that takes nothing.
+const MOST_WAITING: usize = 64 << 20;
 
 /// Who is at the end of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,14 +115,14 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Opens a lane. Each of its queues holds `capacity` updates.
+    /// Opens a lane. Each of its queues holds `capacity` updates, and 64 MiB.
     pub(crate) fn open(peer: Peer, upstream: Upstream, capacity: usize) -> Self {
         let direct = upstream.apart();
         let upstream = upstream.at_most(LARGEST_ANSWER);
         let stop = CancellationToken::new();
         let health = Arc::new(Mutex::new(Health::default()));
         let track = || {
-            let track = Arc::new(Track { queue: Mutex::new(Queue::new(capacity)), bell: Arc::default() });
+            let track = Arc::new(Track { queue: Mutex::new(Queue::new(capacity, MOST_WAITING)), bell: Arc::default() });
             let task = carry(peer, upstream.clone(), track.clone(), health.clone());
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
             track
@@ -143,6 +150,11 @@ impl Lane {
         &self.direct
     }
 
+    /// Like [`Lane::direct`], for the payloads that it built.
+    pub(crate) fn payloads(&self) -> Upstream {
+        self.direct.clone().at_most(LARGEST_PAYLOAD)
+    }
+
     /// Like [`Lane::direct`], for users' reads.
     pub(crate) fn reads(&self) -> Upstream {
         self.direct.clone().at_most(LARGEST_READ)
@@ -168,7 +180,8 @@ impl Lane {
 
     fn push(&self, kind: Kind, update: Update) -> Bell {
         let track = if kind == Kind::Pool { &self.pool } else { &self.updates };
-        let dropped = track.queue.lock().unwrap_or_else(PoisonError::into_inner).push(kind, update);
+        let size = update.body.len();
+        let dropped = track.queue.lock().unwrap_or_else(PoisonError::into_inner).push(kind, update, size);
         for (kind, reason, _) in dropped {
             telemetry::lane_dropped(self.peer, kind, reason);
             if reason == Dropped::Overflow {

@@ -39,6 +39,8 @@ pub struct Payload<'a> {
     /// The `executionPayload` as it was written.
     text: &'a RawValue,
     requests: Option<&'a RawValue>,
+    /// The L1 slot, in Amsterdam's payloads as they are drafted.
+    pub slot_number: Option<u64>,
     /// Gas used by the block.
     pub gas_used: u64,
     /// What the builder says that the block is worth to the fee recipient, in wei.
@@ -160,8 +162,8 @@ struct Fields<'a> {
     // Amsterdam's, as drafted.
     #[serde(borrow, default, rename = "blockAccessList")]
     _block_access_list: Option<Data<'a>>,
-    #[serde(borrow, default, rename = "slotNumber")]
-    _slot_number: Option<Quantity<'a>>,
+    #[serde(borrow, default)]
+    slot_number: Option<Quantity<'a>>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
@@ -226,6 +228,7 @@ impl<'a> Payload<'a> {
             transactions: fields.transactions,
             text: envelope.execution_payload,
             requests: envelope.execution_requests,
+            slot_number: fields.slot_number.map(Quantity::number).transpose()?,
             gas_used: fields.gas_used.map(Quantity::number).transpose()?.unwrap_or_default(),
             value: envelope.block_value.map(Quantity::wei).transpose()?.unwrap_or_default(),
         })

@@ -98,6 +98,9 @@ pub struct Attributes<'a> {
     /// The least base fee in wei, from Jovian on.
     #[serde(default)]
     pub min_base_fee: Option<Number>,
+    /// The L1 slot, in Amsterdam as it is drafted.
+    #[serde(default)]
+    pub slot_number: Option<Number>,
     /// The forced transactions, as they were written.
     #[serde(borrow, default)]
     pub transactions: Option<Vec<&'a RawValue>>,

@@ -2,7 +2,7 @@
 
 use crate::{builds::Purpose, demand::Mismatch, policy::Objection, route::Skip, rpc::AnswerError};
 use serde::Serialize;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Where the time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -12,6 +12,8 @@ pub enum Stage {
     Id,
     /// The gateway hadn't given its payload yet.
     Payload,
+    /// The gateway had used so much of the time that too little was left for checking its payload.
+    NoTimeLeft,
     /// The fallback hadn't checked it yet.
     Validation,
     /// The second validator hadn't checked it yet.
@@ -22,6 +24,12 @@ impl Stage {
     /// Whether the time ran out on this side, so that the gateway isn't to blame.
     pub const fn is_ours(self) -> bool {
         matches!(self, Self::Validation | Self::SecondValidation)
+    }
+
+    /// Whose delay it was that a check didn't end in time: of a budget, so much was left when it began. A gateway that answers in the last moment would cost
+    /// op-node the whole budget with every block, and never be to blame.
+    pub fn late_check(self, left: Duration, budget: Duration) -> Self {
+        if self.is_ours() && left < budget / 2 { Self::NoTimeLeft } else { self }
     }
 }
 
@@ -165,6 +173,12 @@ impl fmt::Display for OwnerOutcome {
             Self::Skipped(Skip::NoTxPool) => write!(f, "not asked: the block holds forced transactions only"),
             Self::Late(Stage::Id) => write!(f, "late: no payload id from the gateway in time"),
             Self::Late(Stage::Payload) => write!(f, "late: no payload from the gateway in time"),
+            Self::Late(Stage::NoTimeLeft) => {
+                write!(
+                    f,
+                    "late: the gateway left less than half of the time for checking its payload, which wasn't enough"
+                )
+            }
             Self::Late(Stage::Validation) => write!(f, "late: not checked by the fallback in time"),
             Self::Late(Stage::SecondValidation) => write!(f, "late: not checked by the second validator in time"),
             Self::NotBuilding(reason) => write!(f, "the gateway isn't building: {reason}"),
@@ -212,6 +226,17 @@ mod tests {
     }
 
     #[test]
+    fn who_leaves_no_time_for_the_check_is_to_blame() {
+        let budget = Duration::from_millis(500);
+        for stage in [Stage::Validation, Stage::SecondValidation] {
+            assert_eq!(stage.late_check(Duration::from_millis(249), budget), Stage::NoTimeLeft);
+            assert_eq!(stage.late_check(Duration::from_millis(250), budget), stage);
+        }
+        assert_eq!(Stage::Id.late_check(Duration::ZERO, budget), Stage::Id);
+        assert!(!Stage::NoTimeLeft.is_ours());
+    }
+
+    #[test]
     fn what_needs_no_reading_decides_nothing() {
         let outcomes = [FallbackOutcome::Pending, FallbackOutcome::Payload, FallbackOutcome::Failed];
         for purpose in [Purpose::Serve, Purpose::DryRun, Purpose::Trial] {
@@ -231,6 +256,7 @@ mod tests {
             OwnerOutcome::Skipped(Skip::OpenSlot),
             OwnerOutcome::Late(Stage::Id),
             OwnerOutcome::Late(Stage::Payload),
+            OwnerOutcome::Late(Stage::NoTimeLeft),
             OwnerOutcome::Late(Stage::Validation),
             OwnerOutcome::NotBuilding(String::new()),
             OwnerOutcome::Unreachable(String::new()),

@@ -199,6 +199,7 @@ async fn what_passes_is_what_came_and_what_is_kept() {
         let body = body(&mut rng, length);
         let (text, kept) = stand.pass(&body, portion).await;
         assert_eq!(text, "taken");
+        assert_eq!(kept.len(), length);
         assert!(whole(&kept) == body, "{length} in portions of {portion}");
         assert!(stand.taken.recv().expect("taken") == body, "{length} in portions of {portion}");
         // All of a long one but its beginning, unless it came in so many portions that pipes for it ran out, or the node took its time.

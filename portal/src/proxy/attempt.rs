@@ -107,6 +107,7 @@ impl Proxy {
             return Err(OwnerOutcome::Undecided(format!("version {version} of getPayload isn't known here")));
         };
         let started = Instant::now();
+        let budget = deadline.saturating_duration_since(started);
         let known = timeout_at(deadline, pending.wait_for(Option::is_some)).await;
         stages.id_us = micros(started);
         let known = known.map_err(|_| OwnerOutcome::Late(Stage::Id))?;
@@ -120,7 +121,7 @@ impl Proxy {
         let id = rpc::next_id();
         let request = rpc::request(id, &get_payload(version), &[&format!("\"{at_gateway}\"")]);
         let started = Instant::now();
-        let answer = lane.direct().call_until(deadline, request).await;
+        let answer = lane.payloads().call_until(deadline, request).await;
         stages.payload_us = micros(started);
         *asked = Some(Asked { gateway, version, outcome: outcome(answer.as_ref()), took: started.elapsed() });
         let answer = answer.ok_or(OwnerOutcome::Late(Stage::Payload))?;
@@ -138,7 +139,12 @@ impl Proxy {
         let request = vec![before.into(), answer.slice_ref(text.as_bytes()), after.into()];
         let verdict = self.validate(request.into(), fork, id, deadline).await;
         stages.validation_us = micros(started);
-        verdict?;
+        verdict.map_err(|outcome| match outcome {
+            OwnerOutcome::Late(stage) => {
+                OwnerOutcome::Late(stage.late_check(deadline.saturating_duration_since(started), budget))
+            }
+            other => other,
+        })?;
         let wants_hashes = self.live().policies.iter().any(|policy| policy.wants_hashes());
         let offer = {
             let own = payload.transactions().skip(build.demand.forced.len());

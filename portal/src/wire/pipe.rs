@@ -8,7 +8,10 @@ use bytes::Bytes;
 use std::{
     fmt,
     io::{self, IoSlice, PipeReader, PipeWriter, Read},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::{io::Interest, net::TcpStream};
 
@@ -151,16 +154,26 @@ impl Pipe {
 pub(crate) struct Held {
     pipe: Mutex<Option<Pipe>>,
     bytes: OnceLock<Bytes>,
+    /// In bytes, wherever they are.
+    length: AtomicUsize,
 }
 
 impl Held {
     pub(crate) fn new(pipe: Pipe) -> Self {
-        Self { pipe: Mutex::new(Some(pipe)), bytes: OnceLock::new() }
+        let length = AtomicUsize::new(pipe.inside());
+        Self { pipe: Mutex::new(Some(pipe)), bytes: OnceLock::new(), length }
     }
 
     /// Adds what is in another pipe, as far as there is room; gives how much that is, in bytes. Not for a part that was read.
     pub(crate) fn add(&self, from: &Pipe) -> usize {
-        lock(&self.pipe).as_mut().and_then(|pipe| pipe.share(from).ok()).unwrap_or(0)
+        let added = lock(&self.pipe).as_mut().and_then(|pipe| pipe.share(from).ok()).unwrap_or(0);
+        self.length.fetch_add(added, Ordering::Relaxed);
+        added
+    }
+
+    /// In bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.length.load(Ordering::Relaxed)
     }
 
     /// What it is; read the first time.

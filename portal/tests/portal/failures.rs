@@ -149,11 +149,30 @@ async fn payload_that_the_fallback_cannot_judge() {
 
 #[tokio::test]
 async fn payload_checked_too_slowly() {
-    let stand = Stand::start_with(SHORT).await;
+    let stand = Stand::start_with(Options { gateways: "breaker = { late = 1 }", ..SHORT }).await;
     stand.fallback.fail("engine_newPayload", Fault::Held);
     let answer = stand.block(GENESIS, 1).await;
     assert_eq!(builder(&answer), "fallback");
     assert_eq!(stand.decision().await["outcome"], "late");
+    // Which isn't the gateway's fault.
+    stand.wait_for_gateway(|gateway| gateway["breaker"] == "closed").await;
+}
+
+#[tokio::test]
+async fn gateway_leaves_no_time_for_the_check() {
+    let options = Options { budget_ms: 4_000, gateways: "breaker = { late = 1 }", ..Options::DEFAULT };
+    let stand = Stand::start_with(options).await;
+    stand.gateways[0].fail("engine_getPayload", Fault::Held);
+    stand.fallback.fail("engine_newPayload", Fault::Held);
+    let release = async {
+        tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+        stand.gateways[0].release();
+    };
+    let (answer, ()) = tokio::join!(stand.block(GENESIS, 1), release);
+    assert_eq!(builder(&answer), "fallback");
+    let decision = stand.decision().await;
+    assert!(decision["reason"].as_str().is_some_and(|reason| reason.contains("less than half")), "{decision}");
+    stand.left_out().await;
 }
 
 #[tokio::test]

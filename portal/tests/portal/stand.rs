@@ -358,7 +358,7 @@ impl OpNode {
     }
 
     /// Waits for what the status says about the first gateway.
-    async fn wait_for_gateway(&self, is: impl Fn(&Value) -> bool) {
+    pub(crate) async fn wait_for_gateway(&self, is: impl Fn(&Value) -> bool) {
         let reached = async {
             loop {
                 let status: Value = serde_json::from_str(&self.admin("/status.json").await.1).expect("JSON");
