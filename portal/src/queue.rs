@@ -141,7 +141,8 @@ mod tests {
         let rest = [5, 6].map(|item| (Kind::Payload, Dropped::Overflow, item));
         assert_eq!(queue.push(Kind::Head, 7, 1000), rest);
         assert_eq!(queue.push(Kind::Head, 8, 100), [(Kind::Head, Dropped::Superseded, 7)]);
-        assert_eq!(drain(&mut queue), [8]);
+        assert_eq!(queue.push(Kind::Payload, 9, 0), []);
+        assert_eq!(drain(&mut queue), [8, 9]);
     }
 
     proptest! {

@@ -243,11 +243,13 @@ mod tests {
 
     #[test]
     fn clients_of_based_op_are_told_what_they_read_by_position() {
-        let snapshot = snapshot(|slot| match slot {
+        let mut snapshot = snapshot(|slot| match slot {
             0..8 => 1,
             8..10 => NOBODY,
             _ => 2,
         });
+        let gone = GatewayInfo { id: 3, eligible: false, ..snapshot.gateways[&2].clone() };
+        snapshot.gateways.insert(3, gone);
         let ask = |query| answer(query, &snapshot, 1010).map(|answer| serde_json::to_value(answer).expect("JSON"));
         let (key, secret) = (Address::repeat_byte(1), B256::ZERO);
         assert_eq!(ask(RegistryQuery::Future(0)), Ok(json!([11, "http://gateway-1", key, secret])));

@@ -85,14 +85,23 @@ async fn gateway_answers_an_http_error() {
 
 #[tokio::test]
 async fn gateway_answers_too_much() {
-    gateway_fails("engine_getPayload", Fault::Huge, "unreachable").await;
+    gateway_fails("engine_getPayload", Fault::Huge(3 << 20), "unreachable").await;
+}
+
+#[tokio::test]
+async fn gateway_gives_more_than_a_block_can_be() {
+    let stand = Stand::start_with(Options { max_body_mb: 32, ..Options::default() }).await;
+    stand.gateways[0].fail("engine_getPayload", Fault::Huge(22 << 20));
+    // It isn't read to its end.
+    let decision = falls_back(&stand, "unreachable").await;
+    assert!(decision["reason"].as_str().is_some_and(|reason| reason.contains("exceeds")), "{decision}");
 }
 
 #[tokio::test]
 async fn gateway_answers_an_update_with_too_much() {
     // A payload may be that large, an answer to an update not.
     let stand = Stand::start_with(Options { max_body_mb: 8, ..Options::default() }).await;
-    stand.gateways[0].fail("engine_forkchoiceUpdated", Fault::Huge);
+    stand.gateways[0].fail("engine_forkchoiceUpdated", Fault::Huge(3 << 20));
     let decision = falls_back(&stand, "unreachable").await;
     assert!(decision["reason"].as_str().is_some_and(|reason| reason.contains("exceeds")), "{decision}");
 }

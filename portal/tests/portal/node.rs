@@ -39,8 +39,8 @@ pub(crate) enum Fault {
     Error,
     /// HTTP 500.
     HttpError,
-    /// More than the portal takes.
-    Huge,
+    /// A text of so many bytes.
+    Huge(usize),
     /// A payload on another parent.
     WrongParent,
     /// A payload for another time.
@@ -244,7 +244,7 @@ async fn answer(State((inner, mut held)): State<Shared>, headers: HeaderMap, bod
             json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string().into_response()
         }
         Some(Fault::HttpError) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        Some(Fault::Huge) => good(json!("0".repeat(3 << 20))).into_response(),
+        Some(Fault::Huge(length)) => good(json!("0".repeat(length))).into_response(),
         Some(Fault::Rewritten(from, to)) => {
             let text = good(answer);
             assert!(text.contains(from), "no {from} in {text}");

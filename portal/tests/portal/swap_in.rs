@@ -139,7 +139,7 @@ async fn users_reads_go_to_the_builder_first_and_consensus_clients_to_the_fallba
         let answer = stand.op_node.call(method, json!(["latest"])).await;
         assert_eq!(answer["result"]["by"], "fallback", "{method}");
     }
-    for fault in [Fault::Error, Fault::Garbage, Fault::WrongId, Fault::HttpError, Fault::Huge, Fault::Held] {
+    for fault in [Fault::Error, Fault::Garbage, Fault::WrongId, Fault::HttpError, Fault::Huge(3 << 20), Fault::Held] {
         stand.builder.recover();
         stand.builder.fail("eth_", fault);
         let answer = stand.op_node.call("eth_call", json!([{}])).await;
