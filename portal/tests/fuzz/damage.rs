@@ -1,7 +1,16 @@
 //! Bodies that nobody sends who means well: those of the corpus, damaged.
 
-use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
-use std::time::{Duration, Instant};
+use proptest::{
+    prelude::*,
+    sample::{Index, select},
+    strategy::ValueTree,
+    test_runner::{RngAlgorithm, TestRng, TestRunner},
+};
+use rand::{RngCore, SeedableRng, rngs::StdRng};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 pub(crate) fn corpus() -> Vec<Vec<u8>> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus");
@@ -48,48 +57,124 @@ const STRINGS: [&str; 10] = [
     "engine_forkchoiceUpdatedV18446744073709551616",
 ];
 
-pub(crate) fn damage(rng: &mut StdRng, corpus: &[Vec<u8>]) -> Vec<u8> {
-    let mut body = corpus[rng.random_range(0..corpus.len())].clone();
-    for _ in 0..rng.random_range(0..6) {
-        let at = rng.random_range(0..=body.len());
-        match rng.random_range(0..8) {
-            0 if at < body.len() => body[at] = rng.random(),
-            1 if at < body.len() => body[at] ^= 1 << rng.random_range(0..8),
-            2 => {
-                let piece = PIECES[rng.random_range(0..PIECES.len())];
+/// One damage. Places are relative to the body's length at the time, so that a failure can be made smaller one by one.
+#[derive(Clone, Debug)]
+enum Damage {
+    Byte(Index, u8),
+    Bit(Index, u8),
+    Piece(Index, &'static [u8]),
+    Removed(Index, usize),
+    Repeated {
+        from: Index,
+        length: usize,
+        to: Index,
+    },
+    /// The rest is another body's end.
+    Spliced {
+        at: Index,
+        other: Index,
+        from: Index,
+    },
+    /// All that stands between two quotes, be it a key, a value, or what is between them.
+    Quoted(Index, &'static str),
+    Cut(Index),
+}
+
+impl Damage {
+    fn any() -> impl Strategy<Value = Self> {
+        let at = any::<Index>;
+        prop_oneof![
+            (at(), any::<u8>()).prop_map(|(at, byte)| Self::Byte(at, byte)),
+            (at(), 0u8..8).prop_map(|(at, bit)| Self::Bit(at, bit)),
+            (at(), select(&PIECES[..])).prop_map(|(at, piece)| Self::Piece(at, piece)),
+            (at(), 0usize..=40).prop_map(|(at, length)| Self::Removed(at, length)),
+            (at(), 0usize..=60, at()).prop_map(|(from, length, to)| Self::Repeated { from, length, to }),
+            (at(), at(), at()).prop_map(|(at, other, from)| Self::Spliced { at, other, from }),
+            (at(), select(&STRINGS[..])).prop_map(|(at, string)| Self::Quoted(at, string)),
+            at().prop_map(Self::Cut),
+        ]
+    }
+
+    fn apply(&self, body: &mut Vec<u8>, corpus: &[Vec<u8>]) {
+        let place = |index: &Index, body: &[u8]| index.index(body.len() + 1);
+        match self {
+            Self::Byte(at, byte) => {
+                if !body.is_empty() {
+                    *at.get_mut(body) = *byte;
+                }
+            }
+            Self::Bit(at, bit) => {
+                if !body.is_empty() {
+                    *at.get_mut(body) ^= 1 << bit;
+                }
+            }
+            Self::Piece(at, piece) => {
+                let at = place(at, body);
                 body.splice(at..at, piece.iter().copied());
             }
-            3 => {
-                let end = rng.random_range(at..=body.len().min(at + 40));
-                body.drain(at..end);
+            Self::Removed(at, length) => {
+                let at = place(at, body);
+                body.drain(at..body.len().min(at + length));
             }
-            4 => {
-                let end = rng.random_range(at..=body.len().min(at + 60));
-                let part = body[at..end].to_vec();
-                let to = rng.random_range(0..=body.len());
+            Self::Repeated { from, length, to } => {
+                let (from, to) = (place(from, body), place(to, body));
+                let part = body[from..body.len().min(from + length)].to_vec();
                 body.splice(to..to, part);
             }
-            5 => {
-                let other = &corpus[rng.random_range(0..corpus.len())];
-                let from = rng.random_range(0..=other.len());
+            Self::Spliced { at, other, from } => {
+                let other = other.get(corpus);
+                let (at, from) = (place(at, body), place(from, other));
                 body.splice(at.., other[from..].iter().copied());
             }
-            6 => {
-                // All that stands between two quotes, be it a key, a value, or what is between them.
+            Self::Quoted(at, string) => {
                 let quotes: Vec<usize> = (0..body.len()).filter(|&index| body[index] == b'"').collect();
-                if let Some(&[open, close]) = quotes.windows(2).nth(rng.random_range(0..quotes.len().max(1))) {
-                    let string = STRINGS[rng.random_range(0..STRINGS.len())];
+                if let Some(&[open, close]) = quotes.windows(2).nth(at.index(quotes.len().max(1))) {
                     body.splice(open + 1..close, string.bytes());
                 }
             }
-            _ => body.truncate(at),
+            Self::Cut(at) => body.truncate(place(at, body)),
         }
     }
-    if rng.random_ratio(1, 50) {
-        body = vec![0; rng.random_range(0..300)];
-        rng.fill_bytes(&mut body);
+}
+
+/// A body, shown as text.
+#[derive(Clone)]
+pub(crate) struct Damaged(pub(crate) Vec<u8>);
+
+impl fmt::Debug for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.0))
     }
-    body
+}
+
+/// Bodies of the corpus with up to five damages, and now and then any bytes.
+pub(crate) fn bodies(corpus: Vec<Vec<u8>>) -> impl Strategy<Value = Damaged> {
+    let damages = prop::collection::vec(Damage::any(), 0..6);
+    prop_oneof![
+        49 => (any::<Index>(), damages).prop_map(move |(which, damages)| {
+            let mut body = which.get(&corpus).clone();
+            damages.iter().for_each(|damage| damage.apply(&mut body, &corpus));
+            Damaged(body)
+        }),
+        1 => prop::collection::vec(any::<u8>(), 0..300).prop_map(Damaged),
+    ]
+}
+
+/// What runs a strategy, from a generator.
+pub(crate) fn runner(rng: &mut StdRng) -> TestRunner {
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    // A body that does harm goes into the corpus, instead of a file of seeds.
+    let config = ProptestConfig { cases: BATCH, failure_persistence: None, ..ProptestConfig::default() };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed))
+}
+
+/// How many bodies are tried before the time is looked at.
+pub(crate) const BATCH: u32 = 1000;
+
+/// One body.
+pub(crate) fn damage(rng: &mut StdRng, corpus: &[Vec<u8>]) -> Vec<u8> {
+    bodies(corpus.to_vec()).new_tree(&mut runner(rng)).expect("a body").current().0
 }
 
 /// A generator, and the seed that makes it again: `BATON_FUZZ_SEED`, or any.
