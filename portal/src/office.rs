@@ -6,7 +6,7 @@ use crate::{
     proxy::{Degree, Proxy},
     registry, status,
 };
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -32,12 +32,19 @@ impl Office {
 
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Reply {
         match *request.method() {
-            Method::GET => self.page(request.uri().path(), request.uri().query()),
-            Method::POST => match Limited::new(request.into_body(), MAX_BODY).collect().await {
-                Ok(body) => Reply::new(StatusCode::OK, JSON, status::debug(&self.proxy, &body.to_bytes())),
-                Err(error) => Reply::new(StatusCode::BAD_REQUEST, TEXT, error.to_string()),
-            },
-            _ => Reply::new(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET, and POST for debug_ methods"),
+            // The server leaves the body away where only the head was asked for.
+            Method::GET | Method::HEAD => self.page(request.uri().path(), request.uri().query()),
+            Method::POST => {
+                let host = request.uri().authority().map(|authority| authority.as_str());
+                if let Some((status, reason)) = refusal(request.headers(), host) {
+                    return Reply::new(status, TEXT, reason);
+                }
+                match Limited::new(request.into_body(), MAX_BODY).collect().await {
+                    Ok(body) => Reply::new(StatusCode::OK, JSON, status::debug(&self.proxy, &body.to_bytes())),
+                    Err(error) => Reply::new(StatusCode::BAD_REQUEST, TEXT, error.to_string()),
+                }
+            }
+            _ => Reply::new(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD, and POST for debug_ methods"),
         }
     }
 
@@ -93,6 +100,29 @@ impl Office {
     }
 }
 
+/// Why a post isn't taken. A browser that has the status page open in one window posts here for whatever site is open in another, and says so (Fetch
+/// Metadata, Fetch); and what such a site may post without being asked first is never JSON, which jsonrpsee, behind rollup-boost's `debug_` methods, insists
+/// on as well. `host` is what HTTP/2 has for a Host header.
+fn refusal(headers: &HeaderMap, host: Option<&str>) -> Option<(StatusCode, &'static str)> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = host.or_else(|| text(header::HOST.as_str()));
+    let is_own = |origin: &str| {
+        let from = origin.split_once("://").map(|(_, from)| from);
+        from.zip(host).is_some_and(|(from, host)| from.eq_ignore_ascii_case(host))
+    };
+    let is_json = |value: &str| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case(JSON) || essence.eq_ignore_ascii_case("application/json-rpc")
+    };
+    if matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
+        || !text(header::ORIGIN.as_str()).is_none_or(is_own)
+    {
+        return Some((StatusCode::FORBIDDEN, "another site's pages have no say here"));
+    }
+    let is_json = text(header::CONTENT_TYPE.as_str()).is_some_and(is_json);
+    (!is_json).then_some((StatusCode::UNSUPPORTED_MEDIA_TYPE, "debug_ methods take `content-type: application/json`"))
+}
+
 /// `count=n` in a query; everything without one.
 fn count(query: Option<&str>) -> usize {
     let pairs = query.unwrap_or_default().split('&');
@@ -109,6 +139,37 @@ fn json(value: &impl serde::Serialize) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn posts_come_from_here_and_are_json() {
+        let asked = |fields: &[(&'static str, &str)], host| {
+            let headers = fields.iter().map(|(name, value)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_bytes(value.as_bytes()).expect("a value"))
+            });
+            refusal(&headers.collect(), host).map(|(status, _)| status.as_u16())
+        };
+        let json = ("content-type", "application/json");
+        let host = ("host", "Portal:9");
+        // Programs, and pages of the portal's own.
+        assert_eq!(asked(&[json], None), None);
+        assert_eq!(asked(&[json, host, ("origin", "http://portal:9"), ("sec-fetch-site", "same-origin")], None), None);
+        assert_eq!(asked(&[json, ("origin", "http://portal:9")], Some("portal:9")), None);
+        assert_eq!(asked(&[json, host, ("sec-fetch-site", "none")], None), None);
+        for origin in ["http://portal", "http://portal:90", "http://evil:9", "null", "", "portal:9", "http://é"] {
+            assert_eq!(asked(&[json, host, ("origin", origin)], None), Some(403), "{origin}");
+        }
+        assert_eq!(asked(&[json, ("origin", "http://portal:9")], None), Some(403));
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(asked(&[json, host, ("sec-fetch-site", site)], None), Some(403), "{site}");
+        }
+        for kind in ["application/json; charset=utf-8", "Application/JSON;charset=utf-8", "application/json-rpc"] {
+            assert_eq!(asked(&[("content-type", kind)], None), None, "{kind}");
+        }
+        for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "text/json", ""] {
+            assert_eq!(asked(&[("content-type", kind)], None), Some(415), "{kind}");
+        }
+        assert_eq!(asked(&[], None), Some(415));
+    }
 
     #[test]
     fn a_number_of_decisions_can_be_asked_for() {

@@ -6,7 +6,7 @@ use crate::{
     wire,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Method, Response, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -132,9 +132,10 @@ where
     F: Future<Output = Reply> + Send + 'static,
 {
     let server = auto::Builder::new(TokioExecutor::new());
-    let service = service_fn(|request| {
+    let service = service_fn(|request: http::Request<Incoming>| {
+        let without_body = request.method() == Method::HEAD;
         let reply = answer(request);
-        async move { Ok::<_, Infallible>(response(reply.await)) }
+        async move { Ok::<_, Infallible>(response(reply.await, without_body)) }
     });
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
@@ -146,8 +147,11 @@ where
     }
 }
 
-fn response(reply: Reply) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(reply.body));
+/// A reply, or only its head.
+fn response(reply: Reply, without_body: bool) -> Response<Full<Bytes>> {
+    let length = reply.body.len();
+    let mut response = Response::new(Full::new(if without_body { Bytes::new() } else { reply.body }));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     *response.status_mut() = reply.status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     response

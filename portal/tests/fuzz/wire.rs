@@ -104,6 +104,7 @@ impl OpNode {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         let request =
             self.http.post(format!("http://{address}")).bearer_auth(Secret::new(SECRET).token(now)).body(body);
+        let request = request.header("content-type", "application/json");
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         answer.bytes().await.expect("a body").to_vec()

@@ -261,6 +261,59 @@ async fn metrics_and_decisions_are_served() {
 }
 
 #[tokio::test]
+async fn other_sites_pages_cannot_switch_gateways_off() {
+    let stand = Stand::start().await;
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"debug_setExecutionMode","params":[{"execution_mode":"disabled"}]}"#;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let own = format!("http://{}", stand.portal.admin);
+    let post = async |kind: &str, fields: &[(&str, &str)]| {
+        let mut request = client.post(&own).header("content-type", kind).body(call);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    let json = "application/json";
+    // What a page may send without being asked first, and what it may not but older browsers let pass.
+    assert_eq!(post("text/plain", &[]).await, 415);
+    assert_eq!(post(json, &[("origin", "http://evil.example")]).await, 403);
+    assert_eq!(post(json, &[("origin", "null")]).await, 403);
+    assert_eq!(post(json, &[("sec-fetch-site", "cross-site")]).await, 403);
+    let mode = stand.debug("debug_getExecutionMode", json!([])).await;
+    assert_eq!(mode["result"]["execution_mode"], "enabled");
+    assert_eq!(post(json, &[("origin", &own), ("sec-fetch-site", "same-origin")]).await, 200);
+    let mode = stand.debug("debug_getExecutionMode", json!([])).await;
+    assert_eq!(mode["result"]["execution_mode"], "disabled");
+}
+
+#[tokio::test]
+async fn the_head_of_every_page_can_be_had_alone() {
+    use http_body_util::{BodyExt, Empty};
+    use hyper_util::{
+        client::legacy::{Client, connect::HttpConnector},
+        rt::TokioExecutor,
+    };
+    let stand = Stand::start().await;
+    for http2 in [false, true] {
+        let client: Client<HttpConnector, Empty<hyper::body::Bytes>> =
+            Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
+        for (path, status) in [("/", 200), ("/readyz", 200), ("/livez", 200), ("/nothing", 404)] {
+            let ask = async |method: &str| {
+                let uri = format!("http://{}{path}", stand.portal.admin);
+                let request = hyper::Request::builder().method(method).uri(uri).body(Empty::new());
+                let response = client.request(request.expect("a request")).await.expect("an answer");
+                assert_eq!(response.status(), status, "{method} {path}");
+                let length = response.headers().get("content-length").expect("a length").clone();
+                (length, response.into_body().collect().await.expect("a body").to_bytes().len())
+            };
+            let (length, body) = ask("GET").await;
+            assert_eq!(length, body.to_string().as_str());
+            assert_eq!(ask("HEAD").await, (length, 0), "{path}, HTTP/2: {http2}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn calls_under_way_are_answered_at_the_end() {
     let stand = Stand::start().await;
     stand.gateways[0].fail("engine_getPayload", Fault::Held);

@@ -177,7 +177,15 @@ async fn under_the_name_of_rollup_boost_it_takes_its_flags() {
     let admin = said(&mut log, "admin").await;
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"debug_getExecutionMode","params":[]}"#;
-    let answer = client.post(format!("http://{admin}")).body(call).send().await.expect("sent").text().await;
+    let answer = client
+        .post(format!("http://{admin}"))
+        .header("content-type", "application/json")
+        .body(call)
+        .send()
+        .await
+        .expect("sent")
+        .text()
+        .await;
     assert_eq!(answer.expect("text"), r#"{"jsonrpc":"2.0","id":1,"result":{"execution_mode":"enabled"}}"#);
     signal(&running, "-TERM").await;
     assert!(running.wait().await.expect("a status").success());

@@ -320,7 +320,7 @@ impl OpNode {
     /// Calls a `debug_` method on the admin port.
     pub(crate) async fn debug(&self, method: &str, params: Value) -> Value {
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let request = self.http.post(format!("http://{}", self.admin)).body(call.to_string());
+        let request = self.http.post(format!("http://{}", self.admin)).json(&call);
         let text = request.send().await.expect("an answer").text().await.expect("text");
         serde_json::from_str(&text).expect("JSON")
     }
