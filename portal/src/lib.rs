@@ -11,6 +11,7 @@ pub mod demand;
 mod door;
 mod gateways;
 mod handler;
+mod health;
 pub mod jwt;
 mod lane;
 pub mod mode;

@@ -58,7 +58,14 @@ impl Office {
                     TEXT,
                     "ok, but the scheduled gateway fails and the fallback builds alone",
                 ),
-                Degree::Unhealthy => Reply::new(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the fallback doesn't answer"),
+                Degree::HeadOld => Reply::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    TEXT,
+                    "the fallback's newest block is older than `fallback.max_head_age_s`, or it doesn't say which that is",
+                ),
+                Degree::FallbackDown => {
+                    Reply::new(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the fallback doesn't answer")
+                }
             },
             "/readyz" => {
                 let snapshot = self.proxy.schedule.snapshot();

@@ -25,6 +25,7 @@ use tracing::{error, info};
 /// How often to look whether the fallback answers, and how long it may take: together less than the second in which the portal must say so.
 const PROBE_INTERVAL: Duration = Duration::from_millis(400);
 const PROBE_TIMEOUT: Duration = Duration::from_millis(450);
+const _: () = assert!(PROBE_INTERVAL.as_millis() + PROBE_TIMEOUT.as_millis() < 1000);
 /// How often metrics are folded.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 

@@ -5,7 +5,7 @@ use crate::{
     lane::Health,
     mode::Mode,
     peek,
-    proxy::{GatewayStatus, Proxy},
+    proxy::{Degree, GatewayStatus, Proxy},
     registry::{self, TimelineWindow},
     rpc,
 };
@@ -26,6 +26,8 @@ pub(crate) struct Status {
     /// Unix milliseconds.
     now_ms: u64,
     mode: Mode,
+    /// What /healthz says.
+    health: Degree,
     fallback_up: bool,
     /// Why the schedule may be out of date.
     schedule_stale: Option<String>,
@@ -47,6 +49,7 @@ pub(crate) fn status(proxy: &Proxy) -> Status {
         mode: proxy.live().modes.global,
         fallback_up: proxy.fallback_up(),
         schedule_stale: snapshot.stale.as_deref().map(str::to_owned),
+        health: proxy.degree(),
         l1_block: snapshot.l1_head.map(|head| head.number),
         validator: proxy.validator_health(),
         gateways: proxy.gateway_status(),

@@ -19,6 +19,7 @@ const LANE_DROPPED: &str = "baton_portal_lane_dropped_total";
 const PAYLOADS: &str = "baton_portal_payloads_total";
 const OWNER_OUTCOMES: &str = "baton_portal_owner_outcomes_total";
 const FALLBACK_UP: &str = "baton_portal_fallback_up";
+const FALLBACK_HEAD_OLD: &str = "baton_portal_fallback_head_old";
 const SCHEDULE_STALE: &str = "baton_portal_schedule_stale";
 const GATEWAYS: &str = "baton_portal_gateways";
 const BREAKER: &str = "baton_portal_breaker_open";
@@ -56,7 +57,8 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
             describe_counter!(LANE_DROPPED, "Updates that never reached a gateway, by peer, kind and reason");
             describe_counter!(PAYLOADS, "Payloads served, by whose they were");
             describe_counter!(OWNER_OUTCOMES, "How asking owners for payloads went, by gateway and outcome");
-            describe_gauge!(FALLBACK_UP, "1 while the fallback answers");
+            describe_gauge!(FALLBACK_UP, "1 while the fallback answers, payload calls included");
+            describe_gauge!(FALLBACK_HEAD_OLD, "1 while the fallback's newest block is older than it may be");
             describe_gauge!(SCHEDULE_STALE, "1 while the schedule can't be refreshed from L1");
             describe_gauge!(GATEWAYS, "Gateways with an open lane");
             Some(handle)
@@ -148,6 +150,10 @@ pub(crate) fn payload(choice: Choice, gateway: Option<GatewayId>, outcome: &'sta
 
 pub(crate) fn fallback_up(up: bool) {
     gauge!(FALLBACK_UP).set(f64::from(u8::from(up)));
+}
+
+pub(crate) fn fallback_head_old(old: bool) {
+    gauge!(FALLBACK_HEAD_OLD).set(f64::from(u8::from(old)));
 }
 
 pub(crate) fn schedule(stale: bool, gateways: usize) {

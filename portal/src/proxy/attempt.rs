@@ -187,7 +187,7 @@ impl Proxy {
         let first = async {
             let answer = self.fallback.call_until(deadline, request.clone()).await;
             let answer = answer.ok_or(OwnerOutcome::Late(Stage::Validation))?;
-            self.fallback_is(answer.as_ref().map(|_| ()));
+            self.engine_said(answer.as_ref().map(|_| ()));
             let answer = answer.map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?;
             match status(&answer, id).map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?.as_str() {
                 "VALID" => Ok(()),

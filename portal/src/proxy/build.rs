@@ -51,7 +51,7 @@ impl Proxy {
         lock(&self.latest).head = Some((call.name.clone().into_owned(), head_only.into()));
         self.warm_up(number, lanes, live);
         let (at, started) = (unix_now(), Instant::now());
-        let answer = match self.ask_fallback(body).await {
+        let answer = match self.ask_engine(body).await {
             Ok(answer) => answer,
             Err(error) => return unreachable_fallback(call.id, &error),
         };

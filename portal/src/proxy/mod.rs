@@ -16,6 +16,7 @@ use crate::{
     config::{GatewaySettings, Live},
     decision::DecisionLog,
     gateways::{Gateways, Lanes},
+    health::FallbackHealth,
     lane::{Building, Health, Lane, Peer},
     mode::Mode,
     peek::{self, Body, Call, Method, PayloadId, RegistryQuery},
@@ -55,7 +56,8 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-/// A call that every Engine API port has.
+/// A call that every Engine API port has. Those of the Engine API itself are no better: the ones that move nothing are answered without the engine that may
+/// hang, and the others aren't the portal's to make.
 const PROBE: Bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","id":0,"method":"eth_chainId","params":[]}"#);
 
 /// The fallback's newest block.
@@ -92,8 +94,9 @@ pub(crate) struct Proxy {
     elsewhere: runtime::Handle,
     /// The last payload of a gateway that was served and isn't known to be adopted.
     served: Mutex<Option<Expected>>,
-    fallback_up: AtomicBool,
-    head_old: AtomicBool,
+    health: FallbackHealth,
+    /// Whether logs and metrics have the fallback as up.
+    told_up: AtomicBool,
     /// The chain's default EIP-1559 parameters, as the fallback last showed them.
     default_fees: Mutex<Option<B64>>,
     started: Instant,
@@ -140,15 +143,18 @@ pub(crate) struct Also {
     pub(crate) max_head_age: Option<Duration>,
 }
 
-/// How the portal is, in rollup-boost's three degrees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the portal is: rollup-boost's three degrees, the last of them for two reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Degree {
     /// All is well.
     Healthy,
     /// Blocks are built, by the fallback, because the scheduled gateway fails.
     WithoutGateway,
+    /// The fallback answers, but its newest block is older than it may be.
+    HeadOld,
     /// The fallback doesn't answer.
-    Unhealthy,
+    FallbackDown,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -169,6 +175,7 @@ impl Proxy {
         telemetry::fallback_up(false);
         Self {
             schedule,
+            health: FallbackHealth::new(fallback.timeout()),
             prober: fallback.apart(),
             fallback,
             gateways,
@@ -187,8 +194,7 @@ impl Proxy {
             pipes: Pipes::default(),
             elsewhere: runtime::Handle::current(),
             served: Mutex::default(),
-            fallback_up: AtomicBool::new(false),
-            head_old: AtomicBool::new(false),
+            told_up: AtomicBool::new(false),
             default_fees: Mutex::default(),
             started: Instant::now(),
         }
@@ -249,9 +255,9 @@ impl Proxy {
         self.outbox.run().await;
     }
 
-    /// Whether the fallback answered when it was last asked something.
+    /// Whether the fallback answers.
     pub(crate) fn fallback_up(&self) -> bool {
-        self.fallback_up.load(Ordering::Relaxed)
+        self.health.is_up(self.uptime())
     }
 
     /// Whether one gateway owns every block.
@@ -261,8 +267,11 @@ impl Proxy {
 
     /// How it is.
     pub(crate) fn degree(&self) -> Degree {
-        if !self.fallback_up() || self.head_old.load(Ordering::Relaxed) {
-            return Degree::Unhealthy;
+        if !self.fallback_up() {
+            return Degree::FallbackDown;
+        }
+        if self.health.has_old_head() {
+            return Degree::HeadOld;
         }
         let Some((gateway, number)) = self.scheduled() else { return Degree::Healthy };
         let lanes = self.gateways.lanes();
@@ -356,7 +365,7 @@ impl Proxy {
                     self.tell(kind, &tell, &call.name, &body.clone().into(), &lanes, &live);
                     true
                 };
-                let answer = self.answer_first(body.clone(), put).await;
+                let answer = self.answer_first(kind, body.clone(), put).await;
                 answer.unwrap_or_else(|error| unreachable_fallback(call.id.or_else(|| peek::id(&body)), &error))
             }
             Route::Build { owner, number } => self.build(call, body, owner, number, &lanes, &live).await,
@@ -380,19 +389,36 @@ impl Proxy {
         (answer, rest)
     }
 
-    /// Asks the fallback, and keeps in mind whether it answers.
-    async fn ask_fallback(&self, body: impl Into<Outgoing<'_>>) -> Result<Bytes, UpstreamError> {
+    /// Makes a payload call to the fallback, and keeps in mind whether it is answered.
+    async fn ask_engine(&self, body: impl Into<Outgoing<'_>>) -> Result<Bytes, UpstreamError> {
         let answer = self.fallback.call(body).await;
-        self.fallback_is(answer.as_ref().map(|_| ()));
+        self.engine_said(answer.as_ref().map(|_| ()));
         answer
     }
 
-    fn fallback_is(&self, answer: Result<(), &UpstreamError>) {
-        let up = answer.is_ok();
-        if self.fallback_up.swap(up, Ordering::Relaxed) != up {
-            match answer {
-                Ok(()) => info!("the fallback answers"),
-                Err(error) => warn!(%error, "the fallback doesn't answer"),
+    /// Keeps in mind whether the fallback has answered a payload call.
+    fn engine_said(&self, answer: Result<(), &UpstreamError>) {
+        match answer {
+            Ok(()) => {
+                if self.health.succeeded() {
+                    self.tell_health(None);
+                }
+            }
+            Err(error) => {
+                self.health.failed(self.uptime());
+                self.tell_health(Some(error));
+            }
+        }
+    }
+
+    /// Tells logs and metrics how the fallback is, if that is news, and why it isn't up.
+    fn tell_health(&self, error: Option<&UpstreamError>) {
+        let up = self.fallback_up();
+        if self.told_up.swap(up, Ordering::Relaxed) != up {
+            if up {
+                info!("the fallback answers");
+            } else {
+                warn!(error = error.map(tracing::field::display), "the fallback doesn't answer");
             }
             telemetry::fallback_up(up);
         }
@@ -403,10 +429,12 @@ impl Proxy {
         let body = if self.max_head_age.is_some() { HEAD } else { PROBE };
         let answer = timeout(within, self.prober.call(body)).await;
         let answer = answer.unwrap_or(Err(UpstreamError::Timeout(within)));
-        self.fallback_is(answer.as_ref().map(|_| ()));
+        self.health.probed(answer.is_ok());
+        self.tell_health(answer.as_ref().err());
         if let (Some(limit), Ok(answer)) = (self.max_head_age, &answer) {
             let old = rpc::timestamp(answer).is_none_or(|at| unix_now().as_secs().saturating_sub(at) > limit.as_secs());
-            if self.head_old.swap(old, Ordering::Relaxed) != old {
+            if self.health.head_is(old) {
+                telemetry::fallback_head_old(old);
                 if old {
                     warn!(limit_s = limit.as_secs(), "the fallback's newest block is too old");
                 } else {
@@ -418,7 +446,7 @@ impl Proxy {
 
     /// The fallback's answer as it is; a JSON-RPC error if there is none.
     async fn forward(&self, id: Option<&RawValue>, body: Bytes) -> Bytes {
-        match self.ask_fallback(body.clone()).await {
+        match self.fallback.call(body.clone()).await {
             Ok(answer) => answer,
             Err(error) => unreachable_fallback(id.or_else(|| peek::id(&body)), &error),
         }
@@ -426,7 +454,7 @@ impl Proxy {
 
     /// `engine_exchangeCapabilities`, without which a consensus client doesn't even start.
     async fn capabilities(&self, id: Option<&RawValue>, body: Bytes) -> Bytes {
-        match self.ask_fallback(body).await {
+        match self.fallback.call(body).await {
             Ok(answer) if rpc::outcome(&answer) == "ok" => answer,
             _ => {
                 let names = serde_json::to_string(&version::capabilities()).unwrap_or_else(|_| "[]".to_owned());

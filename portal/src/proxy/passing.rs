@@ -34,6 +34,11 @@ pub(crate) struct Rest {
     _under_way: UnderWay,
 }
 
+/// Whether a call is about blocks, and so the engine's to answer.
+const fn is_of_chain(kind: Kind) -> bool {
+    matches!(kind, Kind::Head | Kind::Payload)
+}
+
 type Act = Box<dyn FnOnce() + Send>;
 
 /// Something to do when this is dropped. Never locked: the mutex lets a reply be looked at from several threads.
@@ -91,7 +96,7 @@ impl Proxy {
                 true
             })
         };
-        let answer = self.answer_first(outgoing, put).await;
+        let answer = self.answer_first(Kind::Payload, outgoing, put).await;
         let answer = answer.unwrap_or_else(|error| unreachable_fallback(call.id, &error));
         let rest = Rest::new(call, &answer, started, Then::default(), under_way);
         (answer, rest)
@@ -101,6 +106,7 @@ impl Proxy {
     /// so that op-node's next comes behind it.
     pub(super) async fn answer_first(
         &self,
+        kind: Kind,
         body: impl Into<Outgoing<'_>>,
         put: impl Fn() -> bool,
     ) -> Result<Bytes, UpstreamError> {
@@ -128,8 +134,8 @@ impl Proxy {
             let _ = timeout_at(deadline.max(Instant::now() + FINISH), body.finish()).await;
         }
         // That op-node has hung up, or stopped in the middle, says nothing about the fallback.
-        if put() || answer.is_ok() {
-            self.fallback_is(answer.as_ref().map(|_| ()));
+        if is_of_chain(kind) && (put() || answer.is_ok()) {
+            self.engine_said(answer.as_ref().map(|_| ()));
         }
         answer
     }
@@ -144,7 +150,7 @@ impl Proxy {
         lanes: &Lanes,
         live: &Live,
     ) {
-        let of_chain = matches!(kind, Kind::Head | Kind::Payload);
+        let of_chain = is_of_chain(kind);
         if kind == Kind::Pool && live.multiplex.is_none() && method.starts_with("eth_") {
             return;
         }

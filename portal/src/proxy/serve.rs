@@ -129,7 +129,7 @@ impl Proxy {
             tokio::select! {
                 biased;
                 answer = &mut fallback, if ask_fallback && from_fallback.is_none() => {
-                    self.fallback_is(answer.as_ref().map(|_| ()));
+                    self.engine_said(answer.as_ref().map(|_| ()));
                     from_fallback = Some(answer.into());
                 }
                 done = &mut attempt, if from_owner.is_none() => (from_owner, ask_fallback) = (Some(done), true),

@@ -264,6 +264,46 @@ async fn fallback_down() {
 }
 
 #[tokio::test]
+async fn fallback_down_is_said_within_a_second() {
+    let mut stand = Stand::start().await;
+    stand.wait_for_admin("/healthz", 200).await;
+    stand.stop_fallback().await;
+    let stopped = std::time::Instant::now();
+    stand.wait_for_admin("/healthz", 503).await;
+    assert!(stopped.elapsed() < std::time::Duration::from_secs(1), "{:?}", stopped.elapsed());
+}
+
+#[tokio::test]
+async fn fallback_hangs_in_its_engine() {
+    let stand = Stand::start_with(Options { fallback_timeout_ms: 200, ..Options::DEFAULT }).await;
+    stand.wait_for_admin("/healthz", 200).await;
+    stand.fallback.fail("engine_", Fault::Held);
+    let params = json!([OpNode::forkchoice(GENESIS), null]);
+    let answer = stand.call("engine_forkchoiceUpdatedV3", params.clone()).await;
+    assert_eq!(answer["error"]["code"], -32000, "{answer}");
+    // It goes on answering probes and users, which says nothing about its engine.
+    let probes = stand.fallback.arrived("eth_chainId").len();
+    while stand.fallback.arrived("eth_chainId").len() < probes + 3 {
+        assert_eq!(stand.admin("/healthz").await.0, 503);
+        assert_eq!(stand.call("eth_syncing", json!([])).await["result"]["by"], "fallback");
+    }
+    stand.fallback.recover();
+    stand.call("engine_forkchoiceUpdatedV3", params).await;
+    assert_eq!(stand.admin("/healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_users_read_that_takes_too_long_is_not_the_fallbacks_end() {
+    let stand = Stand::start_with(Options { fallback_timeout_ms: 200, ..Options::DEFAULT }).await;
+    stand.wait_for_admin("/healthz", 200).await;
+    stand.fallback.fail("eth_getLogs", Fault::Held);
+    stand.gateways[0].fail("eth_", Fault::Error);
+    let answer = stand.call("eth_getLogs", json!([{}])).await;
+    assert_eq!(answer["error"]["code"], -32000, "{answer}");
+    assert_eq!(stand.admin("/healthz").await.0, 200);
+}
+
+#[tokio::test]
 async fn fallback_restarts() {
     let mut stand = Stand::start().await;
     stand.stop_fallback().await;

@@ -131,6 +131,11 @@ async fn an_old_head_is_unhealthy() {
 
 #[tokio::test]
 async fn users_reads_go_to_the_builder_first_and_consensus_clients_to_the_fallback() {
+    // Not for want of an answer.
+    let (_, reason) = stand.op_node.admin("/healthz").await;
+    assert!(reason.contains("fallback.max_head_age_s"), "{reason}");
+    let status: Value = serde_json::from_str(&stand.op_node.admin("/status.json").await.1).expect("JSON");
+    assert_eq!((&status["health"], &status["fallbackUp"]), (&json!("head_old"), &json!(true)));
     let stand = Swapped::start(&ANY_AGE).await;
     let answer = stand.op_node.call("eth_call", json!([{}])).await;
     assert_eq!(answer["result"]["by"], "builder");
