@@ -76,7 +76,7 @@ pub enum Condition {
     Closed,
     /// It isn't.
     Open,
-    /// It is being tried.
+    /// Its next block is a trial, or one is under way.
     HalfOpen,
 }
 
@@ -164,12 +164,17 @@ impl Breaker {
         }
     }
 
-    /// What it looks like.
-    pub const fn condition(&self) -> Condition {
+    /// Whether the gateway is asked as any other.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.0, State::Closed(_))
+    }
+
+    /// What it looks like at a time.
+    pub const fn condition(&self, now: u64) -> Condition {
         match self.0 {
             State::Closed(_) => Condition::Closed,
-            State::Open { .. } => Condition::Open,
-            State::HalfOpen { .. } => Condition::HalfOpen,
+            State::Open { until, .. } if now < until => Condition::Open,
+            State::Open { .. } | State::HalfOpen { .. } => Condition::HalfOpen,
         }
     }
 }
@@ -208,7 +213,7 @@ mod tests {
         assert_eq!(breaker.admit(4), Admission::Yes);
         assert!(breaker.note(Some(Fault::Late), &LIMITS, 5));
         assert_eq!(breaker.admit(104), Admission::No);
-        assert_eq!(breaker.condition(), Condition::Open);
+        assert_eq!((breaker.condition(104), breaker.condition(105)), (Condition::Open, Condition::HalfOpen));
     }
 
     #[test]
@@ -250,7 +255,7 @@ mod tests {
         for pause in [200, 350, 350] {
             assert_eq!(breaker.admit(now - 1), Admission::No);
             assert_eq!(breaker.admit(now), Admission::Trial);
-            assert_eq!(breaker.condition(), Condition::HalfOpen);
+            assert_eq!(breaker.condition(now), Condition::HalfOpen);
             // One at a time.
             assert_eq!(breaker.admit(now), Admission::No);
             assert!(breaker.note(Some(Fault::Late), &LIMITS, now));

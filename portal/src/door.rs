@@ -7,13 +7,14 @@ use crate::{
     office::Office,
     peek,
     proxy::Proxy,
+    refusal::Refusals,
 };
 use http::{Method, StatusCode};
 use std::{
+    fmt,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use tracing::debug;
 
 /// The engine port.
 #[derive(Debug)]
@@ -22,16 +23,22 @@ pub(crate) struct Door {
     office: Arc<Office>,
     keeper: Doorkeeper,
     max_body: usize,
+    refusals: Refusals,
 }
 
 impl Door {
-    pub(crate) const fn new(proxy: Arc<Proxy>, office: Arc<Office>, secret: Secret, max_body: usize) -> Self {
-        Self { proxy, office, keeper: Doorkeeper::new(secret), max_body }
+    pub(crate) fn new(proxy: Arc<Proxy>, office: Arc<Office>, secret: Secret, max_body: usize) -> Self {
+        Self { proxy, office, keeper: Doorkeeper::new(secret), max_body, refusals: Refusals::default() }
+    }
+
+    fn refuse(&self, status: StatusCode, reason: &impl fmt::Display) -> Reply {
+        self.refusals.note(status, &reason);
+        Reply::new(status, TEXT, reason.to_string())
     }
 
     fn too_big(&self) -> Reply {
-        let message = format!("the body exceeds `engine.max_body_mb` ({} bytes)", self.max_body);
-        Reply::new(StatusCode::PAYLOAD_TOO_LARGE, TEXT, message)
+        let reason = format!("the body exceeds `engine.max_body_mb` ({} bytes)", self.max_body);
+        self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason)
     }
 }
 
@@ -46,17 +53,16 @@ impl Handler for Door {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if let Err(error) = self.keeper.authorize(authorization, now) {
-            debug!(%error, "refused a call");
-            return Reply::new(StatusCode::UNAUTHORIZED, TEXT, error.to_string());
+            return self.refuse(StatusCode::UNAUTHORIZED, &error);
         }
         if method != Method::POST {
-            return Reply::new(StatusCode::METHOD_NOT_ALLOWED, TEXT, "JSON-RPC is posted");
+            return self.refuse(StatusCode::METHOD_NOT_ALLOWED, &"JSON-RPC is posted");
         }
         let length = incoming.left();
         if length.is_some_and(|length| length > self.max_body as u64) {
             return self.too_big();
         }
-        let broken = |error: Broken| Reply::new(StatusCode::BAD_REQUEST, TEXT, error.to_string());
+        let broken = |error: Broken| self.refuse(StatusCode::BAD_REQUEST, &error);
         let beginning = match Beginning::read(&mut incoming, peek::BEGINNING).await {
             Ok(beginning) => beginning,
             Err(error) => return broken(error),
@@ -78,5 +84,9 @@ impl Handler for Door {
             Ok(None) => self.too_big(),
             Err(error) => broken(error),
         }
+    }
+
+    fn refused(&self, status: StatusCode, reason: &dyn fmt::Display) {
+        self.refusals.note(status, &reason);
     }
 }

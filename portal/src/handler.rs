@@ -3,6 +3,7 @@
 use crate::{body::Incoming, proxy::Rest};
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use std::fmt;
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
@@ -43,4 +44,7 @@ impl Reply {
 pub(crate) trait Handler: Send + Sync + 'static {
     /// Answers one. What it leaves of the body is the connection's to deal with.
     fn answer<'a>(&'a self, request: Request<'a>) -> impl Future<Output = Reply> + Send + 'a;
+
+    /// Hears of what was refused because it is no request.
+    fn refused(&self, _status: StatusCode, _reason: &dyn fmt::Display) {}
 }

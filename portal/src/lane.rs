@@ -42,6 +42,8 @@ const MOST_WAITING: usize = 64 << 20;
 pub(crate) enum Peer {
     Gateway(GatewayId),
     Validator,
+    /// Without a lane: op-node waits for what it says. Asked to check gateways' payloads.
+    Fallback,
 }
 
 impl fmt::Display for Peer {
@@ -49,6 +51,7 @@ impl fmt::Display for Peer {
         match self {
             Self::Gateway(id) => write!(f, "{id}"),
             Self::Validator => f.write_str("validator"),
+            Self::Fallback => f.write_str("fallback"),
         }
     }
 }
@@ -117,6 +120,7 @@ pub(crate) struct Lane {
 impl Lane {
     /// Opens a lane. Each of its queues holds `capacity` updates, and 64 MiB.
     pub(crate) fn open(peer: Peer, upstream: Upstream, capacity: usize) -> Self {
+        telemetry::lane_opened(peer);
         let direct = upstream.apart();
         let upstream = upstream.at_most(LARGEST_ANSWER);
         let stop = CancellationToken::new();
@@ -224,7 +228,7 @@ async fn carry(peer: Peer, upstream: Upstream, track: Arc<Track>, health: Arc<Mu
             track.bell.notified().await;
             continue;
         };
-        let started = Instant::now();
+        let (started, was_reachable) = (Instant::now(), reachable);
         let answer = upstream.call(update.body).await;
         let outcome = match &answer {
             Ok(body) => {
@@ -244,6 +248,9 @@ async fn carry(peer: Peer, upstream: Upstream, track: Arc<Track>, health: Arc<Mu
             }
         };
         telemetry::peer_request(peer, update.label, outcome, started.elapsed());
+        if peer == Peer::Validator && reachable != was_reachable {
+            telemetry::validator_up(reachable);
+        }
         {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let mut health = health.lock().unwrap_or_else(PoisonError::into_inner);

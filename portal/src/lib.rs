@@ -22,6 +22,7 @@ pub mod policy;
 mod portal;
 mod proxy;
 pub mod queue;
+mod refusal;
 pub mod registry;
 pub mod reload;
 pub mod route;

@@ -141,6 +141,7 @@ async fn start(
     end: DropGuard,
 ) -> Result<Running, StartError> {
     let metrics = telemetry::install();
+    telemetry::begin();
     let engine = listen("engine.listen", config.engine).await?;
     let admin = listen("admin.listen", config.admin).await?;
     let debug = match config.debug {
@@ -241,6 +242,7 @@ async fn probe_again_and_again(proxy: Arc<Proxy>) {
     loop {
         ticks.tick().await;
         proxy.probe(PROBE_TIMEOUT).await;
+        proxy.show_breakers();
     }
 }
 
@@ -258,7 +260,7 @@ async fn follow_gateways(proxy: Arc<Proxy>, mut schedule: Handle) {
     loop {
         let snapshot = schedule.snapshot();
         proxy.follow();
-        telemetry::schedule(snapshot.stale.is_some(), proxy.gateways.lanes().ids.len());
+        telemetry::schedule(snapshot.stale.is_some());
         if schedule.changed().await.is_err() {
             // Nobody will ever say anything new about it.
             return;

@@ -13,6 +13,9 @@ pub enum Dropped {
 }
 
 impl Dropped {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Superseded, Self::Overflow];
+
     /// A short fixed name, for metrics.
     pub const fn name(self) -> &'static str {
         match self {

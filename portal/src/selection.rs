@@ -135,6 +135,22 @@ pub const fn minds_fallback(purpose: Purpose, owner: Option<&OwnerOutcome>, comp
 }
 
 impl OwnerOutcome {
+    /// All that [`OwnerOutcome::name`] gives.
+    pub const NAMES: [&str; 12] = [
+        "valid",
+        "not_asked",
+        "late",
+        "not_building",
+        "unreachable",
+        "bad_answer",
+        "mismatch",
+        "rejected",
+        "undecided",
+        "unchecked",
+        "disputed",
+        "outbid",
+    ];
+
     /// A short fixed name, for metrics.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -281,3 +297,22 @@ mod tests {
         }
     }
 }
+
+    #[test]
+    fn every_outcome_has_a_name_of_its_own() {
+        let all = [
+            OwnerOutcome::Valid,
+            OwnerOutcome::Skipped(Skip::OpenSlot),
+            OwnerOutcome::Late(Stage::Id),
+            OwnerOutcome::NotBuilding(String::new()),
+            OwnerOutcome::Unreachable(String::new()),
+            OwnerOutcome::BadAnswer(AnswerError::Garbage),
+            OwnerOutcome::Mismatch(Mismatch::Parent),
+            OwnerOutcome::Rejected(String::new()),
+            OwnerOutcome::Undecided(String::new()),
+            OwnerOutcome::Unchecked(String::new()),
+            OwnerOutcome::Disputed(String::new()),
+            OwnerOutcome::Outbid(Objection::Gas { gateway: 1, fallback: 2 }),
+        ];
+        assert_eq!(all.map(|outcome| outcome.name()), OwnerOutcome::NAMES);
+    }

@@ -1,10 +1,17 @@
 //! Metrics, by name in one place. Recording is independent of logging.
 
 use crate::{
-    breaker::Condition, lane::Peer, mode::Mode, queue::Dropped, route::Kind, selection::Choice, version::Label,
+    breaker::Condition,
+    lane::Peer,
+    mode::Mode,
+    queue::Dropped,
+    route::Kind,
+    selection::{Choice, OwnerOutcome},
+    version::Label,
 };
 use baton_protocol::GatewayId;
-use metrics::{Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use http::StatusCode;
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{
     collections::HashMap,
@@ -20,12 +27,30 @@ const PAYLOADS: &str = "baton_portal_payloads_total";
 const OWNER_OUTCOMES: &str = "baton_portal_owner_outcomes_total";
 const FALLBACK_UP: &str = "baton_portal_fallback_up";
 const FALLBACK_HEAD_OLD: &str = "baton_portal_fallback_head_old";
+const VALIDATOR_UP: &str = "baton_portal_validator_up";
 const SCHEDULE_STALE: &str = "baton_portal_schedule_stale";
 const GATEWAYS: &str = "baton_portal_gateways";
 const BREAKER: &str = "baton_portal_breaker_open";
 const MODE: &str = "baton_portal_execution_mode";
 const READS: &str = "baton_portal_reads_total";
 const WARM_UPS: &str = "baton_portal_warm_ups_total";
+const REFUSED: &str = "baton_portal_refused_total";
+const TRACES_DROPPED: &str = "baton_portal_traces_dropped_total";
+
+/// What labels can be, so that each series is there before what it counts first happens: a rate knows nothing of a series that begins at one.
+const SOURCES: [Choice; 3] = [Choice::Gateway, Choice::Fallback, Choice::Nothing];
+const READERS: [&str; 2] = ["gateway", "fallback"];
+const KINDS: [Kind; 5] = [Kind::Head, Kind::Build, Kind::Payload, Kind::Pool, Kind::WarmUp];
+/// Those that the engine port refuses calls with.
+const REFUSALS: [StatusCode; 7] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    StatusCode::NOT_IMPLEMENTED,
+    StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+];
 
 /// Upper bounds of the latency buckets, in seconds: from loopback's tenths of a millisecond to op-node's limit of five seconds.
 const SECONDS: [f64; 14] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -44,13 +69,16 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
             metrics::set_global_recorder(recorder).ok()?;
             describe_histogram!(
                 REQUESTS,
-                "Seconds from a call's last byte to its answer, by method, version and outcome"
+                "Seconds from when a call, or the beginning of one that passes while it comes, has been read to its answer, by method, version and outcome"
             );
             describe_histogram!(
                 GATEWAY_REQUESTS,
-                "Seconds that gateways and the validator took, by peer, method, version and outcome"
+                "Seconds that gateways and the validator took, and the fallback for checking payloads, by peer, method, version and outcome"
             );
-            describe_gauge!(BREAKER, "1 while a gateway's circuit breaker is open, 0.5 while it is tried");
+            describe_gauge!(
+                BREAKER,
+                "1 while a gateway is left out, 0.5 once it is to be tried, until that is over; 0 without a lane"
+            );
             describe_gauge!(MODE, "Execution mode of all gateways: 3 enabled, 2 dry run, 1 disabled");
             describe_counter!(READS, "Users' reads, by who answered");
             describe_counter!(WARM_UPS, "Gateways warmed before their turn");
@@ -59,11 +87,38 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
             describe_counter!(OWNER_OUTCOMES, "How asking owners for payloads went, by gateway and outcome");
             describe_gauge!(FALLBACK_UP, "1 while the fallback answers, payload calls included");
             describe_gauge!(FALLBACK_HEAD_OLD, "1 while the fallback's newest block is older than it may be");
+            describe_gauge!(VALIDATOR_UP, "0 while the second validator's last update couldn't be delivered");
+            describe_counter!(REFUSED, "Calls to the engine port that were refused, by HTTP status");
+            describe_counter!(TRACES_DROPPED, "Blocks whose traces didn't reach the collector");
             describe_gauge!(SCHEDULE_STALE, "1 while the schedule can't be refreshed from L1");
             describe_gauge!(GATEWAYS, "Gateways with an open lane");
             Some(handle)
         })
         .clone()
+}
+
+/// Begins the series that every portal has.
+pub(crate) fn begin() {
+    SOURCES.into_iter().for_each(|source| counter!(PAYLOADS, "source" => source_name(source)).increment(0));
+    READERS.into_iter().for_each(|by| counter!(READS, "by" => by).increment(0));
+    REFUSALS.into_iter().for_each(|status| counter!(REFUSED, "status" => status.as_str().to_owned()).increment(0));
+    counter!(TRACES_DROPPED).increment(0);
+    gauge!(FALLBACK_HEAD_OLD).set(0.0);
+}
+
+/// Begins the series of a peer that gets a lane.
+pub(crate) fn lane_opened(peer: Peer) {
+    for (kind, reason) in KINDS.into_iter().flat_map(|kind| Dropped::ALL.map(|reason| (kind, reason))) {
+        dropped(peer, kind, reason).increment(0);
+    }
+    match peer {
+        Peer::Gateway(id) => {
+            OwnerOutcome::NAMES.into_iter().for_each(|name| outcome(Some(id), name).increment(0));
+            counter!(WARM_UPS, "gateway" => id.to_string()).increment(0);
+        }
+        Peer::Validator => validator_up(true),
+        Peer::Fallback => {}
+    }
 }
 
 /// Histograms that were recorded in before, by their labels: looking one up by its name costs more than recording.
@@ -133,19 +188,37 @@ pub(crate) fn warm_up(gateway: GatewayId) {
 }
 
 pub(crate) fn lane_dropped(peer: Peer, kind: Kind, reason: Dropped) {
-    counter!(LANE_DROPPED, "peer" => peer.to_string(), "kind" => kind_name(kind), "reason" => reason.name())
-        .increment(1);
+    dropped(peer, kind, reason).increment(1);
 }
 
-pub(crate) fn payload(choice: Choice, gateway: Option<GatewayId>, outcome: &'static str) {
-    let source = match choice {
+fn dropped(peer: Peer, kind: Kind, reason: Dropped) -> Counter {
+    counter!(LANE_DROPPED, "peer" => peer.to_string(), "kind" => kind_name(kind), "reason" => reason.name())
+}
+
+pub(crate) fn payload(choice: Choice, gateway: Option<GatewayId>, name: &'static str) {
+    counter!(PAYLOADS, "source" => source_name(choice)).increment(1);
+    outcome(gateway, name).increment(1);
+}
+
+const fn source_name(choice: Choice) -> &'static str {
+    match choice {
         Choice::Gateway => "gateway",
         Choice::Fallback => "fallback",
         Choice::Nothing => "nothing",
-    };
-    counter!(PAYLOADS, "source" => source).increment(1);
+    }
+}
+
+fn outcome(gateway: Option<GatewayId>, name: &'static str) -> Counter {
     let gateway = gateway.map_or("none".to_owned(), |id| id.to_string());
-    counter!(OWNER_OUTCOMES, "gateway" => gateway, "outcome" => outcome).increment(1);
+    counter!(OWNER_OUTCOMES, "gateway" => gateway, "outcome" => name)
+}
+
+pub(crate) fn refused(status: StatusCode) {
+    counter!(REFUSED, "status" => status.as_str().to_owned()).increment(1);
+}
+
+pub(crate) fn traces_dropped(blocks: u64) {
+    counter!(TRACES_DROPPED).increment(blocks);
 }
 
 pub(crate) fn fallback_up(up: bool) {
@@ -156,8 +229,15 @@ pub(crate) fn fallback_head_old(old: bool) {
     gauge!(FALLBACK_HEAD_OLD).set(f64::from(u8::from(old)));
 }
 
-pub(crate) fn schedule(stale: bool, gateways: usize) {
+pub(crate) fn validator_up(up: bool) {
+    gauge!(VALIDATOR_UP).set(f64::from(u8::from(up)));
+}
+
+pub(crate) fn schedule(stale: bool) {
     gauge!(SCHEDULE_STALE).set(f64::from(u8::from(stale)));
+}
+
+pub(crate) fn gateways(gateways: usize) {
     gauge!(GATEWAYS).set(u32::try_from(gateways).unwrap_or(u32::MAX));
 }
 

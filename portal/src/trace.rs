@@ -3,12 +3,11 @@
 //! A trace's id follows from the payload id and the time of the order, and each span carries the payload id, so that a block's trace is found by
 //! what is in everybody's logs.
 
-use crate::decision::Decision;
+use crate::{decision::Decision, telemetry};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use metrics::counter;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -21,8 +20,6 @@ const QUEUE: usize = 256;
 const BATCH: usize = 64;
 /// How long a collector may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Spans that never reached the collector.
-const DROPPED: &str = "baton_portal_traces_dropped_total";
 
 /// When a block was ordered, and how long the fallback took to say under which id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +52,7 @@ impl Tracer {
         if let Some(sender) = &self.0
             && sender.try_send(spans(ordered, asked_ns, decision)).is_err()
         {
-            counter!(DROPPED).increment(1);
+            telemetry::traces_dropped(1);
         }
     }
 }
@@ -136,7 +133,7 @@ async fn export(uri: Uri, mut receiver: mpsc::Receiver<Vec<Value>>) {
         });
         let sent = sent.await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
         if let Err(error) = &sent {
-            counter!(DROPPED).increment(count);
+            telemetry::traces_dropped(count);
             if reachable {
                 warn!(%error, "the trace collector (`tracing.otlp_url`) doesn't take traces");
             }

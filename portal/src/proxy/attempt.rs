@@ -14,10 +14,9 @@ use crate::{
     selection::{OwnerOutcome, Stage},
     telemetry,
     upstream::UpstreamError,
-    version,
+    version::{self, Label},
 };
 use alloy::primitives::B256;
-use baton_protocol::GatewayId;
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -38,15 +37,17 @@ pub(super) struct Attempt {
     pub(super) outcome: OwnerOutcome,
     pub(super) payload: Option<OwnerPayload>,
     pub(super) stages: Stages,
-    /// For metrics, which can wait until op-node has its answer.
+    /// The request for the payload. For metrics, which can wait until op-node has its answer.
     pub(super) asked: Option<Asked>,
+    /// The fallback's check, likewise.
+    pub(super) checked: Option<Asked>,
 }
 
-/// A request for a gateway's payload, and how it went.
+/// A request, and how it went.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    gateway: GatewayId,
-    version: u8,
+    peer: Peer,
+    label: Label,
     outcome: &'static str,
     took: Duration,
 }
@@ -56,6 +57,7 @@ pub(super) struct Asked {
 struct Notes {
     stages: Stages,
     asked: Option<Asked>,
+    checked: Option<Asked>,
 }
 
 impl Attempt {
@@ -68,13 +70,8 @@ impl Attempt {
 impl Asked {
     /// Adds it to the metrics.
     pub(super) fn record(self) {
-        let label = version::label(&get_payload(self.version));
-        telemetry::peer_request(Peer::Gateway(self.gateway), label, self.outcome, self.took);
+        telemetry::peer_request(self.peer, self.label, self.outcome, self.took);
     }
-}
-
-fn get_payload(version: u8) -> String {
-    format!("engine_getPayloadV{version}")
 }
 
 impl Proxy {
@@ -82,10 +79,10 @@ impl Proxy {
     pub(super) async fn attempt(&self, version: u8, build: &Build<Building>, deadline: Instant) -> Attempt {
         let mut notes = Notes::default();
         let tried = self.try_owner(version, build, deadline, &mut notes).await;
-        let Notes { stages, asked } = notes;
+        let Notes { stages, asked, checked } = notes;
         match tried {
-            Ok(payload) => Attempt { outcome: OwnerOutcome::Valid, payload: Some(payload), stages, asked },
-            Err(outcome) => Attempt { outcome, payload: None, stages, asked },
+            Ok(payload) => Attempt { outcome: OwnerOutcome::Valid, payload: Some(payload), stages, asked, checked },
+            Err(outcome) => Attempt { outcome, payload: None, stages, asked, checked },
         }
     }
 
@@ -94,7 +91,7 @@ impl Proxy {
         version: u8,
         build: &Build<Building>,
         deadline: Instant,
-        Notes { stages, asked }: &mut Notes,
+        Notes { stages, asked, checked }: &mut Notes,
     ) -> Result<OwnerPayload, OwnerOutcome> {
         let gateway = match build.owner {
             Owner::Ask(gateway) => gateway,
@@ -119,11 +116,13 @@ impl Proxy {
         })?;
 
         let id = rpc::next_id();
-        let request = rpc::request(id, &get_payload(version), &[&format!("\"{at_gateway}\"")]);
+        let method = format!("engine_getPayloadV{version}");
+        let request = rpc::request(id, &method, &[&format!("\"{at_gateway}\"")]);
         let started = Instant::now();
         let answer = lane.payloads().call_until(deadline, request).await;
         stages.payload_us = micros(started);
-        *asked = Some(Asked { gateway, version, outcome: outcome(answer.as_ref()), took: started.elapsed() });
+        let (peer, label) = (Peer::Gateway(gateway), version::label(&method));
+        *asked = Some(Asked { peer, label, outcome: outcome(answer.as_ref()), took: started.elapsed() });
         let answer = answer.ok_or(OwnerOutcome::Late(Stage::Payload))?;
         let answer = answer.map_err(|error| OwnerOutcome::Unreachable(error.to_string()))?;
         let result = Answer::result_for(&answer, id).map_err(OwnerOutcome::BadAnswer)?;
@@ -137,7 +136,7 @@ impl Proxy {
         let id = rpc::next_id();
         let (before, text, after) = payload.validation_request(fork, id);
         let request = vec![before.into(), answer.slice_ref(text.as_bytes()), after.into()];
-        let verdict = self.validate(request.into(), fork, id, deadline).await;
+        let verdict = self.validate(request.into(), fork, id, deadline, checked).await;
         stages.validation_us = micros(started);
         verdict.map_err(|outcome| match outcome {
             OwnerOutcome::Late(stage) => {
@@ -167,14 +166,15 @@ impl Proxy {
         fork: &version::Fork,
         id: u64,
         deadline: Instant,
+        checked: &mut Option<Asked>,
     ) -> Result<(), OwnerOutcome> {
-        let method = format!("engine_newPayloadV{}", fork.new_payload);
+        let label = version::label(&format!("engine_newPayloadV{}", fork.new_payload));
         let second = async {
             let Some(validator) = &self.validator else { return Ok(()) };
             let started = Instant::now();
             let answer = validator.direct().call_until(deadline, request.clone()).await;
             let name = outcome(answer.as_ref());
-            telemetry::peer_request(validator.peer(), version::label(&method), name, started.elapsed());
+            telemetry::peer_request(validator.peer(), label, name, started.elapsed());
             let answer = answer.ok_or(OwnerOutcome::Late(Stage::SecondValidation))?;
             let said = |error: &dyn std::fmt::Display| OwnerOutcome::Unchecked(format!("second validator: {error}"));
             let answer = answer.map_err(|error| said(&error))?;
@@ -185,7 +185,10 @@ impl Proxy {
             }
         };
         let first = async {
+            let started = Instant::now();
             let answer = self.fallback.call_until(deadline, request.clone()).await;
+            let name = outcome(answer.as_ref());
+            *checked = Some(Asked { peer: Peer::Fallback, label, outcome: name, took: started.elapsed() });
             let answer = answer.ok_or(OwnerOutcome::Late(Stage::Validation))?;
             self.engine_said(answer.as_ref().map(|_| ()));
             let answer = answer.map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?;

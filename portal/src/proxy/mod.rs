@@ -237,6 +237,18 @@ impl Proxy {
             let latest = lock(&self.latest);
             opened.iter().for_each(|lane| latest.give(lane));
         }
+        telemetry::gateways(self.gateways.lanes().ids.len());
+        self.show_breakers();
+    }
+
+    /// Has metrics show breakers as they are now: a pause ends without anybody telling, and a gateway without a lane isn't left out.
+    pub(crate) fn show_breakers(&self) {
+        let (lanes, now) = (self.gateways.lanes(), self.uptime());
+        let breakers = lock(&self.breakers);
+        for id in lanes.ids.iter().chain(breakers.keys()) {
+            let breaker = breakers.get(id).filter(|_| lanes.get(*id).is_some()).copied().unwrap_or_default();
+            telemetry::breaker(*id, breaker.condition(now));
+        }
     }
 
     /// Keeps ready what op-node's calls need. Never ends; for the engine port's thread, where its timer serves another end: a thread of tokio's wakes itself,
@@ -279,7 +291,7 @@ impl Proxy {
             let health = lane.health();
             health.last.is_some() && !health.reachable
         };
-        let open = lock(&self.breakers).get(&gateway).is_some_and(|breaker| breaker.condition() != Condition::Closed);
+        let open = lock(&self.breakers).get(&gateway).is_some_and(|breaker| !breaker.is_closed());
         let lost = number.is_some_and(|number| self.has_lost_turn(gateway, number));
         let enabled = self.live.load().modes.of(gateway) == Mode::Enabled;
         if enabled && (open || lost || lanes.get(gateway).is_none_or(failing)) {
@@ -308,11 +320,11 @@ impl Proxy {
     pub(crate) fn gateway_status(&self) -> Vec<GatewayStatus> {
         let live = self.live.load();
         let lanes = self.gateways.lanes();
-        let (breakers, turns) = (lock(&self.breakers), lock(&self.turns));
+        let (breakers, turns, now) = (lock(&self.breakers), lock(&self.turns), self.uptime());
         let all = lanes.all().map(|(id, lane)| GatewayStatus {
             id,
             mode: live.modes.of(id),
-            breaker: breakers.get(&id).copied().unwrap_or_default().condition(),
+            breaker: breakers.get(&id).copied().unwrap_or_default().condition(now),
             lost_until_slot: turns.lost_until(id),
             health: lane.health(),
         });
@@ -468,17 +480,18 @@ impl Proxy {
         if let Some(patience) = live.multiplex
             && let Some((gateway, _)) = self.scheduled()
             && live.modes.of(gateway) == Mode::Enabled
-            && lock(&self.breakers).get(&gateway).is_none_or(|breaker| breaker.condition() == Condition::Closed)
+            && lock(&self.breakers).get(&gateway).is_none_or(Breaker::is_closed)
             && let Some(lane) = lanes.get(gateway)
         {
             let started = Instant::now();
             let answer = timeout(patience, lane.reads().call(body.clone())).await;
             // Only a result to this very question: errors are for the fallback to give.
-            let good = match answer {
-                Ok(Ok(answer)) if rpc::answers(&answer, call.id) => Some(answer),
-                _ => None,
+            let (good, outcome) = match answer {
+                Ok(Ok(answer)) if rpc::answers(&answer, call.id) => (Some(answer), "ok"),
+                Ok(Ok(_)) => (None, "error"),
+                Ok(Err(error)) => (None, error.name()),
+                Err(_) => (None, "late"),
             };
-            let outcome = if good.is_some() { "ok" } else { "error" };
             telemetry::peer_request(Peer::Gateway(gateway), version::label(&call.name), outcome, started.elapsed());
             if let Some(answer) = good {
                 telemetry::read("gateway");

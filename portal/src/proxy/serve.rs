@@ -1,6 +1,12 @@
 //! `getPayload`: the owner's payload if it is good and in time, else the fallback's.
 
-use super::{PayloadId, Proxy, attempt::Attempt, lock, passing::Then, unix_now, unreachable_fallback};
+use super::{
+    PayloadId, Proxy,
+    attempt::{Asked, Attempt},
+    lock,
+    passing::Then,
+    unix_now, unreachable_fallback,
+};
 use crate::{
     breaker::{self, Fault},
     builds::{Build, Purpose},
@@ -83,6 +89,7 @@ async fn safely(attempt: impl Future<Output = Attempt>) -> Attempt {
         payload: None,
         stages: Stages::default(),
         asked: None,
+        checked: None,
     })
 }
 
@@ -274,9 +281,7 @@ impl Proxy {
             ) => Some(id),
             Owner::Skip(_) => None,
         };
-        if let Some(asked) = attempt.asked {
-            asked.record();
-        }
+        attempt.asked.into_iter().chain(attempt.checked).for_each(Asked::record);
         self.note_fault(build, attempt, fallback);
         self.note_inclusion(attempt, fallback, served.choice);
         let clock = self.schedule.snapshot().clock;
@@ -350,11 +355,11 @@ impl Proxy {
 
     /// Tells a gateway's breaker of a fault, or that there was none.
     pub(crate) fn note(&self, gateway: baton_protocol::GatewayId, fault: Option<Fault>) {
-        let limits = self.live().limits;
+        let (limits, now) = (self.live().limits, self.uptime());
         let (opened, condition) = {
             let mut breakers = lock(&self.breakers);
             let breaker = breakers.entry(gateway).or_default();
-            (breaker.note(fault, &limits, self.uptime()), breaker.condition())
+            (breaker.note(fault, &limits, now), breaker.condition(now))
         };
         if opened {
             warn!(gateway, ?fault, "a gateway failed too often and is left out for a while");

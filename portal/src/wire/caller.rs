@@ -90,6 +90,7 @@ pub(crate) async fn serve(
         let head = match head? {
             Some(Ok(head)) => head,
             Some(Err(refusal)) => {
+                handler.refused(refusal.status(), &refusal);
                 let reply = Reply::new(refusal.status(), TEXT, refusal.to_string());
                 caller.reply(&reply, false, CLOSE).await?;
                 return caller.linger().await;

@@ -13,7 +13,7 @@ use tokio::{
     process::{Child, ChildStderr, Command},
 };
 
-fn portal() -> Command {
+pub(crate) fn portal() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portal"));
     command.env_clear().kill_on_drop(true).stderr(Stdio::piped());
     command
@@ -40,7 +40,7 @@ async fn a_wrong_configuration_is_refused_and_the_key_named() {
 }
 
 /// Reads the log until a line has a field, and gives the field.
-async fn said(log: &mut Lines<BufReader<ChildStderr>>, field: &str) -> String {
+pub(crate) async fn said(log: &mut Lines<BufReader<ChildStderr>>, field: &str) -> String {
     let found = async {
         loop {
             let line = log.next_line().await.expect("readable").expect("it says so");

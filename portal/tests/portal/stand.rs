@@ -222,8 +222,12 @@ impl Deref for Stand {
 
 impl OpNode {
     pub(crate) fn new(portal: &Running) -> Self {
+        Self::at(portal.engine, portal.admin)
+    }
+
+    pub(crate) fn at(engine: SocketAddr, admin: SocketAddr) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { http, engine: portal.engine, admin: portal.admin, next_id: AtomicU64::new(1) }
+        Self { http, engine, admin, next_id: AtomicU64::new(1) }
     }
 
     pub(crate) fn token() -> String {
