@@ -28,7 +28,7 @@ pub struct Stages {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
-    /// The L2 block's number; `None` if its timestamp is off the grid.
+    /// The L2 block's number: by its timestamp, or where that says nothing by the payload served. `None` if neither says.
     pub number: Option<u64>,
     /// The L2 block's timestamp, Unix seconds.
     pub timestamp: u64,

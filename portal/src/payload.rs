@@ -63,6 +63,14 @@ pub struct Withdrawal {
 pub struct OwnPayload {
     /// Its block's hash.
     pub block_hash: B256,
+    /// The parent block's hash.
+    #[serde(default)]
+    pub parent_hash: B256,
+    #[serde(default)]
+    block_number: Option<U64>,
+    /// Unix seconds.
+    #[serde(default)]
+    pub timestamp: U64,
     /// The header's extra data.
     #[serde(default)]
     pub extra_data: Binary,
@@ -279,6 +287,11 @@ impl OwnPayload {
         }
         let envelope: Envelope = serde_json::from_str(result.get()).ok()?;
         Some(OwnPayload { value: envelope.block_value, ..envelope.execution_payload })
+    }
+
+    /// Its block's number, if it says.
+    pub fn number(&self) -> Option<u64> {
+        self.block_number.map(|number| number.to())
     }
 }
 

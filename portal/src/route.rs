@@ -50,8 +50,24 @@ pub enum Skip {
     Suspended(GatewayId),
     /// The owner has lost its turn: its soft blocks don't reach the feed.
     LostTurn(GatewayId),
-    /// The block may hold forced transactions only, so there is nothing to choose.
-    NoTxPool,
+    /// The block may hold forced transactions only, so there is nothing to choose. Whose it is, if anybody's.
+    NoTxPool(Option<GatewayId>),
+    /// The portal hasn't seen the order for it. Whose it is by the schedule, if anybody's.
+    UnknownOrder(Option<GatewayId>),
+}
+
+impl Owner {
+    /// Whose the block is, asked or not; `None` if nobody's, or nobody knows.
+    pub const fn gateway(self) -> Option<GatewayId> {
+        match self {
+            Self::Ask(id)
+            | Self::Skip(
+                Skip::Ended(id) | Skip::NoEndpoint(id) | Skip::Disabled(id) | Skip::Suspended(id) | Skip::LostTurn(id),
+            ) => Some(id),
+            Self::Skip(Skip::NoTxPool(owner) | Skip::UnknownOrder(owner)) => owner,
+            Self::Skip(Skip::OffGrid | Skip::UnknownEpoch | Skip::OpenSlot) => None,
+        }
+    }
 }
 
 /// In which form a gateway gets a call.
@@ -121,9 +137,9 @@ pub fn route(call: &Call<'_>, view: View<'_>) -> Route {
                 // Without a chain nobody says what the clock is, so a timestamp gives no number.
                 let clock = view.fixed.is_none().then_some(view.snapshot.clock);
                 let number = clock.and_then(|clock| clock.block_at(attributes.timestamp.to()));
-                let owner = match attributes.no_tx_pool {
-                    Some(true) => Owner::Skip(Skip::NoTxPool),
-                    _ => owner(number, view),
+                let owner = match (attributes.no_tx_pool, owner(number, view)) {
+                    (Some(true), owner) => Owner::Skip(Skip::NoTxPool(owner.gateway())),
+                    (_, owner) => owner,
                 };
                 Route::Build { owner, number }
             }
@@ -309,7 +325,9 @@ mod tests {
         let Route::Build { owner, .. } = routed(&fcu(Some(1012), true), &snapshot(), &[1, 2]) else {
             panic!("a build")
         };
-        assert_eq!(owner, Owner::Skip(Skip::NoTxPool));
+        // Whose it is, is known all the same.
+        assert_eq!(owner, Owner::Skip(Skip::NoTxPool(Some(2))));
+        assert_eq!(owner.gateway(), Some(2));
         assert_eq!(form(owner, 2), Form::HeadOnly);
     }
 

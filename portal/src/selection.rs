@@ -186,7 +186,10 @@ impl fmt::Display for OwnerOutcome {
             Self::Skipped(Skip::LostTurn(id)) => {
                 write!(f, "not asked: gateway {id} has lost its turn, since its soft blocks don't reach the feed")
             }
-            Self::Skipped(Skip::NoTxPool) => write!(f, "not asked: the block holds forced transactions only"),
+            Self::Skipped(Skip::UnknownOrder(_)) => {
+                write!(f, "not asked: ordered before the portal started, or not through it")
+            }
+            Self::Skipped(Skip::NoTxPool(_)) => write!(f, "not asked: the block holds forced transactions only"),
             Self::Late(Stage::Id) => write!(f, "late: no payload id from the gateway in time"),
             Self::Late(Stage::Payload) => write!(f, "late: no payload from the gateway in time"),
             Self::Late(Stage::NoTimeLeft) => {
@@ -296,7 +299,6 @@ mod tests {
             assert_ne!(failure.name(), OwnerOutcome::Valid.name());
         }
     }
-}
 
     #[test]
     fn every_outcome_has_a_name_of_its_own() {
@@ -316,3 +318,4 @@ mod tests {
         ];
         assert_eq!(all.map(|outcome| outcome.name()), OwnerOutcome::NAMES);
     }
+}

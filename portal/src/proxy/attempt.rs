@@ -27,6 +27,7 @@ pub(super) struct OwnerPayload {
     /// `getPayload`'s result, as the gateway wrote it: JSON.
     pub(super) result: Bytes,
     pub(super) block_hash: B256,
+    pub(super) number: u64,
     pub(super) extra_data: Bytes,
     pub(super) offer: Offer,
 }
@@ -154,9 +155,9 @@ impl Proxy {
                 hashes: if wants_hashes { own.filter_map(payload::transaction_hash).collect() } else { Vec::new() },
             }
         };
-        let Payload { block_hash, extra_data, .. } = payload;
+        let Payload { block_hash, number, extra_data, .. } = payload;
         let result = answer.slice_ref(result.get().as_bytes());
-        Ok(OwnerPayload { result, block_hash, extra_data: extra_data.0, offer })
+        Ok(OwnerPayload { result, block_hash, number, extra_data: extra_data.0, offer })
     }
 
     /// Has the fallback, and the second validator if there is one, check a payload; both at once.

@@ -6,6 +6,7 @@ mod outbox;
 mod passing;
 mod serve;
 mod signing;
+mod unknown;
 
 pub(crate) use passing::Rest;
 
@@ -389,8 +390,11 @@ impl Proxy {
                         (answer, then) = self.serve(call.id, body, version, id, build, started).await;
                         answer
                     }
-                    // Ordered before the portal started, or never: whatever the fallback says.
-                    None => self.forward(call.id, body).await,
+                    None => {
+                        let answer;
+                        (answer, then) = self.serve_unknown(call.id, body, id, started).await;
+                        answer
+                    }
                 }
             }
             Route::Read => self.read(call, body, &lanes, &live).await,

@@ -15,7 +15,7 @@ use crate::{
     lane::Building,
     payload::{self, OwnPayload},
     policy::{Candidates, Offer},
-    route::{Owner, Skip},
+    route::Owner,
     rpc::{self, Answer},
     selection::{Choice, FallbackOutcome, OwnerOutcome, Situation, choose, minds_fallback},
     telemetry,
@@ -64,12 +64,14 @@ impl Own {
 
 /// What was served, when.
 #[derive(Clone, Copy, Debug)]
-struct Served {
-    choice: Choice,
-    block_hash: Option<B256>,
-    took: Duration,
+pub(super) struct Served {
+    pub(super) choice: Choice,
+    pub(super) block_hash: Option<B256>,
+    /// The number that the payload says it has.
+    pub(super) number: Option<u64>,
+    pub(super) took: Duration,
     /// When it was asked for, Unix nanoseconds.
-    asked_ns: u64,
+    pub(super) asked_ns: u64,
 }
 
 /// How long the owner has before the fallback's own payload is got as well. The fallback has the owner's to check then, and shouldn't have to finish one at the
@@ -145,19 +147,22 @@ impl Proxy {
                 () = sleep_until(deadline), if compare && from_owner.is_some() => compare = false,
             }
         };
-        let (answer, block_hash) = match (choice, from_owner.as_ref().and_then(|attempt| attempt.payload.as_ref())) {
-            (Choice::Gateway, Some(payload)) => (rpc::success(id, &payload.result), Some(payload.block_hash)),
+        let (answer, block) = match (choice, from_owner.as_ref().and_then(|attempt| attempt.payload.as_ref())) {
+            (Choice::Gateway, Some(payload)) => {
+                (rpc::success(id, &payload.result), Some((payload.block_hash, Some(payload.number))))
+            }
             _ => match from_fallback.as_ref() {
                 Some(fallback @ FromFallback { answer: Ok(body), .. }) => {
                     let own = self.own(&build.demand, fallback).payload.as_ref();
-                    (body.clone(), own.map(|own| own.block_hash))
+                    (body.clone(), own.map(|own| (own.block_hash, own.number())))
                 }
                 Some(FromFallback { answer: Err(error), .. }) => (unreachable_fallback(id, error), None),
                 // A choice is made only once the chosen one is there.
                 None => (rpc::failure(id, rpc::UPSTREAM_FAILED, "no payload"), None),
             },
         };
-        let served = Served { choice, block_hash, took: started.elapsed(), asked_ns };
+        let (block_hash, number) = (block.map(|(hash, _)| hash), block.and_then(|(_, number)| number));
+        let served = Served { choice, block_hash, number, took: started.elapsed(), asked_ns };
         let proxy = self.clone();
         let then = Then::new(move || {
             if choice == Choice::Gateway {
@@ -266,7 +271,7 @@ impl Proxy {
     }
 
     /// Keeps and logs a decision, and what it says about the gateway.
-    fn record(
+    pub(super) fn record(
         &self,
         payload_id: PayloadId,
         build: &Build<Building>,
@@ -274,13 +279,7 @@ impl Proxy {
         fallback: Option<&Offer>,
         served: Served,
     ) {
-        let owner = match build.owner {
-            Owner::Ask(id)
-            | Owner::Skip(
-                Skip::Ended(id) | Skip::NoEndpoint(id) | Skip::Disabled(id) | Skip::Suspended(id) | Skip::LostTurn(id),
-            ) => Some(id),
-            Owner::Skip(_) => None,
-        };
+        let owner = build.owner.gateway();
         attempt.asked.into_iter().chain(attempt.checked).for_each(Asked::record);
         self.note_fault(build, attempt, fallback);
         self.note_inclusion(attempt, fallback, served.choice);
@@ -289,7 +288,7 @@ impl Proxy {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let outcome = &attempt.outcome;
         let decision = Decision {
-            number: demand.number,
+            number: demand.number.or(served.number),
             timestamp: demand.timestamp,
             parent: demand.parent,
             owner_slot: demand.number.map(|number| clock.owner_slot(number)),
@@ -379,7 +378,7 @@ impl Proxy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{demand::FeeParameters, trace::Ordered};
+    use crate::{demand::FeeParameters, route::Skip, trace::Ordered};
 
     #[test]
     fn the_fallback_is_asked_at_once_where_its_payload_is_needed() {

@@ -313,21 +313,36 @@ async fn fallback_restarts() {
     assert_eq!(builder(&stand.block(GENESIS, 1).await), "gateway 1");
 }
 
-#[tokio::test]
-async fn portal_does_not_know_the_payload() {
-    let stand = Stand::start().await;
-    // Ordered at the fallback behind the portal's back, as before a restart of the portal.
-    let url = stand.fallback.url();
+/// Orders a block at the fallback behind the portal's back, as before a restart of the portal, and gives its payload id.
+pub(crate) async fn ordered_at(fallback: &Node, number: u64) -> String {
+    let url = fallback.url();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
     let order = json!({"jsonrpc": "2.0", "id": 1, "method": "engine_forkchoiceUpdatedV3",
-        "params": [OpNode::forkchoice(GENESIS), OpNode::attributes(1)]});
+        "params": [OpNode::forkchoice(GENESIS), OpNode::attributes(number)]});
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let token = format!("Bearer {}", Secret::new([2; 32]).token(now));
     let answer = client.post(url).header("authorization", token).body(order.to_string()).send().await.expect("sent");
     let answer: Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");
-    let id = answer["result"]["payloadId"].as_str().expect("an id").to_owned();
+    answer["result"]["payloadId"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn portal_does_not_know_the_payload() {
+    let stand = Stand::start().await;
+    let id = ordered_at(&stand.fallback, 1).await;
     assert_eq!(builder(&stand.payload(&id).await), "fallback");
-    assert_eq!(stand.decision().await, Value::Null);
+    // It is in the record all the same, under the owner that it has by the schedule.
+    let decision = stand.decision().await;
+    let expected = (&json!(1), &json!(1), &json!("fallback"), &json!("not_asked"));
+    assert_eq!((&decision["number"], &decision["owner"], &decision["choice"], &decision["outcome"]), expected);
+    assert_eq!(decision["ownerSlot"], 3);
+    assert!(
+        decision["reason"].as_str().is_some_and(|reason| reason.contains("before the portal started")),
+        "{decision}"
+    );
+    // Of what nobody has there is nothing to keep.
+    stand.payload("0x0000000000000007").await;
+    assert_eq!(stand.decision().await["payloadId"], json!(id));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What is measured, by a portal in a process of its own: one process has one set of metrics, which other tests' portals would count into.
 
 use crate::{
+    failures::ordered_at,
     node::{Fault, GENESIS, Node},
     program,
     stand::{GATEWAYS, OpNode, Options, write_config},
@@ -249,7 +250,7 @@ async fn payloads_are_counted_by_whose_they_were_and_how_it_went() {
     };
     portal.op_node.block(GENESIS, 1).await;
     assert_eq!((source("gateway").await, outcome("1", "valid").await), (1.0, 1.0));
-    // Ordered elsewhere.
+    // Ordered nowhere.
     portal.op_node.payload("0x0000000000000007").await;
     assert_eq!((source("nothing").await, outcome("none", "not_asked").await), (1.0, 1.0));
     // Forced transactions only.
@@ -258,6 +259,12 @@ async fn payloads_are_counted_by_whose_they_were_and_how_it_went() {
     let id = portal.op_node.order_with(GENESIS, &attributes).await;
     portal.op_node.payload(&id).await;
     assert_eq!((source("fallback").await, outcome("1", "not_asked").await), (1.0, 1.0));
+    // Ordered elsewhere.
+    let id = ordered_at(&portal.fallback, 3).await;
+    portal.op_node.payload(&id).await;
+    assert_eq!((source("fallback").await, outcome("1", "not_asked").await), (2.0, 2.0));
+    let decision = portal.op_node.decision().await;
+    assert_eq!((&decision["number"], &decision["ownerSlot"]), (&json!(3), &Value::Null), "{decision}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use baton_portal::{
     run,
 };
 use clap::Parser;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -93,8 +93,12 @@ async fn the_builder_builds_every_block() {
         assert_eq!(builder(&stand.op_node.block(GENESIS, number).await), "builder");
     }
     assert_eq!(stand.op_node.admin("/readyz").await.0, 200);
+    // No schedule says which block it is; the payload does, whosever it is.
+    assert_eq!(stand.op_node.decision().await["number"], 400);
     stand.builder.fail("engine_getPayload", Fault::Error);
     assert_eq!(builder(&stand.op_node.block(GENESIS, 2).await), "fallback");
+    let decision = stand.op_node.decision().await;
+    assert_eq!((&decision["number"], &decision["ownerSlot"]), (&json!(2), &Value::Null), "{decision}");
 }
 
 #[tokio::test]
@@ -127,15 +131,15 @@ async fn an_old_head_is_unhealthy() {
     stand.becomes(200).await;
     stand.fallback.set_latest(now - 100);
     stand.becomes(503).await;
-}
-
-#[tokio::test]
-async fn users_reads_go_to_the_builder_first_and_consensus_clients_to_the_fallback() {
     // Not for want of an answer.
     let (_, reason) = stand.op_node.admin("/healthz").await;
     assert!(reason.contains("fallback.max_head_age_s"), "{reason}");
     let status: Value = serde_json::from_str(&stand.op_node.admin("/status.json").await.1).expect("JSON");
     assert_eq!((&status["health"], &status["fallbackUp"]), (&json!("head_old"), &json!(true)));
+}
+
+#[tokio::test]
+async fn users_reads_go_to_the_builder_first_and_consensus_clients_to_the_fallback() {
     let stand = Swapped::start(&ANY_AGE).await;
     let answer = stand.op_node.call("eth_call", json!([{}])).await;
     assert_eq!(answer["result"]["by"], "builder");

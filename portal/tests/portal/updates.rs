@@ -71,6 +71,9 @@ async fn a_derived_block_is_built_by_the_fallback_alone() {
     let answer = stand.call("engine_forkchoiceUpdatedV3", params).await;
     let id = answer["result"]["payloadId"].as_str().expect("an id").to_owned();
     assert_eq!(builder(&stand.payload(&id).await), "fallback");
+    // Whose it would have been is said: that it wasn't asked is no hand-over.
+    let decision = stand.decision().await;
+    assert_eq!((&decision["owner"], &decision["outcome"]), (&json!(1), &json!("not_asked")), "{decision}");
     let told = &stand.gateways[0].wait_for("engine_forkchoiceUpdated", 1).await[0].json;
     assert_eq!(told["params"][1], Value::Null);
 }
