@@ -69,7 +69,7 @@ impl Office {
             },
             "/readyz" => {
                 let snapshot = self.proxy.schedule.snapshot();
-                match (snapshot.is_known() || self.proxy.is_fixed(), &snapshot.stale) {
+                match (snapshot.is_known() || self.proxy.fixed().is_some(), &snapshot.stale) {
                     (true, None) => Reply::new(StatusCode::OK, TEXT, "ok"),
                     (true, Some(reason)) => {
                         Reply::new(StatusCode::OK, TEXT, format!("ok, but the schedule is stale: {reason}"))

@@ -32,6 +32,8 @@ pub(crate) struct Status {
     /// Why the schedule may be out of date.
     schedule_stale: Option<String>,
     l1_block: Option<u64>,
+    /// The gateway that owns every block, where there is no schedule.
+    fixed_gateway: Option<GatewayId>,
     validator: Option<Health>,
     gateways: Vec<GatewayStatus>,
     schedule: Vec<TimelineWindow>,
@@ -47,10 +49,11 @@ pub(crate) fn status(proxy: &Proxy) -> Status {
         version: env!("CARGO_PKG_VERSION"),
         now_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         mode: proxy.live().modes.global,
+        health: proxy.degree(),
         fallback_up: proxy.fallback_up(),
         schedule_stale: snapshot.stale.as_deref().map(str::to_owned),
-        health: proxy.degree(),
         l1_block: snapshot.l1_head.map(|head| head.number),
+        fixed_gateway: proxy.fixed(),
         validator: proxy.validator_health(),
         gateways: proxy.gateway_status(),
         schedule: registry::timeline(&snapshot),

@@ -273,9 +273,9 @@ impl Proxy {
         self.health.is_up(self.uptime())
     }
 
-    /// Whether one gateway owns every block.
-    pub(crate) const fn is_fixed(&self) -> bool {
-        self.fixed.is_some()
+    /// The gateway that owns every block, if one does.
+    pub(crate) const fn fixed(&self) -> Option<GatewayId> {
+        self.fixed
     }
 
     /// How it is.

@@ -2,7 +2,8 @@
 
 use crate::{
     node::{Fault, GENESIS},
-    stand::Stand,
+    observability::Measured,
+    stand::{OpNode, Stand},
 };
 use alloy::primitives::B256;
 use axum::{Router, extract::State, http::StatusCode, response::Html, routing::get};
@@ -54,6 +55,11 @@ fn part(page: &str, id: &str) -> String {
     let from = page.find(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("no {id} in {page}"));
     let end = ["</tbody>", "<h2>", "</span>"].iter().filter_map(|end| page[from..].find(end)).min();
     page[from..from + end.expect("an end")].to_owned()
+}
+
+/// The text in the element with an id.
+fn shown(page: &str, id: &str) -> String {
+    part(page, id).rsplit('>').next().unwrap_or_default().to_owned()
 }
 
 /// Stands between browser and portal, and lets things happen between one look at the status and the next.
@@ -123,8 +129,10 @@ async fn the_status_page_shows_schedule_gateways_and_hand_overs() {
     let between = served(|_| Event::Nothing).await;
     let page = rendered(&format!("http://{}/", between.stand.portal.admin)).await;
     assert!(page.contains("data-shown=\"5\""), "{page}");
-    assert_eq!(part(&page, "fallback").split('>').next_back(), Some("fallback up"));
-    assert_eq!(part(&page, "error").split('>').next_back(), Some(""));
+    assert_eq!(shown(&page, "health"), "healthy");
+    assert_eq!(shown(&page, "fallback"), "fallback up");
+    assert_eq!(shown(&page, "validator"), "");
+    assert_eq!(shown(&page, "error"), "");
     // Both gateways' windows, told apart.
     let timeline = part(&page, "timeline");
     assert!(timeline.contains("data-gateway=\"1\"") && timeline.contains("data-gateway=\"2\""), "{timeline}");
@@ -139,6 +147,43 @@ async fn the_status_page_shows_schedule_gateways_and_hand_overs() {
     let decisions = part(&page, "decisions");
     assert_eq!(decisions.matches("<tr>").count(), 5, "{decisions}");
     assert!(decisions.contains("<td>16</td><td>2</td><td class=\"\">fallback</td>"), "{decisions}");
+}
+
+#[tokio::test]
+async fn the_status_page_counts_no_hand_over_where_a_block_only_holds_what_is_forced() {
+    let stand = Stand::start().await;
+    let mut head = GENESIS;
+    for number in 1..=3 {
+        let mut attributes = OpNode::attributes(number);
+        attributes["noTxPool"] = serde_json::json!(number == 2);
+        let id = stand.order_with(head, &attributes).await;
+        head = stand.adopt(&stand.payload(&id).await["result"]).await;
+    }
+    let page = rendered(&format!("http://{}/", stand.portal.admin)).await;
+    assert_eq!(part(&page, "decisions").matches("<tr>").count(), 3, "{page}");
+    assert_eq!(part(&page, "handovers").matches("<tr>").count(), 0, "{page}");
+}
+
+#[tokio::test]
+async fn the_status_page_shows_an_old_head_a_lost_validator_and_a_gateway_that_owns_every_block() {
+    let mut portal = Measured::start(60_000).await;
+    let url = format!("http://{}/", portal.admin);
+    portal.op_node.block(GENESIS, 7).await;
+    portal.validator.wait_for("engine_forkchoiceUpdated", 1).await;
+    let page = rendered(&url).await;
+    assert_eq!(shown(&page, "health"), "healthy", "{page}");
+    assert!(shown(&page, "validator").starts_with("validator valid"), "{page}");
+    assert!(part(&page, "timeline").contains(">gateway 1 owns every block<"), "{page}");
+    assert!(part(&page, "decisions").contains("<td>7</td><td>1</td>"), "{page}");
+
+    portal.validator.stop().await;
+    portal.op_node.block(GENESIS, 8).await;
+    portal.fallback.set_latest(1);
+    portal.op_node.wait_for_admin("/healthz", 503).await;
+    let page = rendered(&url).await;
+    assert_eq!(shown(&page, "health"), "unhealthy: the fallback's newest block is too old");
+    assert_eq!(shown(&page, "fallback"), "fallback up");
+    assert!(shown(&page, "validator").starts_with("validator down: connection"), "{page}");
 }
 
 #[tokio::test]
@@ -165,5 +210,5 @@ async fn the_status_page_recovers_with_the_portal() {
     let between = served(|look| if look == 2 { Event::Gone } else { Event::Nothing }).await;
     let page = rendered(&between.serve().await).await;
     assert!(between.looks.load(Ordering::Relaxed) >= 3);
-    assert_eq!(part(&page, "error").split('>').next_back(), Some(""), "{page}");
+    assert_eq!(shown(&page, "error"), "", "{page}");
 }
