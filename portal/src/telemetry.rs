@@ -33,6 +33,7 @@ const GATEWAYS: &str = "baton_portal_gateways";
 const BREAKER: &str = "baton_portal_breaker_open";
 const MODE: &str = "baton_portal_execution_mode";
 const READS: &str = "baton_portal_reads_total";
+const TURNS_LOST: &str = "baton_portal_turns_lost_total";
 const WARM_UPS: &str = "baton_portal_warm_ups_total";
 const REFUSED: &str = "baton_portal_refused_total";
 const TRACES_DROPPED: &str = "baton_portal_traces_dropped_total";
@@ -81,6 +82,7 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
             );
             describe_gauge!(MODE, "Execution mode of all gateways: 3 enabled, 2 dry run, 1 disabled");
             describe_counter!(READS, "Users' reads, by who answered");
+            describe_counter!(TURNS_LOST, "Turns that gateways lost because they didn't sign");
             describe_counter!(WARM_UPS, "Gateways warmed before their turn");
             describe_counter!(LANE_DROPPED, "Updates that never reached a gateway, by peer, kind and reason");
             describe_counter!(PAYLOADS, "Payloads served, by whose they were");
@@ -115,6 +117,7 @@ pub(crate) fn lane_opened(peer: Peer) {
         Peer::Gateway(id) => {
             OwnerOutcome::NAMES.into_iter().for_each(|name| outcome(Some(id), name).increment(0));
             counter!(WARM_UPS, "gateway" => id.to_string()).increment(0);
+            counter!(TURNS_LOST, "gateway" => id.to_string()).increment(0);
         }
         Peer::Validator => validator_up(true),
         Peer::Fallback => {}
@@ -185,6 +188,10 @@ pub(crate) fn read(by: &'static str) {
 
 pub(crate) fn warm_up(gateway: GatewayId) {
     counter!(WARM_UPS, "gateway" => gateway.to_string()).increment(1);
+}
+
+pub(crate) fn turn_lost(gateway: GatewayId) {
+    counter!(TURNS_LOST, "gateway" => gateway.to_string()).increment(1);
 }
 
 pub(crate) fn lane_dropped(peer: Peer, kind: Kind, reason: Dropped) {

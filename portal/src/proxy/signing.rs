@@ -7,6 +7,7 @@ use crate::{
     lane::Building,
     route::Owner,
     soft_blocks::{self, Expected, Said},
+    telemetry,
     upstream::Upstream,
 };
 use alloy::primitives::B256;
@@ -78,6 +79,7 @@ impl Proxy {
         }
         if lock(&self.turns).unsigned(gateway, rule.after, turn.end) {
             warn!(gateway, number, until_slot = turn.end, "a gateway loses its turn");
+            telemetry::turn_lost(gateway);
         }
     }
 }

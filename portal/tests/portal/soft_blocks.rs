@@ -112,6 +112,10 @@ async fn a_gateway_that_does_not_sign_in_time_loses_its_turn() {
     assert_eq!(builders[6..], ["gateway 1", "fallback", "fallback"]);
     let status = stand.admin("/status.json").await.1;
     assert!(!status.contains(r#""breaker":"open""#), "that is another matter: {status}");
+    let metrics = stand.admin("/metrics").await.1;
+    let lost = metrics.lines().find_map(|line| line.strip_prefix(r#"baton_portal_turns_lost_total{gateway="1"} "#));
+    let lost: Option<u32> = lost.and_then(|value| value.parse().ok());
+    assert!(lost >= Some(2), "{lost:?}");
 }
 
 #[tokio::test]
