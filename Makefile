@@ -10,14 +10,14 @@ APART := FOUNDRY_OUT=out/lint FOUNDRY_CACHE_PATH=cache/lint
 need = { $(1); } >/dev/null || { apt-get update && apt-get install -y --no-install-recommends $(2); } || \
 	{ echo "$(2) is missing, and apt-get can't install it: install what is called so on Debian, then try again" >&2; exit 1; }
 
-.PHONY: demo test test-kona fuzz bench fmt lint bindings contracts rust chromium
+.PHONY: demo test test-kona fuzz bench fmt lint bindings contracts rust chromium alerts
 
 demo: node_modules/.installed ## the dropped baton on a real chain; ARGS=--keep-running leaves it up
 	forge build
 	cargo build --workspace --bins
 	cargo run -q -p baton-devnet --bin demo -- $(ARGS)
 
-test: lint contracts rust ## every gate and every test
+test: lint contracts rust alerts ## every gate and every test
 
 contracts: node_modules/.installed ## forge tests and the gate on the bindings
 	forge test
@@ -26,6 +26,16 @@ contracts: node_modules/.installed ## forge tests and the gate on the bindings
 rust: node_modules/.installed chromium ## cargo tests, end to end among them
 	forge build
 	cargo test --workspace --no-fail-fast
+
+PROMTOOL := $(or $(shell command -v promtool),target/peers/prometheus/usr/bin/promtool)
+
+alerts: $(PROMTOOL) ## whether the portal's alerts fire when they should
+	$(PROMTOOL) test rules portal/observability/alerts.test.yml
+
+# Prometheus from Debian, unpacked and not installed: that would start it.
+target/peers/prometheus/usr/bin/promtool:
+	mkdir -p target/peers
+	cd target/peers && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } && dpkg -x prometheus_*.deb prometheus
 
 bench: target/peers/.installed ## benchmarks, each beside its peer or floor, as a ratio
 	cargo bench -p baton-batch -p baton-protocol
