@@ -2,11 +2,11 @@
 
 use crate::{
     body::Incoming as Body,
-    handler::{Handler, Reply, Request},
+    handler::{Handler, Reply, Request, TEXT},
     wire,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -16,6 +16,7 @@ use hyper_util::{
 use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -44,9 +45,12 @@ pub(crate) async fn serve(listener: TcpListener, handler: Arc<impl Handler>, shu
                 Some(Err(error)) => Err(error.into()),
                 Some(Ok(false)) => Ok(wire::serve(stream, &*handler, &shutdown).await?),
                 Some(Ok(true)) => {
+                    let (under_way, mut calls) = mpsc::channel::<Infallible>(1);
                     let answer = move |request: http::Request<Incoming>| {
-                        let handler = handler.clone();
-                        async move {
+                        let (handler, under_way) = (handler.clone(), under_way.clone());
+                        // A task of its own: a call that has arrived is done, while hyper lets go of what a caller doesn't wait for any more.
+                        let call = tokio::spawn(async move {
+                            let _under_way = under_way;
                             let (head, body) = request.into_parts();
                             let authorization = head.headers.get(header::AUTHORIZATION);
                             let request = Request {
@@ -56,9 +60,13 @@ pub(crate) async fn serve(listener: TcpListener, handler: Arc<impl Handler>, shu
                                 body: Body::Http2(body),
                             };
                             handler.answer(request).await
-                        }
+                        });
+                        async move { call.await.unwrap_or_else(|_| defect()) }
                     };
-                    by_hyper(stream, answer, shutdown).await
+                    let ended = by_hyper(stream, answer, shutdown).await;
+                    // Nothing is ever sent: this is the end of the last call.
+                    calls.recv().await;
+                    ended
                 }
             }
         }
@@ -145,6 +153,11 @@ where
             connection.await
         }
     }
+}
+
+/// What is answered to a call that panicked.
+fn defect() -> Reply {
+    Reply::new(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "answering it panicked, which is a defect of the portal")
 }
 
 /// A reply, or only its head.

@@ -4,6 +4,7 @@ mod admin;
 mod browser;
 mod engines;
 mod failures;
+mod hang_ups;
 mod node;
 mod observability;
 mod program;

@@ -13,7 +13,7 @@ fn hash(number: u8) -> B256 {
     B256::repeat_byte(number)
 }
 
-fn payload(number: u8, parent: B256) -> Value {
+pub(crate) fn payload(number: u8, parent: B256) -> Value {
     json!([{"blockHash": hash(number), "parentHash": parent, "blockNumber": format!("0x{number:x}"),
         "timestamp": format!("0x{:x}", 1000 + u64::from(number))}, [], B256::ZERO, []])
 }
@@ -409,23 +409,6 @@ async fn the_schedule_is_answered_from_memory() {
     assert_eq!(told, [stand.gateways[0].url(), stand.gateways[1].url()], "in based-op's form");
     assert_eq!(stand.call("registry_x", json!([])).await["error"]["code"], -32601);
     assert!(stand.fallback.arrived("registry_").is_empty());
-}
-
-#[tokio::test]
-async fn an_update_reaches_gateways_though_op_node_hangs_up() {
-    use tokio::io::AsyncWriteExt;
-    let stand = Stand::start().await;
-    stand.fallback.fail("engine_newPayload", Fault::Held);
-    let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"engine_newPayloadV4","params":{}}}"#, payload(1, GENESIS));
-    let mut stream = tokio::net::TcpStream::connect(stand.portal.engine).await.expect("connects");
-    let (token, length) = (OpNode::token(), body.len());
-    let head = format!("POST / HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-length: {length}\r\n\r\n");
-    stream.write_all(format!("{head}{body}").as_bytes()).await.expect("written");
-    stand.fallback.wait_for("engine_newPayload", 1).await;
-    drop(stream);
-    for node in &stand.gateways {
-        node.wait_for("engine_newPayload", 1).await;
-    }
 }
 
 #[tokio::test]
