@@ -54,6 +54,13 @@ impl Pieces {
         self.0.iter().map(Piece::len).sum()
     }
 
+    /// Copied into one piece.
+    pub(crate) fn joined(&self) -> Bytes {
+        let mut joined = Vec::new();
+        self.bytes().for_each(|piece| joined.extend_from_slice(piece));
+        joined.into()
+    }
+
     /// One that is in a pipe.
     #[cfg(all(test, target_os = "linux"))]
     pub(crate) fn held(pipe: Pipe) -> Self {

@@ -5,7 +5,7 @@ use crate::{
     body::{Incoming, Outgoing, Pieces},
     config::Live,
     gateways::Lanes,
-    peek::Call,
+    peek::{self, Call},
     route::Kind,
     rpc, telemetry,
     upstream::UpstreamError,
@@ -96,8 +96,11 @@ impl Proxy {
                 true
             })
         };
-        let answer = self.answer_first(Kind::Payload, outgoing, put).await;
-        let answer = answer.unwrap_or_else(|error| unreachable_fallback(call.id, &error));
+        let answer = self.answer_first(Kind::Payload, outgoing, put).await.unwrap_or_else(|error| {
+            // Where the id stands last, only the whole body has it.
+            let whole = kept.whole().filter(|_| call.id.is_none()).map(|whole| whole.joined());
+            unreachable_fallback(call.id.or_else(|| peek::id(whole.as_deref()?)), &error)
+        });
         let rest = Rest::new(call, &answer, started, Then::default(), under_way);
         (answer, rest)
     }

@@ -411,6 +411,26 @@ async fn the_schedule_is_answered_from_memory() {
     assert!(stand.fallback.arrived("registry_").is_empty());
 }
 
+/// Ids stand first as op-node writes calls, and behind the parameters as kona-node does; short bodies are read as a whole, long ones pass as they come.
+#[tokio::test]
+async fn a_fallback_that_is_down_is_told_under_the_calls_own_id() {
+    let mut stand = Stand::start_with(Options { max_body_mb: 8, ..Options::DEFAULT }).await;
+    stand.stop_fallback().await;
+    for size in [10, 100_000, 1 << 20] {
+        let mut block = payload(1, GENESIS);
+        block[0]["extraData"] = json!("0".repeat(size));
+        for body in [
+            format!(r#"{{"jsonrpc":"2.0","id":"a-77","method":"engine_newPayloadV4","params":{block}}}"#),
+            format!(r#"{{"method":"engine_newPayloadV4","params":{block},"id":"a-77","jsonrpc":"2.0"}}"#),
+            format!(r#"{{"jsonrpc":"2.0","method":"engine_newPayloadV4","params":{block},"id":"a-77"}}"#),
+        ] {
+            let answer = stand.exchange(body).await;
+            assert_eq!(answer["error"]["code"], -32000, "{answer}");
+            assert_eq!(answer["id"], "a-77", "{size}: {answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_gateway_that_moves_is_told_where_the_chain_is() {
     let stand = Stand::start().await;
