@@ -5,7 +5,7 @@
 
 use crate::{
     payload::{Payload, Withdrawal},
-    peek::{ForkchoiceUpdated, Number},
+    peek::{ForkchoiceUpdated, Number, Order},
 };
 use alloy::primitives::{Address, B64, B256};
 
@@ -124,9 +124,15 @@ pub fn eip1559_of(extra_data: &[u8]) -> Option<B64> {
 }
 
 impl Demand {
-    /// What a forkchoice update with attributes asks for; `None` if it has none.
+    /// What a forkchoice update with attributes asks for; `None` if it has none, or if not even their timestamp can be read. Of attributes in an unknown
+    /// form there is no more than that and the parent: nobody is asked for such a block.
     pub fn of(update: &ForkchoiceUpdated<'_>, number: Option<u64>) -> Option<Self> {
-        let attributes = update.attributes.as_ref()?;
+        let attributes = match update.order.as_ref()? {
+            Order::Read(attributes) => attributes,
+            Order::Unread { timestamp, .. } => {
+                return Some(Self { parent: update.head, timestamp: (*timestamp)?, number, ..Self::default() });
+            }
+        };
         let forced = attributes.transactions.iter().flatten();
         let min_base_fee = attributes.min_base_fee.map(Number::value);
         Some(Self {

@@ -64,8 +64,22 @@ pub struct ForkchoiceUpdated<'a> {
     pub state: &'a RawValue,
     /// The head to set, and the parent of the block to build.
     pub head: B256,
-    /// The block to build, if one is wanted. Boxed, because most calls have none.
-    pub attributes: Option<Box<Attributes<'a>>>,
+    /// The block to build, if one is wanted.
+    pub order: Option<Order<'a>>,
+}
+
+/// A block to build.
+#[derive(Debug)]
+pub enum Order<'a> {
+    /// What is asked of it. Boxed, because most calls have none.
+    Read(Box<Attributes<'a>>),
+    /// Attributes in a form that isn't known here, or that is wrong. Nothing can be compared with them, but the head that they come with counts.
+    Unread {
+        /// Their timestamp, if at least that can be read: Unix seconds.
+        timestamp: Option<u64>,
+        /// What is unknown about them.
+        error: serde_json::Error,
+    },
 }
 
 /// What is asked of a block to build: `PayloadAttributesV1` to `V3` with the OP Stack's fields.
@@ -215,19 +229,29 @@ fn method<'a>(name: &str, params: Option<&'a RawValue>) -> Option<Method<'a>> {
     Some(match name {
         Name::ForkchoiceUpdated => {
             let forkchoice: RawForkchoice = serde_json::from_str(first).ok()?;
-            let attributes = match params.get(1) {
-                Some(raw) if raw.get() != "null" => Some(serde_json::from_str(raw.get()).ok()?),
-                _ => None,
-            };
             Method::ForkchoiceUpdated(ForkchoiceUpdated {
                 state: params.first()?,
                 head: forkchoice.head_block_hash,
-                attributes,
+                order: params.get(1).map(|raw| raw.get()).filter(|text| *text != "null").map(order),
             })
         }
         Name::GetPayload => Method::GetPayload { version: number, id: serde_json::from_str(first).ok()? },
         Name::NewPayload => Method::NewPayload,
     })
+}
+
+fn order(text: &str) -> Order<'_> {
+    #[derive(Deserialize)]
+    struct Time {
+        timestamp: U64,
+    }
+    match serde_json::from_str(text) {
+        Ok(attributes) => Order::Read(attributes),
+        Err(error) => {
+            let timestamp = serde_json::from_str::<Time>(text).ok().map(|time| time.timestamp.to());
+            Order::Unread { timestamp, error }
+        }
+    }
 }
 
 /// A number as clients write it: op-node writes most as hexadecimal quantities and some as JSON numbers.
@@ -288,7 +312,7 @@ mod tests {
             let text = fcu(attributes);
             let call = call(text.as_bytes()).expect("a call");
             let Method::ForkchoiceUpdated(update) = call.method else { panic!("{call:?}") };
-            assert!(update.attributes.is_none());
+            assert!(update.order.is_none());
             assert_eq!(update.head.to_string(), HASH);
             assert_eq!(call.id.map(RawValue::get), Some("6"));
         }
@@ -301,11 +325,29 @@ mod tests {
         ));
         let call = call(text.as_bytes()).expect("a call");
         let Method::ForkchoiceUpdated(update) = call.method else { panic!("{call:?}") };
-        let attributes = update.attributes.expect("attributes");
+        let Some(Order::Read(attributes)) = update.order else { panic!("{:?}", update.order) };
         assert_eq!(attributes.timestamp.to::<u64>(), 16);
         assert_eq!(attributes.no_tx_pool, Some(true));
         assert_eq!(attributes.gas_limit.map(|limit| limit.to::<u64>()), Some(5));
         assert_eq!(attributes.transactions.expect("forced").len(), 2);
+    }
+
+    #[test]
+    fn attributes_of_an_unknown_form_are_an_order_all_the_same() {
+        for (attributes, known) in [
+            (r#"{"timestamp":"0x10","withdrawals":{}}"#, Some(16)),
+            (r#"{"timestamp":"0x10","timestamp":"0x11"}"#, None),
+            (r#"{"timestamp":true}"#, None),
+            ("{}", None),
+            ("7", None),
+        ] {
+            let text = fcu(&format!(",{attributes}"));
+            let call = call(text.as_bytes()).expect("a call");
+            let Method::ForkchoiceUpdated(update) = call.method else { panic!("{call:?}") };
+            assert_eq!(update.head.to_string(), HASH);
+            let Some(Order::Unread { timestamp, .. }) = update.order else { panic!("{:?}", update.order) };
+            assert_eq!(timestamp, known, "{attributes}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     mode::{Mode, Modes},
-    peek::{Call, Method, PayloadId, RegistryQuery},
+    peek::{Call, Method, Order, PayloadId, RegistryQuery},
 };
 use baton_protocol::{GatewayId, NOBODY, SlotClock};
 use baton_schedule::Snapshot;
@@ -52,6 +52,8 @@ pub enum Skip {
     LostTurn(GatewayId),
     /// The block may hold forced transactions only, so there is nothing to choose. Whose it is, if anybody's.
     NoTxPool(Option<GatewayId>),
+    /// The attributes have a form that isn't known here, so no payload could be compared with them. Whose it is, if anybody's.
+    Unread(Option<GatewayId>),
     /// The portal hasn't seen the order for it. Whose it is by the schedule, if anybody's.
     UnknownOrder(Option<GatewayId>),
 }
@@ -64,7 +66,7 @@ impl Owner {
             | Self::Skip(
                 Skip::Ended(id) | Skip::NoEndpoint(id) | Skip::Disabled(id) | Skip::Suspended(id) | Skip::LostTurn(id),
             ) => Some(id),
-            Self::Skip(Skip::NoTxPool(owner) | Skip::UnknownOrder(owner)) => owner,
+            Self::Skip(Skip::NoTxPool(owner) | Skip::Unread(owner) | Skip::UnknownOrder(owner)) => owner,
             Self::Skip(Skip::OffGrid | Skip::UnknownEpoch | Skip::OpenSlot) => None,
         }
     }
@@ -131,19 +133,27 @@ pub enum Route {
 pub fn route(call: &Call<'_>, view: View<'_>) -> Route {
     let tell_all = |kind| Route::Forward { kind, tell: view.gateways.to_vec() };
     match &call.method {
-        Method::ForkchoiceUpdated(update) => match &update.attributes {
-            None => tell_all(Kind::Head),
-            Some(attributes) => {
-                // Without a chain nobody says what the clock is, so a timestamp gives no number.
-                let clock = view.fixed.is_none().then_some(view.snapshot.clock);
-                let number = clock.and_then(|clock| clock.block_at(attributes.timestamp.to()));
-                let owner = match (attributes.no_tx_pool, owner(number, view)) {
-                    (Some(true), owner) => Owner::Skip(Skip::NoTxPool(owner.gateway())),
-                    (_, owner) => owner,
-                };
-                Route::Build { owner, number }
+        Method::ForkchoiceUpdated(update) => {
+            // Without a chain nobody says what the clock is, so a timestamp gives no number.
+            let clock = view.fixed.is_none().then_some(view.snapshot.clock);
+            let number = |timestamp| clock.and_then(|clock| clock.block_at(timestamp));
+            match &update.order {
+                None => tell_all(Kind::Head),
+                Some(Order::Read(attributes)) => {
+                    let number = number(attributes.timestamp.to());
+                    let owner = match (attributes.no_tx_pool, owner(number, view)) {
+                        (Some(true), owner) => Owner::Skip(Skip::NoTxPool(owner.gateway())),
+                        (_, owner) => owner,
+                    };
+                    Route::Build { owner, number }
+                }
+                Some(Order::Unread { timestamp, .. }) => {
+                    let number = timestamp.and_then(number);
+                    let owner = Owner::Skip(Skip::Unread(owner(number, view).gateway()));
+                    Route::Build { owner, number }
+                }
             }
-        },
+        }
         Method::GetPayload { version, id } => Route::Select { version: *version, id: *id },
         Method::NewPayload => tell_all(Kind::Payload),
         Method::SendTransaction | Method::Steer => tell_all(Kind::Pool),
@@ -329,6 +339,17 @@ mod tests {
         assert_eq!(owner, Owner::Skip(Skip::NoTxPool(Some(2))));
         assert_eq!(owner.gateway(), Some(2));
         assert_eq!(form(owner, 2), Form::HeadOnly);
+    }
+
+    #[test]
+    fn attributes_of_an_unknown_form_are_the_fallbacks_and_their_head_is_everybodys() {
+        for (timestamp, number) in [("\"0x3f4\"", Some(12)), ("true", None)] {
+            let attributes = format!(r#"{{"timestamp":{timestamp},"withdrawals":7}}"#);
+            let text = fcu(None, false).replace("null", &attributes);
+            let owner = Owner::Skip(Skip::Unread);
+            assert_eq!(routed(&text, &snapshot(), &[1, 2]), Route::Build { owner, number });
+            assert_eq!(form(owner, 2), Form::HeadOnly);
+        }
     }
 
     #[test]

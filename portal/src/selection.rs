@@ -186,6 +186,9 @@ impl fmt::Display for OwnerOutcome {
             Self::Skipped(Skip::LostTurn(id)) => {
                 write!(f, "not asked: gateway {id} has lost its turn, since its soft blocks don't reach the feed")
             }
+            Self::Skipped(Skip::Unread(_)) => {
+                write!(f, "not asked: the attributes have a form unknown to this portal; look for a newer one")
+            }
             Self::Skipped(Skip::UnknownOrder(_)) => {
                 write!(f, "not asked: ordered before the portal started, or not through it")
             }

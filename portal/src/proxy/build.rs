@@ -8,7 +8,7 @@ use crate::{
     demand::Demand,
     gateways::Lanes,
     mode::Mode,
-    peek::{Call, Method},
+    peek::{Call, Method, Order},
     route::{self, Form, Kind, Skip},
     rpc::{self, Answer},
     telemetry,
@@ -21,7 +21,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// A call by which a gateway shows that it can be reached and knows the portal's secret.
 const GREETING: &str = "engine_exchangeCapabilities";
@@ -37,6 +37,9 @@ impl Proxy {
         live: &Live,
     ) -> Bytes {
         let Method::ForkchoiceUpdated(update) = &call.method else { return self.forward(call.id, body).await };
+        if let Some(Order::Unread { error, .. }) = &update.order {
+            warn!(%error, number, "attributes have a form unknown here: no gateway is asked; look for a newer portal");
+        }
         let (owner, purpose) = self.admit(owner, number, live);
         let (mut pending, mut bells) = (None, Vec::new());
         let head_only = rpc::request(rpc::next_id(), &call.name, &[update.state.get(), "null"]);

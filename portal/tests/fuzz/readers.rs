@@ -6,7 +6,7 @@ use baton_portal::{
     demand::Demand,
     mode::Modes,
     payload::{OwnPayload, Payload, transaction_hashes},
-    peek::{self, Body, Call, Method},
+    peek::{self, Body, Call, Method, Order},
     registry,
     route::{self, View},
     rpc::{self, Answer},
@@ -36,7 +36,12 @@ fn read_call(call: &Call<'_>, snapshot: &Snapshot) {
     match &call.method {
         Method::ForkchoiceUpdated(update) => {
             let demand = Demand::of(update, Some(1));
-            assert_eq!(demand.is_some(), update.attributes.is_some());
+            let asked_for = match &update.order {
+                Some(Order::Read(_)) => true,
+                Some(Order::Unread { timestamp, .. }) => timestamp.is_some(),
+                None => false,
+            };
+            assert_eq!(demand.is_some(), asked_for);
         }
         Method::Registry(query) => {
             // What isn't known is an error, whatever the number.

@@ -2,11 +2,11 @@
 
 use crate::{
     admin::lying_websocket,
-    node::Node,
-    stand::{Options, write_config},
+    node::{GENESIS, Node},
+    stand::{OpNode, Options, write_config},
 };
 use baton_portal::Secret;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{process::Stdio, sync::atomic::Ordering, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -155,6 +155,39 @@ async fn sighup_reads_the_configuration_anew() {
     }
     signal(&running, "-TERM").await;
     assert!(running.wait().await.expect("a status").success());
+}
+
+#[tokio::test]
+async fn an_order_in_an_unknown_form_is_warned_of() {
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let file = secrets.path().join("portal.toml");
+    std::fs::write(&file, write_config(&secrets, &fallback.url(), &Options::default())).expect("written");
+    let mut command = portal();
+    command.args(["run", "--log-format", "json", "--config"]).arg(&file);
+    let mut running = command.spawn().expect("it runs");
+    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    let engine = said(&mut log, "engine").await;
+    let mut attributes = OpNode::attributes(1);
+    attributes["withdrawals"] = json!({"none": true});
+    let order = json!({"jsonrpc": "2.0", "id": 1, "method": "engine_forkchoiceUpdatedV3",
+        "params": [OpNode::forkchoice(GENESIS), attributes]});
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let request = client.post(format!("http://{engine}")).header("authorization", OpNode::token());
+    let answer = request.body(order.to_string()).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let warned = async {
+        loop {
+            let line = log.next_line().await.expect("readable").expect("it goes on");
+            let line: Value = serde_json::from_str(&line).expect("JSON");
+            if line["fields"]["message"].as_str().is_some_and(|message| message.contains("attributes")) {
+                return line;
+            }
+        }
+    };
+    let line = tokio::time::timeout(Duration::from_secs(20), warned).await.expect("in time");
+    assert_eq!(line["level"], "WARN");
+    assert!(line["fields"]["error"].as_str().is_some_and(|error| error.contains("sequence")), "{line}");
 }
 
 #[tokio::test]

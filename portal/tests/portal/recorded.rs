@@ -29,7 +29,7 @@ fn every_recorded_call_is_understood() {
         let Body::Single(call) = peek::body(exchange.rq.get().as_bytes()) else { panic!("{}", exchange.rq) };
         assert!(call.id.or_else(|| peek::id(exchange.rq.get().as_bytes())).is_some());
         let kind = match &call.method {
-            Method::ForkchoiceUpdated(update) if update.attributes.is_some() => "order",
+            Method::ForkchoiceUpdated(update) if update.order.is_some() => "order",
             Method::ForkchoiceUpdated(_) => "head",
             Method::GetPayload { version: 4, .. } => "getPayload",
             Method::NewPayload => "newPayload",
@@ -51,7 +51,7 @@ fn every_recorded_payload_meets_its_demand() {
         let call = peek::call(exchange.rq.get().as_bytes()).expect("a call");
         let answer: Answer<'_> = serde_json::from_str(exchange.rs.get()).expect("an answer");
         match &call.method {
-            Method::ForkchoiceUpdated(update) if update.attributes.is_some() => {
+            Method::ForkchoiceUpdated(update) if update.order.is_some() => {
                 let answer: serde_json::Value =
                     serde_json::from_str(answer.result.expect("a result").get()).expect("JSON");
                 let id = answer["payloadId"].as_str().expect("an id").to_owned();

@@ -431,6 +431,29 @@ async fn a_fallback_that_is_down_is_told_under_the_calls_own_id() {
     }
 }
 
+/// A form that this portal doesn't know is no reason for gateways to miss the head, nor to keep silent about the block.
+#[tokio::test]
+async fn an_order_in_an_unknown_form_is_the_fallbacks_and_its_head_is_everybodys() {
+    let stand = Stand::start().await;
+    let head = hash(7);
+    for node in [&stand.fallback, &stand.gateways[0], &stand.gateways[1]] {
+        node.knows(head);
+    }
+    let mut attributes = OpNode::attributes(1);
+    attributes["eip1559Params"] = json!([250, 6]);
+    let id = stand.order_with(head, &attributes).await;
+    for node in &stand.gateways {
+        let arrived = node.wait_for("engine_forkchoiceUpdated", 1).await;
+        assert_eq!(arrived[0].json["params"], json!([OpNode::forkchoice(head), null]));
+    }
+    assert_eq!(stand.fallback.arrived("engine_forkchoiceUpdated")[0].json["params"][1], attributes);
+    assert_eq!(builder(&stand.payload(&id).await), "fallback");
+    let decision = stand.decision().await;
+    assert_eq!((&decision["number"], &decision["choice"]), (&json!(1), &json!("fallback")), "{decision}");
+    assert_eq!(decision["outcome"], "not_asked");
+    assert!(decision["reason"].as_str().is_some_and(|reason| reason.contains("attributes")), "{decision}");
+}
+
 #[tokio::test]
 async fn a_gateway_that_moves_is_told_where_the_chain_is() {
     let stand = Stand::start().await;
