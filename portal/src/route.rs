@@ -343,10 +343,10 @@ mod tests {
 
     #[test]
     fn attributes_of_an_unknown_form_are_the_fallbacks_and_their_head_is_everybodys() {
-        for (timestamp, number) in [("\"0x3f4\"", Some(12)), ("true", None)] {
+        for (timestamp, number, whose) in [("\"0x3f4\"", Some(12), Some(2)), ("true", None, None)] {
             let attributes = format!(r#"{{"timestamp":{timestamp},"withdrawals":7}}"#);
             let text = fcu(None, false).replace("null", &attributes);
-            let owner = Owner::Skip(Skip::Unread);
+            let owner = Owner::Skip(Skip::Unread(whose));
             assert_eq!(routed(&text, &snapshot(), &[1, 2]), Route::Build { owner, number });
             assert_eq!(form(owner, 2), Form::HeadOnly);
         }

@@ -1,4 +1,6 @@
 //! One test for each way to fail, named after it. In each, op-node's side gets the right payload in time and never hears of the failure.
+//!
+//! "In time" is [`Options`]' patience, which every answer is held to.
 
 use crate::{
     node::{Fault, GENESIS, Node},
@@ -311,6 +313,48 @@ async fn fallback_restarts() {
     stand.restart_fallback().await;
     stand.wait_for_admin("/healthz", 200).await;
     assert_eq!(builder(&stand.block(GENESIS, 1).await), "gateway 1");
+}
+
+#[tokio::test]
+async fn fallback_hangs() {
+    let stand = Stand::start_with(Options { fallback_timeout_ms: 400, ..SHORT }).await;
+    stand.fallback.fail("engine_", Fault::Held);
+    for (method, params) in [
+        ("engine_forkchoiceUpdatedV3", json!([OpNode::forkchoice(GENESIS), null])),
+        ("engine_forkchoiceUpdatedV3", json!([OpNode::forkchoice(GENESIS), OpNode::attributes(1)])),
+        ("engine_newPayloadV4", json!([{"blockHash": GENESIS, "parentHash": GENESIS}, [], GENESIS, []])),
+        ("engine_getPayloadV4", json!(["0x0000000000000001"])),
+    ] {
+        let answer = stand.call(method, params).await;
+        assert_eq!(answer["error"]["code"], -32000, "{method}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn fallback_lost_between_order_and_payload() {
+    let mut stand = Stand::start().await;
+    let id = stand.order(GENESIS, 1).await;
+    stand.stop_fallback().await;
+    // However good the gateway's is: nobody is there to check it.
+    let answer = stand.payload(&id).await;
+    assert_eq!(answer["error"]["code"], -32000, "{answer}");
+    let decision = stand.decision().await;
+    assert_eq!((&decision["choice"], &decision["outcome"]), (&json!("nothing"), &json!("unchecked")), "{decision}");
+    assert_eq!(stand.gateways[0].arrived("engine_getPayload").len(), 1);
+}
+
+#[tokio::test]
+async fn fallback_restarts_between_order_and_payload() {
+    let mut stand = Stand::start().await;
+    let id = stand.order(GENESIS, 1).await;
+    stand.stop_fallback().await;
+    stand.restart_fallback().await;
+    // It has forgotten what it was building, and can check what the gateway has built.
+    let answer = stand.payload(&id).await;
+    assert_eq!(builder(&answer), "gateway 1");
+    assert_eq!(stand.decision().await["choice"], "gateway");
+    assert_eq!(stand.fallback.arrived("engine_newPayload").len(), 1);
+    stand.adopt(&answer["result"]).await;
 }
 
 /// Orders a block at the fallback behind the portal's back, as before a restart of the portal, and gives its payload id.

@@ -69,6 +69,8 @@ struct Inner {
     secret: Secret,
     known: HashSet<B256>,
     payloads: HashMap<String, Value>,
+    /// What it builds, if that isn't made up.
+    builds: Option<Value>,
     faults: Vec<(&'static str, Fault)>,
     arrived: Vec<Arrived>,
     head: B256,
@@ -106,6 +108,7 @@ impl Node {
             secret,
             known: HashSet::from([GENESIS]),
             payloads: HashMap::new(),
+            builds: None,
             faults: Vec::new(),
             arrived: Vec::new(),
             head: GENESIS,
@@ -148,6 +151,11 @@ impl Node {
     /// From now on its newest block has a timestamp.
     pub(crate) fn set_latest(&self, timestamp: u64) {
         self.inner.lock().expect("not poisoned").latest = Some(timestamp);
+    }
+
+    /// From now on all that it builds is this envelope.
+    pub(crate) fn builds(&self, envelope: Value) {
+        self.inner.lock().expect("not poisoned").builds = Some(envelope);
     }
 
     /// It has a block, as if a peer had told it.
@@ -243,6 +251,10 @@ async fn answer(State((inner, mut held)): State<Shared>, headers: HeaderMap, bod
             let error = json!({"code": -38001, "message": "this node has an error"});
             json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string().into_response()
         }
+        _ if answer.is_null() => {
+            let error = json!({"code": -38001, "message": "Unknown payload"});
+            json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string().into_response()
+        }
         Some(Fault::HttpError) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Some(Fault::Huge(length)) => good(json!("0".repeat(length))).into_response(),
         Some(Fault::Rewritten(from, to)) => {
@@ -263,6 +275,18 @@ fn half_of(text: String) -> impl futures::Stream<Item = Result<Bytes, std::io::E
     })
 }
 
+/// Takes from an envelope what a version of `getPayload` doesn't have.
+fn in_the_form_of(method: &str, envelope: &mut Value) {
+    let fields = envelope.as_object_mut().expect("an envelope");
+    let version = &method["engine_getPayload".len()..];
+    if matches!(version, "V2" | "V3") {
+        fields.remove("executionRequests");
+    }
+    if version == "V2" {
+        fields.remove("parentBeaconBlockRoot");
+    }
+}
+
 impl Inner {
     fn handle(&mut self, method: &str, params: &Value, fault: Option<Fault>) -> Value {
         if method.starts_with("engine_forkchoiceUpdated") {
@@ -270,7 +294,10 @@ impl Inner {
         }
         if method.starts_with("engine_getPayload") {
             let id = params[0].as_str().expect("an id");
-            let mut envelope = self.payloads.get(id).cloned().unwrap_or(Value::Null);
+            let Some(mut envelope) = self.payloads.get(id).cloned() else { return Value::Null };
+            if self.builds.is_none() {
+                in_the_form_of(method, &mut envelope);
+            }
             let payload = &mut envelope["executionPayload"];
             match fault {
                 Some(Fault::WrongParent) => payload["parentHash"] = json!(B256::repeat_byte(0xaa)),
@@ -349,7 +376,7 @@ impl Inner {
             "parentBeaconBlockRoot": attributes["parentBeaconBlockRoot"],
             "executionRequests": [],
         });
-        self.payloads.insert(id.clone(), payload);
+        self.payloads.insert(id.clone(), self.builds.clone().unwrap_or(payload));
         id
     }
 }

@@ -25,6 +25,9 @@ pub(crate) const CLOCK: SlotClock = SlotClock {
     settlement_delay: 2,
 };
 
+/// How long any answer may take, whatever is wrong with whom: half of what the portal's own time limits are in tests that don't shorten them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// op-node's, the fallback's and the gateways' secrets all differ, so that a mix-up is a 401.
 const OP_NODE: [u8; 32] = [1; 32];
 const FALLBACK: [u8; 32] = [2; 32];
@@ -36,6 +39,8 @@ pub(crate) struct OpNode {
     engine: SocketAddr,
     admin: SocketAddr,
     next_id: AtomicU64,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 pub(crate) struct Stand {
@@ -80,6 +85,15 @@ impl Options {
     };
 }
 
+impl Options {
+    /// How long op-node may wait for any answer. Far more than the budget for the sake of busy machines, and less than ten short budgets; where the budget
+    /// is a long one, less than that, because then there is nothing that anybody should wait for.
+    fn patience(&self) -> Duration {
+        let longest = Duration::from_millis(self.budget_ms.min(self.fallback_timeout_ms));
+        (longest * 3 + Duration::from_secs(1)).min(PATIENCE)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self::DEFAULT
@@ -115,6 +129,13 @@ pub(crate) fn snapshot(urls: [String; 2]) -> Snapshot {
         stale: None,
         ..Snapshot::unread(CLOCK)
     }
+}
+
+/// The same on a clock by which it is gateway 1's turn at present, and for hours to come.
+pub(crate) fn present(urls: [String; 2]) -> Snapshot {
+    let genesis = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() - 600;
+    let clock = SlotClock { l1_genesis_time: genesis, slot_length: 1200, l2_genesis_time: genesis, ..CLOCK };
+    Snapshot { clock, ..snapshot(urls) }
 }
 
 /// A configuration that names secrets in a directory; everything listens on free ports.
@@ -179,7 +200,7 @@ impl Stand {
         let (publisher, schedule) = channel(snapshot([gateways[0].url(), gateways[1].url()]));
         let shutdown = CancellationToken::new();
         let portal = run_with_schedule(&config, schedule, shutdown.clone()).await.expect("the portal starts");
-        let op_node = OpNode::new(&portal);
+        let op_node = OpNode { patience: options.patience(), ..OpNode::new(&portal) };
         Self { op_node, fallback, gateways, validator, portal, publisher, shutdown, secrets, options }
     }
 
@@ -190,7 +211,7 @@ impl Stand {
         let (publisher, schedule) = channel(snapshot([self.gateways[0].url(), self.gateways[1].url()]));
         self.shutdown = CancellationToken::new();
         let portal = run_with_schedule(&config, schedule, self.shutdown.clone()).await.expect("the portal starts");
-        self.op_node = OpNode::new(&portal);
+        self.op_node = OpNode { patience: self.options.patience(), ..OpNode::new(&portal) };
         self.publisher = publisher;
         let before = std::mem::replace(&mut self.portal, portal);
         before.stopped().await;
@@ -199,6 +220,11 @@ impl Stand {
     /// The configuration that the portal was started with.
     pub(crate) fn config(&self) -> Config {
         config(&self.secrets, &self.fallback.url(), &self.options)
+    }
+
+    /// Publishes another schedule for its gateways.
+    pub(crate) fn publish(&self, schedule: impl Fn([String; 2]) -> Snapshot) {
+        self.publisher.publish(schedule([self.gateways[0].url(), self.gateways[1].url()]));
     }
 
     /// Stops the fallback, and waits until its port is closed.
@@ -227,7 +253,7 @@ impl OpNode {
 
     pub(crate) fn at(engine: SocketAddr, admin: SocketAddr) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { http, engine, admin, next_id: AtomicU64::new(1) }
+        Self { http, engine, admin, next_id: AtomicU64::new(1), patience: PATIENCE }
     }
 
     pub(crate) fn token() -> String {
@@ -239,15 +265,24 @@ impl OpNode {
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>, authorization: &str) -> reqwest::Response {
         let request = self.http.post(format!("http://{}", self.engine)).body(body);
         let request = request.header("content-type", "application/json").header("authorization", authorization);
-        let sent = tokio::time::timeout(Duration::from_secs(15), request.send()).await;
-        sent.expect("the portal answers in time").expect("the portal answers")
+        self.in_time(request.send()).await.expect("the portal answers")
+    }
+
+    /// Waits for an answer, or a part of one, no longer than op-node would.
+    async fn in_time<T>(&self, answer: impl Future<Output = T>) -> T {
+        let answer = tokio::time::timeout(self.patience, answer).await;
+        answer.unwrap_or_else(|_| panic!("the portal gave no answer within {:?}", self.patience))
     }
 
     /// Posts a body and reads the answer.
     pub(crate) async fn exchange(&self, body: String) -> Value {
-        let response = self.post(body, &Self::token()).await;
-        assert_eq!(response.status(), 200);
-        serde_json::from_slice(&response.bytes().await.expect("a body")).expect("JSON")
+        let token = Self::token();
+        let answer = async {
+            let response = self.post(body, &token).await;
+            assert_eq!(response.status(), 200);
+            response.bytes().await.expect("a body")
+        };
+        serde_json::from_slice(&self.in_time(answer).await).expect("JSON")
     }
 
     /// Calls a method and checks that the answer carries the call's own id. Ids are strings, which nobody else here uses.
