@@ -14,4 +14,5 @@ mod soft_blocks;
 mod stand;
 mod swap_in;
 mod tampering;
+mod turns;
 mod updates;
