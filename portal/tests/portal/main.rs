@@ -16,3 +16,4 @@ mod swap_in;
 mod tampering;
 mod turns;
 mod updates;
+mod versions;

@@ -1,6 +1,7 @@
 //! Traffic of a real consensus client (kona-node 1.0.0-rc.1 as sequencer, Isthmus), replayed.
 
-use crate::stand::{OpNode, Stand};
+use crate::stand::{OpNode, Stand, snapshot};
+use alloy::primitives::B256;
 use baton_portal::{
     demand::Demand,
     payload::Payload,
@@ -8,7 +9,7 @@ use baton_portal::{
     rpc::Answer,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, json, value::RawValue};
 use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
@@ -70,6 +71,64 @@ fn every_recorded_payload_meets_its_demand() {
         }
     }
     assert_eq!(met, 30);
+}
+
+/// Attributes and the envelope that op-reth 1.10.2 made from them, with the fork's version of `getPayload`.
+const SAMPLES: [(&str, &str, u8); 3] = [
+    ("granite", include_str!("../fixtures/granite.json"), 3),
+    ("holocene", include_str!("../fixtures/holocene.json"), 3),
+    ("jovian", include_str!("../fixtures/jovian.json"), 4),
+];
+
+/// What each fork's extra data says: nothing, the fee parameters, and the minimum base fee behind them.
+#[tokio::test]
+async fn payloads_of_other_forks_are_checked_and_served() {
+    for (fork, sample, version) in SAMPLES {
+        let sample: Value = serde_json::from_str(sample).expect("JSON");
+        let (attributes, envelope) = (&sample["attributes"], &sample["envelope"]);
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let parent: B256 = text(&envelope["executionPayload"]["parentHash"]).parse().expect("a hash");
+        let timestamp = u64::from_str_radix(&text(&attributes["timestamp"])[2..], 16).expect("a quantity");
+        let served = async |envelope: &Value| {
+            let stand = Stand::start().await;
+            // It is block 1, and that is gateway 1's.
+            stand.publish(|urls| {
+                let mut known = snapshot(urls);
+                known.clock.l1_genesis_time = timestamp - 1;
+                known.clock.l2_genesis_time = timestamp - 1;
+                known
+            });
+            stand.gateways[0].builds(envelope.clone());
+            for node in [&stand.fallback, &stand.gateways[0]] {
+                node.knows(parent);
+            }
+            let id = stand.order_with(parent, attributes).await;
+            let answer = stand.call(&format!("engine_getPayloadV{version}"), json!([id])).await;
+            (answer["result"].clone(), stand.decision().await)
+        };
+        let (answer, decision) = served(envelope).await;
+        assert_eq!(decision["choice"], "gateway", "{fork}: {decision}");
+        assert_eq!(&answer, envelope, "{fork}");
+        // Other fee parameters, or in another fork's form, aren't what was asked for. Before Holocene nothing is asked for.
+        let wrong: &[&str] = match fork {
+            "granite" => &[],
+            "holocene" => {
+                &["0x01000000fa00000006", "0x00000000fa00000007", "0x00000000fa000000060000000000000000", "0x"]
+            }
+            _ => &[
+                "0x00000000fa000000060000000000000000",
+                "0x01000000fa000000060000000000000001",
+                "0x00000000fa00000006",
+            ],
+        };
+        for extra_data in wrong {
+            let mut other = envelope.clone();
+            other["executionPayload"]["extraData"] = json!(extra_data);
+            let (_, decision) = served(&other).await;
+            assert_eq!(decision["choice"], "fallback", "{fork}, {extra_data}: {decision}");
+            assert_eq!(decision["outcome"], "mismatch", "{fork}, {extra_data}: {decision}");
+        }
+    }
 }
 
 #[tokio::test]
