@@ -2,17 +2,19 @@
 
 use crate::{
     node::{DEFAULT_FEES, Fault, GENESIS},
-    stand::{OpNode, Stand, builder},
+    stand::{OpNode, Options, Stand, builder},
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 /// Gateway 1 owns block 1 and changes a text in its payload, which the fallback would call valid.
 async fn refused(outcome: &str, reason: &str, from: &'static str, to: &'static str) {
-    let stand = Stand::start().await;
+    // Room for more than what is gossiped.
+    let stand = Stand::start_with(Options { max_body_mb: 32, ..Options::DEFAULT }).await;
     stand.gateways[0].fail("engine_getPayload", Fault::Rewritten(from, to));
     let answer = stand.block(GENESIS, 1).await;
     let decision = stand.decision().await;
+    let to = &to[..to.len().min(200)];
     assert_eq!(builder(&answer), "fallback", "{to}: {decision}");
     assert_eq!(decision["outcome"], outcome, "{to}: {decision}");
     assert!(decision["reason"].as_str().is_some_and(|text| text.contains(reason)), "{decision}");
@@ -30,8 +32,27 @@ async fn an_own_deposit_behind_the_forced_ones() {
 async fn other_fields_than_the_attributes() {
     refused("mismatch", "fee recipient", r#""feeRecipient":"0x00"#, r#""feeRecipient":"0x01"#).await;
     refused("mismatch", "prevRandao", r#""prevRandao":"0x00"#, r#""prevRandao":"0x01"#).await;
+    refused("mismatch", "gas limit", r#""gasLimit":"0x1c9c380""#, r#""gasLimit":"0x1c9c381""#).await;
+    refused("mismatch", "beacon block root", r#""parentBeaconBlockRoot":"0x07"#, r#""parentBeaconBlockRoot":"0x08"#)
+        .await;
     let withdrawal = r#""withdrawals":[{"index":"0x0","validatorIndex":"0x0","address":"0x0000000000000000000000000000000000000001","amount":"0x1"}]"#;
     refused("mismatch", "withdrawals", r#""withdrawals":[]"#, withdrawal).await;
+}
+
+/// The forced transactions, and one behind them that makes up a size in bytes.
+fn transactions_of(size: usize) -> &'static str {
+    // The forced ones have three bytes as they are counted, prefix included.
+    let last = format!("0x02{}", "5a".repeat(size - 6 - 2));
+    Box::leak(format!(r#""0x7e02","{last}""#).into_boxed_str())
+}
+
+#[tokio::test]
+async fn more_than_op_nodes_gossip() {
+    const LARGEST: usize = 10 << 20;
+    refused("mismatch", "gossips", r#""0x7e02""#, transactions_of(LARGEST + 1)).await;
+    let stand = Stand::start_with(Options { max_body_mb: 32, ..Options::DEFAULT }).await;
+    stand.gateways[0].fail("engine_getPayload", Fault::Rewritten(r#""0x7e02""#, transactions_of(LARGEST)));
+    assert_eq!(builder(&stand.block(GENESIS, 1).await), "gateway 1");
 }
 
 #[tokio::test]
