@@ -12,12 +12,13 @@ mod peers;
 mod report;
 mod upstream;
 
-use bodies::Bodies;
+use bodies::{Block, Bodies, get_payload};
 use client::Connection;
 use eyre::Result;
 use peers::{Peer, Rig};
 use report::{Report, Samples};
 use std::time::{Duration, Instant};
+use upstream::Pace;
 
 const KIB: usize = 1 << 10;
 /// Between two calls, for everybody: a consensus client never sends back to back, and what goes on behind its back is not to be what the next call
@@ -26,6 +27,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Between two blocks where there are many gateways: their copies have two processors to share with everything else, and no chain has hundreds of blocks
 /// a second.
 const BLOCK_PAUSE: Duration = Duration::from_millis(15);
+
+/// Between an order and the getting of its payload, in which the order has reached everybody.
+const BUILDING: Duration = Duration::from_millis(3);
 
 struct Plan {
     rounds: usize,
@@ -59,33 +63,45 @@ fn main() -> Result<()> {
         let body = bodies.new_payload(size)?;
         let name = format!("newPayload {} KB", size / KIB);
         if wanted(&name) {
-            measure(&plan, &peers, &name, &mut report, |connection| connection.call(&body).map(|_| ()))?;
+            measure(&plan, &peers, &name, &mut report, size, |connection| connection.call(&body).map(|_| ()))?;
         }
     }
     if wanted("forkchoiceUpdated") {
         let head = bodies.head();
-        measure(&plan, &peers, "forkchoiceUpdated", &mut report, |connection| connection.call(&head).map(|_| ()))?;
+        measure(&plan, &peers, "forkchoiceUpdated", &mut report, 0, |connection| connection.call(&head).map(|_| ()))?;
     }
-    if wanted("getPayload") {
-        let (order, get) = (bodies.order(), bodies.get_payload());
-        // Ordered and got, as op-node does; only the getting is counted, after a pause in which the order has reached everybody.
-        measure_after(&plan, &peers, "getPayload", &mut report, PAUSE, |connection| {
-            connection.call(&order)?;
-            std::thread::sleep(Duration::from_millis(3));
-            let started = Instant::now();
-            let answer = connection.call(&get)?;
-            eyre::ensure!(answer > 1000, "a payload of {answer} bytes");
-            Ok(started.elapsed())
-        })?;
+    for (block, size) in [(Block::Small, 2 * KIB), (Block::Large, 1000 * KIB)] {
+        let name = format!("getPayload {} KB", size / KIB);
+        if wanted(&name) {
+            let (order, get) = (bodies.order(block), get_payload(block));
+            // Ordered and got, as op-node does; only the getting is counted, after a pause in which the order has reached everybody.
+            measure_after(&plan, &peers, &name, &mut report, Rate { size, pause: PAUSE }, |connection| {
+                connection.call(&order)?;
+                std::thread::sleep(BUILDING);
+                let started = Instant::now();
+                let answer = connection.call(&get)?;
+                eyre::ensure!(answer > size - size / 10, "a payload of {answer} bytes");
+                Ok(started.elapsed())
+            })?;
+        }
     }
     if wanted("gateways") {
         gateways(&plan, &rig, &bodies, &mut report)?;
     }
     if wanted("memory") {
-        memory(&plan, &rig, &bodies, &mut report)?;
+        drop(peers);
+        // Started anew: what large bodies have left behind is another matter.
+        memory(&plan, &rig.peers(&mut Report::default())?, &bodies, &mut report)?;
     }
     println!("{report}");
     Ok(())
+}
+
+/// How often something is measured: by the size of what is sent, in bytes, and with a pause after each.
+#[derive(Clone, Copy)]
+struct Rate {
+    size: usize,
+    pause: Duration,
 }
 
 /// Times whole calls.
@@ -94,9 +110,10 @@ fn measure(
     peers: &[Peer],
     name: &str,
     report: &mut Report,
+    size: usize,
     call: impl Fn(&mut Connection) -> Result<()>,
 ) -> Result<()> {
-    measure_after(plan, peers, name, report, PAUSE, |connection| {
+    measure_after(plan, peers, name, report, Rate { size, pause: PAUSE }, |connection| {
         let started = Instant::now();
         call(connection)?;
         Ok(started.elapsed())
@@ -109,10 +126,9 @@ fn measure_after(
     peers: &[Peer],
     name: &str,
     report: &mut Report,
-    pause: Duration,
+    Rate { size, pause }: Rate,
     call: impl Fn(&mut Connection) -> Result<Duration>,
 ) -> Result<()> {
-    let size = name.split(' ').nth(1).and_then(|text| text.parse::<usize>().ok()).unwrap_or(0) * KIB;
     let calls = (plan.calls)(size);
     let mut all: Vec<Samples> = peers.iter().map(|_| Samples::default()).collect();
     for _ in 0..plan.rounds {
@@ -137,36 +153,67 @@ fn measure_after(
 
 /// What the number of gateways, and their slowness, does to op-node's calls.
 fn gateways(plan: &Plan, rig: &Rig, bodies: &Bodies, report: &mut Report) -> Result<()> {
-    let peers =
-        [rig.portal("1 gateway", 1, 0)?, rig.portal("8 gateways", 8, 0)?, rig.portal("8, 7 of them hanging", 1, 7)?];
-    let body = bodies.new_payload(100 * KIB)?;
-    let head = bodies.head();
-    measure_after(plan, &peers, "a block (100 KB) and its head", report, BLOCK_PAUSE, |connection| {
-        let started = Instant::now();
-        connection.call(&body)?;
-        connection.call(&head)?;
-        Ok(started.elapsed())
-    })
+    let eight = |others| std::iter::once(Pace::Prompt).chain([others; 7]).collect::<Vec<_>>();
+    let peers = [
+        rig.portal("1 gateway", &[Pace::Prompt])?,
+        rig.portal("8 gateways", &eight(Pace::Prompt))?,
+        rig.portal("8, 7 of them slow", &eight(Pace::Slow))?,
+        rig.portal("8, 7 of them hanging", &eight(Pace::Hanging))?,
+    ];
+    for size in [100 * KIB, 1000 * KIB] {
+        let (body, head) = (bodies.new_payload(size)?, bodies.head());
+        let name = format!("a block of {} KB and its head", size / KIB);
+        measure_after(plan, &peers, &name, report, Rate { size, pause: BLOCK_PAUSE }, |connection| {
+            let started = Instant::now();
+            connection.call(&body)?;
+            connection.call(&head)?;
+            Ok(started.elapsed())
+        })?;
+    }
+    let (order, get) = (bodies.order(Block::Small), get_payload(Block::Small));
+    // As often as a block of 100 KB.
+    measure_after(
+        plan,
+        &peers,
+        "an order and its payload",
+        report,
+        Rate { size: 100 * KIB, pause: BLOCK_PAUSE },
+        |connection| {
+            let started = Instant::now();
+            connection.call(&order)?;
+            let ordered = started.elapsed();
+            std::thread::sleep(BUILDING);
+            let started = Instant::now();
+            connection.call(&get)?;
+            Ok(ordered + started.elapsed())
+        },
+    )
 }
 
-/// Resident memory over many calls.
-fn memory(plan: &Plan, rig: &Rig, bodies: &Bodies, report: &mut Report) -> Result<()> {
-    let portal = rig.portal("portal", 1, 0)?;
-    let mut connection = portal.connect()?;
-    let (head, body) = (bodies.head(), bodies.new_payload(20 * KIB)?);
-    let mut at = |calls: usize, share: usize| -> Result<u64> {
-        for index in 0..calls {
-            connection.call(if index % share == 0 { &body } else { &head })?;
-        }
-        portal.resident()
-    };
+/// Resident memory over many calls: of ten, six heads, a block, two orders of which one is got, and what is got.
+fn memory(plan: &Plan, peers: &[Peer], bodies: &Bodies, report: &mut Report) -> Result<()> {
     let (tenth, all) = (plan.memory_calls / 10, plan.memory_calls);
-    let early = at(tenth, 10)?;
-    let late = at(all - tenth, 10)?;
-    report.note(format!(
-        "Memory: {} KiB resident after {tenth} calls, {} KiB after {all} (a tenth of them payloads of 20 KB).",
-        early / 1024,
-        late / 1024
-    ));
+    let (head, block, order) = (bodies.head(), bodies.new_payload(20 * KIB)?, bodies.order(Block::Small));
+    let get = get_payload(Block::Small);
+    for peer in peers.iter().filter(|peer| peer.is_process()) {
+        let mut connection = peer.connect()?;
+        let mut after = |calls: usize| -> Result<u64> {
+            for index in 0..calls {
+                connection.call(match index % 10 {
+                    0 => &block,
+                    3 | 6 => &order,
+                    7 => &get,
+                    _ => &head,
+                })?;
+            }
+            peer.resident()
+        };
+        let early = after(tenth)?;
+        report.add_memory(peer.name, [(tenth, early), (all, after(all - tenth)?)]);
+    }
+    report.note(
+        "Of ten calls for memory, six are heads, one is a block of 20 KB, two are orders and one gets a payload."
+            .to_owned(),
+    );
     Ok(())
 }

@@ -1,6 +1,10 @@
 //! What is compared: programs of their own between the same client and the same upstreams.
 
-use crate::{client::Connection, report::Report, upstream};
+use crate::{
+    client::Connection,
+    report::Report,
+    upstream::{self, Pace},
+};
 use baton_portal::Secret;
 use eyre::{OptionExt, Result, WrapErr, ensure};
 use std::{
@@ -40,7 +44,7 @@ impl Rig {
     pub(crate) fn start() -> Result<Self> {
         let files = tempfile::tempdir()?;
         std::fs::write(files.path().join("jwt"), alloy::hex::encode(SECRET))?;
-        let (fallback, builder) = (upstream::start(false)?, upstream::start(false)?);
+        let (fallback, builder) = (upstream::start(Pace::Prompt)?, upstream::start(Pace::Prompt)?);
         let installed = std::env::var_os("BATON_PEERS")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/peers"), PathBuf::from);
         Ok(Self { files, installed, fallback, builder })
@@ -61,7 +65,7 @@ impl Rig {
         } else {
             report.note(format!("rollup-boost isn't at {}: left out.", boost.display()));
         }
-        peers.push(self.portal("portal", 1, 0)?);
+        peers.push(self.portal("portal", &[Pace::Prompt])?);
         Ok(peers)
     }
 
@@ -92,12 +96,12 @@ impl Rig {
         self.spawn("nginx", command, port)
     }
 
-    /// The portal as it would replace rollup-boost, with this many good gateways and hanging ones.
-    pub(crate) fn portal(&self, name: &'static str, good: usize, hanging: usize) -> Result<Peer> {
-        let config = self.file(&format!("portal-{good}-{hanging}.toml"));
+    /// The portal as it would replace rollup-boost, with gateways of these paces. The first one, which is prompt, owns every block.
+    pub(crate) fn portal(&self, name: &'static str, gateways: &[Pace]) -> Result<Peer> {
+        let config = self.file(&format!("{name}.toml"));
         let mut text = "[gateways]\ntimeout_ms = 2000\n".to_owned();
-        for (index, hangs) in (0..good).map(|_| false).chain((0..hanging).map(|_| true)).enumerate() {
-            let at = if index == 0 { self.builder } else { upstream::start(hangs)? };
+        for (index, pace) in gateways.iter().enumerate() {
+            let at = if index == 0 { self.builder } else { upstream::start(*pace)? };
             text.push_str(&format!("[[gateways.overrides]]\nid = {}\nurl = \"http://{at}\"\n", index + 1));
         }
         std::fs::write(&config, text)?;
@@ -142,6 +146,11 @@ impl Rig {
 }
 
 impl Peer {
+    /// Whether it is a program whose processor time and memory can be looked at.
+    pub(crate) const fn is_process(&self) -> bool {
+        self.process.is_some()
+    }
+
     pub(crate) fn connect(&self) -> Result<Connection> {
         Connection::open(self.at, Secret::new(SECRET))
     }

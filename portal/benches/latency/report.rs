@@ -13,6 +13,8 @@ pub(crate) struct Samples {
 pub(crate) struct Report {
     /// Kind, peer, samples.
     rows: Vec<(String, &'static str, Samples)>,
+    /// Peer, resident memory after so many calls, in bytes.
+    memory: Vec<(&'static str, [(usize, u64); 2])>,
     notes: Vec<String>,
 }
 
@@ -34,6 +36,11 @@ impl Samples {
 impl Report {
     pub(crate) fn add(&mut self, kind: &str, peer: &'static str, samples: Samples) {
         self.rows.push((kind.to_owned(), peer, samples));
+    }
+
+    /// Resident memory, in bytes, after two numbers of calls.
+    pub(crate) fn add_memory(&mut self, peer: &'static str, after: [(usize, u64); 2]) {
+        self.memory.push((peer, after));
     }
 
     pub(crate) fn note(&mut self, text: String) {
@@ -82,6 +89,13 @@ impl fmt::Display for Report {
                 parts.push(format!("added p50 {:.2} of nginx's (aim 2.00)", ours / bare));
             }
             writeln!(f, "{kind}: {}", parts.join(", "))?;
+        }
+        if let Some((_, [(few, _), (many, _)])) = self.memory.first() {
+            writeln!(f, "\n| through | KiB resident after {few} calls | after {many} |")?;
+            writeln!(f, "|---|---:|---:|")?;
+        }
+        for (peer, [(_, early), (_, late)]) in &self.memory {
+            writeln!(f, "| {peer} | {} | {} |", early / 1024, late / 1024)?;
         }
         self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
     }
