@@ -311,6 +311,29 @@ async fn a_full_lane_drops_the_oldest_and_recovers() {
 }
 
 #[tokio::test]
+async fn a_lane_is_full_at_64_mib_too() {
+    let stand = Stand::start_with(Options { max_body_mb: 16, ..Options::DEFAULT }).await;
+    // Reading so much isn't for more nodes than it takes.
+    stand.debug("debug_setExecutionMode", json!([{"execution_mode": "disabled", "gateway": 1}])).await;
+    let slow = &stand.gateways[1];
+    slow.fail("engine_", Fault::Held);
+    let mut parent = GENESIS;
+    // Four of them fit.
+    let filler = json!("0".repeat(15 << 20));
+    for number in 1..=6 {
+        let mut block = payload(number, parent);
+        block[0]["extraData"] = filler.clone();
+        stand.call("engine_newPayloadV4", block).await;
+        parent = hash(number);
+        slow.wait_for("engine_", 1).await;
+    }
+    slow.release();
+    let arrived = slow.wait_for("engine_newPayload", 5).await;
+    let numbers: Vec<_> = arrived.iter().map(|call| call.json["params"][0]["blockNumber"].clone()).collect();
+    assert_eq!(numbers, ["0x1", "0x3", "0x4", "0x5", "0x6"].map(Value::from));
+}
+
+#[tokio::test]
 async fn a_get_payload_that_overtakes_the_gateways_answer_waits_for_it() {
     let stand = Stand::start().await;
     stand.gateways[0].fail("engine_forkchoiceUpdated", Fault::Held);
