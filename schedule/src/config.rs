@@ -19,6 +19,8 @@ pub struct FollowerConfig {
     pub registry: Address,
     /// The L1 block in which the registry was deployed, or any before it: events are read from here on.
     pub deployment_block: u64,
+    /// How many blocks one query for events may span; public nodes refuse more than some thousand.
+    pub log_span: u64,
     /// The deployment's arithmetic of time.
     pub clock: SlotClock,
     /// How often to look for a new L1 block, whatever a websocket announces or doesn't.
@@ -50,6 +52,9 @@ pub enum ConfigError {
     /// The registry can't be the zero address.
     #[error("`registry` is the zero address; set it to the deployed registry contract")]
     NoRegistry,
+    /// No blocks can be read.
+    #[error("`log_span` is 0; set it to how many blocks the L1 nodes answer a query for events about, such as 2000")]
+    NoSpan,
     /// A duration is zero.
     #[error("`{0}` is 0; set it to a positive duration")]
     ZeroDuration(&'static str),
@@ -59,14 +64,15 @@ pub enum ConfigError {
 }
 
 impl FollowerConfig {
-    /// A configuration with defaults for everything that has one: a poll every sixth of a slot (0.1 to 2 s), 2 s for a request, four past
-    /// epochs, eight slots until a head counts as stuck.
+    /// A configuration with defaults for everything that has one: a poll every sixth of a slot (0.1 to 2 s), 2 s for a request, 2,000 blocks
+    /// in a query for events, four past epochs, eight slots until a head counts as stuck.
     pub fn new(l1_urls: impl IntoIterator<Item = impl Into<NodeUrl>>, registry: Address, clock: SlotClock) -> Self {
         let slot = Duration::from_secs(clock.slot_length);
         Self {
             l1_urls: l1_urls.into_iter().map(Into::into).collect(),
             registry,
             deployment_block: 0,
+            log_span: 2_000,
             clock,
             poll_interval: (slot / 6).clamp(Duration::from_millis(100), Duration::from_secs(2)),
             request_timeout: Duration::from_secs(2),
@@ -80,6 +86,9 @@ impl FollowerConfig {
         self.clock.validate()?;
         if self.registry.is_zero() {
             return Err(ConfigError::NoRegistry);
+        }
+        if self.log_span == 0 {
+            return Err(ConfigError::NoSpan);
         }
         for (name, duration) in [
             ("poll_interval", self.poll_interval),
@@ -170,6 +179,7 @@ mod tests {
             FollowerConfig { poll_interval: Duration::ZERO, ..config() }.validate(),
             Err(ConfigError::ZeroDuration("poll_interval"))
         );
+        assert_eq!(FollowerConfig { log_span: 0, ..config() }.validate(), Err(ConfigError::NoSpan));
         let mut unset = config();
         unset.clock.slot_length = 0;
         assert_eq!(unset.validate(), Err(ConfigError::Clock(SlotClockError::Zero("slot_length"))));

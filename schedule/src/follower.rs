@@ -6,6 +6,7 @@ use crate::{
 };
 use baton_protocol::{Schedule, SlotClock};
 use std::{
+    ops::RangeInclusive,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -13,6 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+/// How often to say how far the reading has come.
+const PROGRESS: Duration = Duration::from_secs(5);
 /// How far ahead of this machine's clock a head may be, seconds, and how many more blocks than seconds there may be.
 const MAX_AHEAD: u64 = 3600;
 
@@ -31,18 +34,21 @@ pub struct Follower {
     failing: bool,
     clock: SlotClock,
     deployment_block: u64,
+    log_span: u64,
     past_epochs: u64,
     max_head_age: Duration,
     state: Followed,
     publisher: Publisher,
 }
 
-/// What has been read so far; replaced as a whole when a read succeeds.
+/// What has been read so far: replaced as a whole when a read succeeds, and on a long way there with each span of blocks.
 #[derive(Clone, Debug, Default)]
 struct Followed {
     trail: HeadTrail,
     urls: UrlBook,
     schedule: Schedule,
+    /// Whether a reorg was seen since a read succeeded.
+    reorged: bool,
 }
 
 /// What a read of one node came to.
@@ -67,6 +73,7 @@ impl Follower {
             failing: false,
             clock: config.clock,
             deployment_block: config.deployment_block,
+            log_span: config.log_span,
             past_epochs: config.past_epochs,
             max_head_age: config.max_head_age,
             state: Followed::default(),
@@ -178,8 +185,8 @@ impl Follower {
         self.publisher.publish(Snapshot { stale: Some(reason), ..(*latest).clone() });
     }
 
-    /// Reads one node, from its head on down. Changes nothing here.
-    async fn read(&self, l1: &L1, only_fresh: bool) -> Result<Read, FollowError> {
+    /// Reads one node, from its head on down. All that it changes here is how far events are known.
+    async fn read(&mut self, l1: &L1, only_fresh: bool) -> Result<Read, FollowError> {
         let head = l1.head().await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if !is_plausible(&head, &self.clock, self.deployment_block, now) {
@@ -191,28 +198,43 @@ impl Follower {
                 return Err(FollowError::Stuck(age));
             }
         }
-        if self.state.trail.contains(head.number, head.hash) {
+        // What is on the trail beyond what was published is only how far events are known.
+        let known = self.publisher.latest().l1_head.is_some_and(|known| head.number <= known.number);
+        if known && !self.state.reorged && self.state.trail.contains(head.number, head.hash) {
             return Ok(Read::Nothing);
         }
         let mut state = self.state.clone();
-        let reorged = drop_reorged(l1, &mut state.trail, &head).await?;
-        let read_up_to = state.trail.newest().map(|(number, _)| number);
-        if reorged {
-            info!(head = head.number, kept_up_to = read_up_to, "L1 reorg");
-            state.urls.roll_back(read_up_to);
+        if drop_reorged(l1, &mut state.trail, &head).await? {
+            let kept_up_to = state.trail.newest().map(|(number, _)| number);
+            info!(head = head.number, kept_up_to, "L1 reorg");
+            state.urls.roll_back(kept_up_to);
+            state.reorged = true;
         }
-        let from = read_up_to.map_or(self.deployment_block, |number| number + 1);
-        if from <= head.number {
-            state.urls.add(l1.urls_logs(from..=head.number).await?);
+        let first = state.trail.newest().map_or(self.deployment_block, |(number, _)| number + 1);
+        let mut said = Instant::now();
+        for span in Spans::new(first..=head.number, self.log_span) {
+            let end = *span.end();
+            state.urls.add(l1.urls_logs(span).await?);
+            let last = if end < head.number { l1.block(end).await? } else { Some(head) };
             // Logs are asked for by number: make sure that the numbers still meant this branch.
             if l1.block(head.number).await?.map(|block| block.hash) != Some(head.hash) {
                 return Err(FollowError::Moved { number: head.number, hash: head.hash });
+            }
+            state.trail.push(&last.ok_or(FollowError::MissingBlock(end))?);
+            if end < head.number {
+                // Whatever happens on the rest of the way, this needn't be read again.
+                self.state = state.clone();
+                if said.elapsed() >= PROGRESS {
+                    said = Instant::now();
+                    info!(read_up_to = end, head = head.number, "reading the registry's events");
+                }
             }
         }
         state.urls.prune(head.number);
         state.trail.push(&head);
         let gateways = l1.gateways(&head, &state.urls).await?;
-        let wanted = epochs_to_read(&self.clock, &head, self.past_epochs, &state.schedule, reorged);
+        let wanted = epochs_to_read(&self.clock, &head, self.past_epochs, &state.schedule, state.reorged);
+        state.reorged = false;
         state.schedule.forget_before(wanted.first);
         for epoch in &wanted.epochs {
             state.schedule.forget(*epoch);
@@ -238,6 +260,32 @@ impl Follower {
 const fn is_plausible(head: &L1Head, clock: &SlotClock, deployment_block: u64, now: u64) -> bool {
     let seconds = head.timestamp.saturating_sub(clock.l1_genesis_time).saturating_add(MAX_AHEAD);
     head.timestamp <= now.saturating_add(MAX_AHEAD) && head.number.saturating_sub(deployment_block) <= seconds
+}
+
+/// A range of blocks, one query's span after the other.
+struct Spans {
+    left: RangeInclusive<u64>,
+    most: u64,
+}
+
+impl Spans {
+    const fn new(blocks: RangeInclusive<u64>, most: u64) -> Self {
+        Self { left: blocks, most }
+    }
+}
+
+impl Iterator for Spans {
+    type Item = RangeInclusive<u64>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (first, last) = (*self.left.start(), *self.left.end());
+        if self.left.is_empty() {
+            return None;
+        }
+        let end = first.saturating_add(self.most - 1).min(last);
+        self.left = end + 1..=last;
+        Some(first..=end)
+    }
 }
 
 /// Waits until a time, or forever.
@@ -290,6 +338,16 @@ mod tests {
         assert!(!plausible(501 + 1000 + MAX_AHEAD, 2000));
         assert!(!plausible(583, 2001 + MAX_AHEAD));
         assert!(!plausible(u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn spans_cover_every_block_once() {
+        let spans =
+            |blocks, most| Spans::new(blocks, most).map(|span| (*span.start(), *span.end())).collect::<Vec<_>>();
+        assert_eq!(spans(5..=11, 3), [(5, 7), (8, 10), (11, 11)]);
+        assert_eq!(spans(5..=10, 3), [(5, 7), (8, 10)]);
+        assert_eq!(spans(5..=5, 2000), [(5, 5)]);
+        assert_eq!(Spans::new(RangeInclusive::new(6, 5), 2000).next(), None);
     }
 
     #[test]

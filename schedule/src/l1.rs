@@ -19,8 +19,6 @@ use tracing::warn;
 
 /// How many requests may be under way at once.
 const CONCURRENCY: usize = 16;
-/// How many blocks one log query may span; public nodes refuse more than some thousand.
-const LOG_SPAN: u64 = 2_000;
 
 /// An error of a request, told for a node.
 trait Told {
@@ -87,29 +85,24 @@ impl L1 {
         Ok(self.within("a block", request).await?.map(|block| head_of(&block)))
     }
 
-    /// All `UrlsSet` events of a range of blocks.
+    /// All `UrlsSet` events of a range of blocks, in one query.
     pub(crate) async fn urls_logs(&self, blocks: RangeInclusive<u64>) -> Result<Vec<UrlsLog>, FollowError> {
-        let mut found = Vec::new();
-        let mut from = *blocks.start();
-        while from <= *blocks.end() {
-            let to = from.saturating_add(LOG_SPAN - 1).min(*blocks.end());
-            let filter = Filter::new()
-                .address(*self.registry.address())
-                .event_signature(IRegistry::UrlsSet::SIGNATURE_HASH)
-                .from_block(from)
-                .to_block(to);
-            for log in self.within("events", async { self.provider.get_logs(&filter).await }).await? {
-                let event = IRegistry::UrlsSet::decode_log(&log.inner).map_err(FollowError::Event)?;
-                found.push(UrlsLog {
-                    block: log.block_number.unwrap_or(to),
-                    index: log.log_index.unwrap_or(0),
-                    gateway: event.id,
-                    urls: GatewayUrls { endpoint: event.endpoint.clone(), feed: event.feed.clone() },
-                });
-            }
-            from = to + 1;
-        }
-        Ok(found)
+        let filter = Filter::new()
+            .address(*self.registry.address())
+            .event_signature(IRegistry::UrlsSet::SIGNATURE_HASH)
+            .from_block(*blocks.start())
+            .to_block(*blocks.end());
+        let logs = self.within("events", async { self.provider.get_logs(&filter).await }).await?;
+        let read = logs.into_iter().map(|log| {
+            let event = IRegistry::UrlsSet::decode_log(&log.inner).map_err(FollowError::Event)?;
+            Ok(UrlsLog {
+                block: log.block_number.unwrap_or(*blocks.end()),
+                index: log.log_index.unwrap_or(0),
+                gateway: event.id,
+                urls: GatewayUrls { endpoint: event.endpoint.clone(), feed: event.feed.clone() },
+            })
+        });
+        read.collect()
     }
 
     /// All gateways and the operator, as of one block.

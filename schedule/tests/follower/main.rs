@@ -1,5 +1,6 @@
 //! The follower against the real registry on anvil. Needs `npm ci` and `forge build` at the top level, as `make test` does.
 
+mod catching_up;
 mod l1;
 mod registry;
 mod secrets;

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Unannounced,
     /// Subscriptions are refused.
     NoSubscriptions,
+    /// Queries for events are refused, except for so many at first.
+    FewLogs(usize),
     /// Every call is refused.
     Refuses,
     /// The other side hangs up after the handshake.
@@ -99,7 +101,7 @@ impl Wire {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// How often a method was called.
+    /// How often a method was called. Queries that ran into [`Fault::FewLogs`] don't count.
     pub(crate) fn asked(&self, method: &str) -> usize {
         self.asked.lock().expect("lock").iter().filter(|asked| *asked == method).count()
     }
@@ -129,13 +131,21 @@ async fn connection(stream: TcpStream, mut state: State) {
                 let Some(Ok(message)) = message else { return };
                 let call: Value = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
                 let method = call["method"].as_str().unwrap_or_default().to_owned();
-                if fault == Fault::Refuses || fault == Fault::NoSubscriptions && method == "eth_subscribe" {
+                let too_many = match fault {
+                    Fault::FewLogs(most) if method == "eth_getLogs" => {
+                        state.asked.lock().expect("lock").iter().filter(|asked| **asked == method).count() >= most
+                    }
+                    _ => false,
+                };
+                if too_many || fault == Fault::Refuses || fault == Fault::NoSubscriptions && method == "eth_subscribe" {
                     let no = json!({"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32601, "message": "no such method"}});
                     if follower.send(Message::text(no.to_string())).await.is_err() { return }
                 } else if fault != Fault::Silent && node.send(message).await.is_err() {
                     return;
                 }
-                state.asked.lock().expect("lock").push(method);
+                if !too_many {
+                    state.asked.lock().expect("lock").push(method);
+                }
             }
             message = node.next(), if fault != Fault::Held => {
                 let Some(Ok(message)) = message else { return };

@@ -1,0 +1,58 @@
+//! Reading a long past, which takes many queries of which any may fail.
+
+use crate::{
+    l1::{L1, until, until_snapshot},
+    wire::{Fault, Wire},
+};
+use baton_schedule::{Follower, FollowerConfig, Handle, Snapshot};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+const SPAN: u64 = 10;
+const EVENTS: &str = "eth_getLogs";
+
+/// An L1 of some hundred blocks, and a follower on a wire that lets only some of the queries through.
+async fn stopped_on_the_way(queries: usize) -> (L1, Wire, Handle) {
+    let l1 = L1::start().await;
+    l1.register(1).await;
+    l1.anvil("anvil_mine", json!([100])).await;
+    l1.set_urls(1, "http://moved").await;
+    l1.anvil("anvil_mine", json!([60])).await;
+    let wire = Wire::to(&l1.ws_url(), Fault::FewLogs(queries)).await;
+    let config = FollowerConfig { l1_urls: vec![wire.url.as_str().into()], log_span: SPAN, ..l1.config() };
+    let handle = Follower::spawn(config, CancellationToken::new()).expect("a good configuration");
+    until_snapshot(&handle, "a refusal", |now| now.stale.is_some()).await;
+    until("the queries that are let through", async || wire.asked(EVENTS) == queries).await;
+    (l1, wire, handle)
+}
+
+fn endpoint(snapshot: &Snapshot) -> &str {
+    snapshot.gateways.get(&1).map_or("", |info| &info.urls.endpoint)
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_failure_is_not_read_again() {
+    let (_l1, wire, handle) = stopped_on_the_way(6).await;
+    assert!(!handle.snapshot().is_known());
+    wire.set(Fault::Nothing);
+    let snapshot = until_snapshot(&handle, "the whole past", Snapshot::is_known).await;
+    assert_eq!(endpoint(&snapshot), "http://moved");
+    let blocks = snapshot.l1_head.expect("known").number + 1;
+    assert_eq!(wire.asked(EVENTS) as u64, blocks.div_ceil(SPAN));
+}
+
+#[tokio::test]
+async fn a_reorg_on_the_way_takes_back_what_its_blocks_had_brought_and_no_more() {
+    // So many queries reach past the block with the change of URLs.
+    let (l1, wire, handle) = stopped_on_the_way(12).await;
+    // The node mines the other branch block by block, and nothing of it is to be seen before the end.
+    wire.set(Fault::Refuses);
+    l1.anvil("anvil_reorg", json!([80, []])).await;
+    wire.set(Fault::Nothing);
+    let snapshot = until_snapshot(&handle, "the other branch", Snapshot::is_known).await;
+    assert_eq!(endpoint(&snapshot), "http://gateway-1");
+    // Eight spans are on both branches. A query that was under way may have been refused.
+    let anew = (snapshot.l1_head.expect("known").number + 1).div_ceil(SPAN);
+    let queries = wire.asked(EVENTS) as u64;
+    assert!(queries <= 12 + anew - 8 + 1, "{queries} queries, {anew} would be anew");
+}
