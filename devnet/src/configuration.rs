@@ -15,8 +15,10 @@ pub(crate) struct PortalConfig {
     pub(crate) listen: u16,
     /// Port of health, metrics and decisions.
     pub(crate) admin: u16,
-    /// The secret for op-node and all engines.
+    /// The secret for op-node and the operator's engine.
     pub(crate) jwt_file: PathBuf,
+    /// The gateways' secret.
+    pub(crate) gateways_jwt_file: PathBuf,
     /// The operator's engine.
     pub(crate) fallback_url: String,
     /// The L1.
@@ -67,7 +69,7 @@ impl PortalConfig {
         let file = with(file, "admin.listen", local(self.admin));
         let file = with(file, "fallback.url", self.fallback_url.as_str());
         let file = with(file, "fallback.jwt_secret_file", jwt.as_str());
-        let file = with(file, "gateways.jwt_secret_file", jwt.as_str());
+        let file = with(file, "gateways.jwt_secret_file", text(&self.gateways_jwt_file)?);
         let file = with(file, "schedule.l1_urls", vec![self.l1_url.clone()]);
         let file = with(file, "schedule.registry", self.registry.to_string());
         let file = with(file, "schedule.clock", clock);

@@ -190,13 +190,17 @@ impl Stack {
         let accounts = Accounts::new(&l1)?;
         let funded = [accounts.user.address(), accounts.playground.address()];
         let genesis = devnet_genesis(L2_CHAIN_ID, Fork::Isthmus, l2_genesis_time, funded, ether("1000"));
-        let secret = PrivateKeySigner::random().to_bytes();
-        let jwt = JwtSecret::new(secret.0);
-        let jwt_file = folder.path().join("jwt.hex");
-        std::fs::write(&jwt_file, secret.to_string())?;
+        let secret = |name: &str| -> Result<_> {
+            let (secret, file) = (PrivateKeySigner::random().to_bytes(), folder.path().join(name));
+            std::fs::write(&file, secret.to_string())?;
+            Ok((JwtSecret::new(secret.0), file))
+        };
+        let ((jwt, jwt_file), (gateways_jwt, gateways_jwt_file)) = (secret("jwt.hex")?, secret("gateways-jwt.hex")?);
         let fallback = ServedEngine::start(&genesis, jwt.clone()).await?;
-        let engines =
-            [ServedEngine::start(&genesis, jwt.clone()).await?, ServedEngine::start(&genesis, jwt.clone()).await?];
+        let engines = [
+            ServedEngine::start(&genesis, gateways_jwt.clone()).await?,
+            ServedEngine::start(&genesis, gateways_jwt).await?,
+        ];
 
         // Keepers name one another before any of them runs, so their ports are chosen here.
         let ports = free_ports::<8>()?;
@@ -264,6 +268,7 @@ impl Stack {
             listen: ports[3],
             admin: ports[4],
             jwt_file: jwt_file.clone(),
+            gateways_jwt_file,
             fallback_url: fallback.engine_url(),
             l1_url: l1.url(),
             registry: deployment.registry,
