@@ -15,7 +15,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 /// The open lanes at one moment.
 #[derive(Debug, Default)]
@@ -41,8 +41,8 @@ pub(crate) struct Gateways {
     settings: ArcSwap<GatewaySettings>,
     max_body: usize,
     lanes: ArcSwap<Lanes>,
-    /// Held while lanes change, so that no change undoes another.
-    changing: Mutex<()>,
+    /// Held while lanes change, so that no change undoes another. Gateways whose registered URLs aren't used, and for whose sake.
+    changing: Mutex<BTreeMap<GatewayId, &'static str>>,
 }
 
 /// What to do about one gateway.
@@ -95,13 +95,21 @@ impl Gateways {
     /// Opens and closes lanes so that there is one for every gateway that is worth telling, can be reached, and isn't disabled. Gives those that it
     /// opened.
     pub(crate) fn follow(&self, snapshot: &Snapshot, modes: &Modes) -> Vec<Arc<Lane>> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let settings = self.settings.load();
         let wanted: BTreeMap<GatewayId, Endpoint> = route::worth_telling(snapshot)
             .into_iter()
             .filter(|id| modes.of(*id) != Mode::Disabled)
             .filter_map(|id| {
                 let registered = snapshot.gateways.get(&id).map_or("", |info| info.urls.endpoint.as_str());
+                let taken_by = settings.taken_by(id, registered);
+                let before = match taken_by {
+                    Some(taken_by) => refused.insert(id, taken_by),
+                    None => refused.remove(&id),
+                };
+                if let Some(taken_by) = taken_by.filter(|_| before != taken_by) {
+                    warn!(gateway = id, uri = %NodeUrl::from(registered), taken_by, "a gateway's registered URL leads to the portal's own side and isn't used");
+                }
                 Some((id, settings.endpoint(id, registered)?))
             })
             .collect();

@@ -19,6 +19,9 @@ pub const SLACK: u64 = 5;
 /// The header that every token made here begins with: `{"alg":"HS256","typ":"JWT"}`.
 const HEADER: &[u8] = br#"{"alg":"HS256","typ":"JWT"}"#;
 
+/// What stands before a variable's name where a file's could.
+pub(crate) const VARIABLE: &str = "env:";
+
 /// A shared secret. Never printed.
 // Comparing is for telling a changed configuration from the same, never for authentication, so it needn't take constant time.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,7 +44,10 @@ pub enum SecretError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file holds something else.
+    /// The environment doesn't have it.
+    #[error("the environment has no variable {0}; set it, or name a file")]
+    Variable(String),
+    /// The file, or variable, holds something else.
     #[error("{0} must hold 32 bytes as 64 hexadecimal digits (`openssl rand -hex 32` makes some)")]
     Format(String),
 }
@@ -99,10 +105,13 @@ impl Secret {
         Self(bytes)
     }
 
-    /// A secret from a file of 64 hexadecimal digits, with or without `0x`.
+    /// A secret from a file of 64 hexadecimal digits, with or without `0x`, or from the variable that follows `env:`.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
         let name = || path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| SecretError::Read { path: name(), source })?;
+        let text = match path.to_str().and_then(|path| path.strip_prefix(VARIABLE)) {
+            Some(variable) => std::env::var(variable).map_err(|_| SecretError::Variable(variable.to_owned()))?,
+            None => std::fs::read_to_string(path).map_err(|source| SecretError::Read { path: name(), source })?,
+        };
         let bytes = alloy::hex::decode_to_array(text.trim()).map_err(|_| SecretError::Format(name()))?;
         Ok(Self(bytes))
     }
@@ -273,5 +282,8 @@ mod tests {
         assert!(!format!("{read:?}").contains('7'));
         std::fs::write(&path, "0707").expect("written");
         assert!(matches!(Secret::read(&path), Err(SecretError::Format(_))));
+        assert!(
+            matches!(Secret::read(Path::new("env:BATON_NO_SUCH")), Err(SecretError::Variable(name)) if name == "BATON_NO_SUCH")
+        );
     }
 }

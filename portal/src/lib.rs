@@ -41,7 +41,7 @@ mod wire;
 
 pub use config::{
     AdminConfig, Config, ConfigError, EngineConfig, FallbackConfig, GatewayOverride, GatewaysConfig, ScheduleConfig,
-    TracingConfig, ValidatorConfig,
+    SharedSecret, TracingConfig, ValidatorConfig,
 };
 pub use decision::{Decision, KEPT};
 pub use jwt::{Secret, SecretError, TokenError};

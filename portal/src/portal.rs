@@ -1,7 +1,7 @@
 //! Putting it together: listeners, tasks, and their end.
 
 use crate::{
-    config::{Checked, Config, ConfigError, GatewaySettings, ScheduleSource},
+    config::{Checked, Config, ConfigError, Endpoint, GatewaySettings, ScheduleSource, SharedSecret},
     door::Door,
     gateways::Gateways,
     lane::{Lane, Peer},
@@ -20,7 +20,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How often to look whether the fallback answers, and how long it may take: together less than the second in which the portal must say so.
 const PROBE_INTERVAL: Duration = Duration::from_millis(400);
@@ -75,8 +75,10 @@ impl Running {
     /// Takes another configuration, for calls from now on, and says what it changes. What takes a restart stays as it is; a configuration with
     /// anything wrong in it changes nothing at all.
     pub fn reload(&mut self, config: &Config) -> Result<Vec<Change>, ConfigError> {
-        let checked = config.checked()?;
+        let mut checked = config.checked()?;
+        reserve(&mut checked.gateways, [Some(self.engine), Some(self.admin), self.debug]);
         let changes = reload::diff(&self.config, config);
+        warn_of_shared(&checked);
         self.proxy.reconfigure(checked.live, checked.gateways);
         // What takes a restart is compared with what runs, next time too.
         self.config.gateways = config.gateways.clone();
@@ -99,6 +101,20 @@ pub async fn run(config: &Config, shutdown: CancellationToken) -> Result<Running
         ScheduleSource::Fixed(_) => channel(without_l1(&checked.gateways)).1,
     };
     start(config, checked, schedule, shutdown, end).await
+}
+
+/// Keeps gateways off the portal's own ports, as they were chosen: engine, admin, debug.
+fn reserve(gateways: &mut GatewaySettings, ports: [Option<SocketAddr>; 3]) {
+    let keys = ["engine.listen", "admin.listen", "admin.debug_listen"];
+    for (key, address) in keys.into_iter().zip(ports) {
+        address.into_iter().for_each(|address| gateways.places.add_port(key, address));
+    }
+}
+
+fn warn_of_shared(checked: &Checked) {
+    for SharedSecret { gateways, own } in &checked.shared {
+        warn!(gateways, own, "a gateway has a secret of the operator's, and could call what takes it");
+    }
 }
 
 /// What there is to know without an L1: which gateways the configuration names. One of them owns every block, the others keep up with the head.
@@ -135,13 +151,14 @@ pub async fn run_with_schedule(
 
 async fn start(
     as_written: &Config,
-    config: Checked,
+    mut config: Checked,
     schedule: Handle,
     shutdown: CancellationToken,
     end: DropGuard,
 ) -> Result<Running, StartError> {
     let metrics = telemetry::install();
     telemetry::begin();
+    warn_of_shared(&config);
     let engine = listen("engine.listen", config.engine).await?;
     let admin = listen("admin.listen", config.admin).await?;
     let debug = match config.debug {
@@ -150,11 +167,12 @@ async fn start(
     };
     let debug_at = debug.as_ref().and_then(|listener| listener.local_addr().ok());
     let (engine_at, admin_at) = (address(&engine, config.engine), address(&admin, config.admin));
+    reserve(&mut config.gateways, [Some(engine_at), Some(admin_at), debug_at]);
     let fallback = Upstream::new(config.fallback.uri, config.fallback.secret, config.fallback_timeout, config.max_body);
-    let (timeout, queue) = (config.gateways.timeout, config.gateways.queue);
-    let validator = config.validator.map(|endpoint| {
-        let upstream = Upstream::new(endpoint.uri, endpoint.secret, timeout, config.max_body);
-        Lane::open(Peer::Validator, upstream, queue)
+    let validator = config.validator.map(|validator| {
+        let Endpoint { uri, secret } = validator.endpoint;
+        let upstream = Upstream::new(uri, secret, validator.timeout, config.max_body);
+        Lane::open(Peer::Validator, upstream, validator.queue)
     });
     let fixed = match config.schedule {
         ScheduleSource::Fixed(id) => Some(id),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod browser;
+mod configuration;
 mod engines;
 mod failures;
 mod followed;

@@ -28,10 +28,11 @@ pub(crate) const CLOCK: SlotClock = SlotClock {
 /// How long any answer may take, whatever is wrong with whom: half of what the portal's own time limits are in tests that don't shorten them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// op-node's, the fallback's and the gateways' secrets all differ, so that a mix-up is a 401.
+/// op-node's, the fallback's, the gateways' and the validator's secrets all differ, so that a mix-up is a 401.
 const OP_NODE: [u8; 32] = [1; 32];
 const FALLBACK: [u8; 32] = [2; 32];
 pub(crate) const GATEWAYS: [u8; 32] = [3; 32];
+const VALIDATOR: [u8; 32] = [4; 32];
 
 /// op-node's side of a portal.
 pub(crate) struct OpNode {
@@ -68,7 +69,7 @@ pub(crate) struct Options {
     /// More keys of `[gateways]`, and tables in it.
     pub(crate) gateways: &'static str,
     pub(crate) max_body_mb: usize,
-    /// Whether there is a second validator, which has the gateways' secret.
+    /// Whether there is a second validator.
     pub(crate) validator: bool,
 }
 
@@ -138,6 +139,13 @@ pub(crate) fn present(urls: [String; 2]) -> Snapshot {
     Snapshot { clock, ..snapshot(urls) }
 }
 
+/// Writes a secret.
+pub(crate) fn secret_file(folder: &TempDir, name: &str, bytes: [u8; 32]) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, alloy::hex::encode(bytes)).expect("written");
+    path
+}
+
 /// A configuration that names secrets in a directory; everything listens on free ports.
 pub(crate) fn config(secrets: &TempDir, fallback: &str, options: &Options) -> Config {
     Config::from_toml(&write_config(secrets, fallback, options)).expect("a configuration")
@@ -145,11 +153,7 @@ pub(crate) fn config(secrets: &TempDir, fallback: &str, options: &Options) -> Co
 
 /// Its text.
 pub(crate) fn write_config(secrets: &TempDir, fallback: &str, options: &Options) -> String {
-    let file = |name: &str, bytes: [u8; 32]| -> PathBuf {
-        let path = secrets.path().join(name);
-        std::fs::write(&path, alloy::hex::encode(bytes)).expect("written");
-        path
-    };
+    let file = |name, bytes| secret_file(secrets, name, bytes);
     let (op_node, own, shared) = (file("op-node", OP_NODE), file("fallback", FALLBACK), file("gateways", GATEWAYS));
     format!(
         r#"
@@ -190,12 +194,14 @@ impl Stand {
             Node::start("gateway 1", theirs, Secret::new(options.gateway_secret)).await,
             Node::start("gateway 2", theirs, Secret::new(options.gateway_secret)).await,
         ];
-        let validator = Node::start("validator", theirs, Secret::new(GATEWAYS)).await;
+        let validator = Node::start("validator", theirs, Secret::new(VALIDATOR)).await;
         let secrets = tempfile::tempdir().expect("temporary directory");
         let mut config = config(&secrets, &fallback.url(), &options);
         config.validator = options.validator.then(|| ValidatorConfig {
             url: validator.url(),
-            jwt_secret_file: config.gateways.jwt_secret_file.clone(),
+            jwt_secret_file: secret_file(&secrets, "validator", VALIDATOR),
+            timeout_ms: 20_000,
+            queue: 64,
         });
         let (publisher, schedule) = channel(snapshot([gateways[0].url(), gateways[1].url()]));
         let shutdown = CancellationToken::new();

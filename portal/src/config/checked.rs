@@ -1,0 +1,351 @@
+//! A configuration as the portal runs by it: checked, secrets read.
+
+use super::{Config, ConfigError, GatewaysConfig, ScheduleConfig, TracingConfig, error::SharedSecret, place::Places};
+use crate::{
+    breaker::Limits,
+    jwt::Secret,
+    mode::Modes,
+    policy::{Policy, Rules},
+    soft_blocks::SoftBlockRule,
+};
+use baton_protocol::{GatewayId, NOBODY};
+use baton_schedule::FollowerConfig;
+use http::Uri;
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+/// A checked configuration, secrets read.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) engine: SocketAddr,
+    pub(crate) engine_secret: Secret,
+    pub(crate) admin: SocketAddr,
+    pub(crate) max_body: usize,
+    pub(crate) fallback: Endpoint,
+    pub(crate) fallback_timeout: Duration,
+    pub(crate) validator: Option<CheckedValidator>,
+    pub(crate) gateways: GatewaySettings,
+    pub(crate) live: Live,
+    pub(crate) debug: Option<SocketAddr>,
+    pub(crate) max_head_age: Option<Duration>,
+    pub(crate) collector: Option<Uri>,
+    pub(crate) schedule: ScheduleSource,
+    /// What is right here, and a risk where gateways are others'.
+    pub(crate) shared: Vec<SharedSecret>,
+}
+
+/// The second validating execution client.
+#[derive(Debug)]
+pub(crate) struct CheckedValidator {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) timeout: Duration,
+    pub(crate) queue: usize,
+}
+
+/// Where the schedule comes from.
+#[derive(Debug)]
+pub(crate) enum ScheduleSource {
+    Follower(FollowerConfig),
+    Fixed(GatewayId),
+}
+
+/// What can change while the portal runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) payload_budget: Duration,
+    pub(crate) modes: Modes,
+    pub(crate) limits: Limits,
+    pub(crate) rules: Rules,
+    pub(crate) policies: Arc<Vec<Box<dyn Policy>>>,
+    /// How long reads may wait for the scheduled gateway; `None`: reads and transactions are the fallback's alone.
+    pub(crate) multiplex: Option<Duration>,
+    pub(crate) warm_up_blocks: u64,
+    pub(crate) soft_blocks: Option<SoftBlockRule>,
+    /// Where to read gateways' feeds, for those for which that isn't as the registry has it.
+    pub(crate) feeds: BTreeMap<GatewayId, Uri>,
+}
+
+/// Where and with which secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) uri: Uri,
+    pub(crate) secret: Secret,
+}
+
+/// Where single gateways are instead of where the registry says, and their own secrets.
+type Overrides = BTreeMap<GatewayId, (Option<Uri>, Option<Secret>)>;
+
+/// How gateways are reached.
+#[derive(Clone, Debug)]
+pub(crate) struct GatewaySettings {
+    pub(crate) secret: Secret,
+    pub(crate) overrides: Overrides,
+    pub(crate) timeout: Duration,
+    pub(crate) queue: usize,
+    /// Where no gateway may be.
+    pub(crate) places: Places,
+}
+
+impl GatewaySettings {
+    /// Where to reach a gateway whose registry entry names a URL; `None` if nowhere, or where it can't be.
+    pub(crate) fn endpoint(&self, id: GatewayId, registered: &str) -> Option<Endpoint> {
+        let (uri, secret) = self.overrides.get(&id).cloned().unwrap_or_default();
+        let uri = uri.or_else(|| http_uri(registered).filter(|uri| self.places.taken_by(uri).is_none()))?;
+        Some(Endpoint { uri, secret: secret.unwrap_or_else(|| self.secret.clone()) })
+    }
+
+    /// What is at a registered URL already, by its key in the configuration, if that is why it isn't used.
+    pub(crate) fn taken_by(&self, id: GatewayId, registered: &str) -> Option<&'static str> {
+        if self.overrides.get(&id).is_some_and(|(uri, _)| uri.is_some()) {
+            return None;
+        }
+        self.places.taken_by(&http_uri(registered)?)
+    }
+}
+
+impl Config {
+    /// Checks everything that can be checked without a network, and reads the secrets. Gives the gateways' secrets that are the operator's own, too,
+    /// which without a registry may be meant so.
+    pub fn check(&self) -> Result<Vec<SharedSecret>, ConfigError> {
+        self.checked().map(|checked| checked.shared)
+    }
+
+    pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
+        for (name, value) in [
+            ("engine.max_body_mb", self.engine.max_body_mb as u64),
+            ("fallback.timeout_ms", self.fallback.timeout_ms),
+            ("gateways.payload_budget_ms", self.gateways.payload_budget_ms),
+            ("gateways.timeout_ms", self.gateways.timeout_ms),
+            ("gateways.queue", self.gateways.queue as u64),
+            ("gateways.read_timeout_ms", self.gateways.read_timeout_ms),
+            ("gateways.soft_blocks.within_ms", self.gateways.soft_blocks.as_ref().map_or(1, |rule| rule.within_ms)),
+            ("gateways.breaker.pause_ms", self.gateways.breaker.pause_ms),
+            ("validator.timeout_ms", self.validator.as_ref().map_or(1, |validator| validator.timeout_ms)),
+            ("validator.queue", self.validator.as_ref().map_or(1, |validator| validator.queue as u64)),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Zero(name));
+            }
+        }
+        let schedule = self.schedule.source()?;
+        let engine_secret = secret("engine.jwt_secret_file", &self.engine.jwt_secret_file)?;
+        let fallback = Endpoint {
+            uri: uri("fallback.url", &self.fallback.url)?,
+            secret: secret("fallback.jwt_secret_file", &self.fallback.jwt_secret_file)?,
+        };
+        let validator = self.validator.as_ref().map(|validator| {
+            Ok::<_, ConfigError>(CheckedValidator {
+                endpoint: Endpoint {
+                    uri: uri("validator.url", &validator.url)?,
+                    secret: secret("validator.jwt_secret_file", &validator.jwt_secret_file)?,
+                },
+                timeout: Duration::from_millis(validator.timeout_ms),
+                queue: validator.queue,
+            })
+        });
+        let validator = validator.transpose()?;
+        let places = self.places(&fallback, validator.as_ref());
+        let gateways_secret = secret("gateways.jwt_secret_file", &self.gateways.jwt_secret_file)?;
+        let overrides = self.gateways.checked_overrides(&places)?;
+        if let ScheduleSource::Fixed(id) = schedule
+            && !overrides.get(&id).is_some_and(|(uri, _)| uri.is_some())
+        {
+            return Err(ConfigError::FixedGateway(id));
+        }
+        if matches!(schedule, ScheduleSource::Fixed(_)) && self.gateways.soft_blocks.is_some() {
+            return Err(ConfigError::NoTurns);
+        }
+        let own = [
+            ("engine.jwt_secret_file", Some(&engine_secret)),
+            ("fallback.jwt_secret_file", Some(&fallback.secret)),
+            ("validator.jwt_secret_file", validator.as_ref().map(|validator| &validator.endpoint.secret)),
+        ];
+        let own: Vec<_> = own.into_iter().filter_map(|(key, secret)| Some((key, secret?))).collect();
+        let single = overrides.iter().filter_map(|(id, (_, secret))| Some((secret_of(*id), secret.as_ref()?)));
+        let theirs: Vec<_> =
+            std::iter::once(("gateways.jwt_secret_file".to_owned(), &gateways_secret)).chain(single).collect();
+        let shared = shared(&own, &theirs);
+        if let (ScheduleSource::Follower(_), Some(first)) = (&schedule, shared.first()) {
+            return Err(ConfigError::SharedSecret(first.clone()));
+        }
+        Ok(Checked {
+            engine: self.engine.listen,
+            engine_secret,
+            admin: self.admin.listen,
+            max_body: self.engine.max_body_mb << 20,
+            fallback,
+            fallback_timeout: Duration::from_millis(self.fallback.timeout_ms),
+            gateways: GatewaySettings {
+                secret: gateways_secret,
+                overrides,
+                timeout: Duration::from_millis(self.gateways.timeout_ms),
+                queue: self.gateways.queue,
+                places,
+            },
+            validator,
+            live: self.gateways.live(self.gateways.feeds()?),
+            debug: self.admin.debug_listen,
+            max_head_age: self.fallback.max_head_age_s.map(Duration::from_secs),
+            collector: self.tracing.collector()?,
+            schedule,
+            shared,
+        })
+    }
+
+    /// What is the operator's own, as far as addresses are known yet.
+    fn places(&self, fallback: &Endpoint, validator: Option<&CheckedValidator>) -> Places {
+        let mut places = Places::default();
+        let ports = [
+            ("engine.listen", Some(self.engine.listen)),
+            ("admin.listen", Some(self.admin.listen)),
+            ("admin.debug_listen", self.admin.debug_listen),
+        ];
+        for (key, address) in ports {
+            address.into_iter().for_each(|address| places.add_port(key, address));
+        }
+        places.add_client("fallback.url", &fallback.uri);
+        if let Some(validator) = validator {
+            places.add_client("validator.url", &validator.endpoint.uri);
+        }
+        places
+    }
+}
+
+/// The key of one gateway's secret; entries have no order that means anything.
+fn secret_of(id: GatewayId) -> String {
+    format!("gateways.overrides(id {id}).jwt_secret_file")
+}
+
+/// Every pair of the operator's and a gateway's secret that are the same.
+fn shared(own: &[(&str, &Secret)], gateways: &[(String, &Secret)]) -> Vec<SharedSecret> {
+    let pairs = gateways.iter().flat_map(|gateway| own.iter().map(move |own| (gateway, own)));
+    let same = pairs.filter(|((_, theirs), (_, ours))| theirs == ours);
+    same.map(|((gateways, _), (own, _))| SharedSecret { gateways: gateways.clone(), own: (*own).to_owned() }).collect()
+}
+
+impl TracingConfig {
+    fn collector(&self) -> Result<Option<Uri>, ConfigError> {
+        let Some(url) = &self.otlp_url else { return Ok(None) };
+        uri("tracing.otlp_url", url)?;
+        uri("tracing.otlp_url", &format!("{}/v1/traces", url.trim_end_matches('/'))).map(Some)
+    }
+}
+
+impl GatewaysConfig {
+    fn checked_overrides(&self, places: &Places) -> Result<Overrides, ConfigError> {
+        let mut overrides = BTreeMap::new();
+        for (index, entry) in self.overrides.iter().enumerate() {
+            let field = |name: &str| format!("gateways.overrides[{index}].{name}");
+            let uri = entry.url.as_deref().map(|url| uri(&field("url"), url)).transpose()?;
+            if let Some(taken_by) = uri.as_ref().and_then(|uri| places.taken_by(uri)) {
+                let value = entry.url.as_deref().unwrap_or_default().into();
+                return Err(ConfigError::Taken { field: field("url"), value, taken_by });
+            }
+            let file = entry.jwt_secret_file.as_deref();
+            let secret = file.map(|file| secret(&field("jwt_secret_file"), file)).transpose()?;
+            if entry.id == NOBODY || overrides.insert(entry.id, (uri, secret)).is_some() {
+                return Err(ConfigError::Override(entry.id));
+            }
+        }
+        Ok(overrides)
+    }
+
+    /// The modes that are written down.
+    pub(crate) fn modes(&self) -> Modes {
+        let single = self.overrides.iter().map(|entry| (entry.id, entry.mode)).collect();
+        Modes { global: self.mode, single }
+    }
+
+    fn feeds(&self) -> Result<BTreeMap<GatewayId, Uri>, ConfigError> {
+        let mut feeds = BTreeMap::new();
+        for (index, entry) in self.overrides.iter().enumerate() {
+            let Some(feed) = &entry.feed else { continue };
+            let field = format!("gateways.overrides[{index}].feed");
+            let uri = feed_uri(feed).ok_or(ConfigError::Feed { field, value: feed.as_str().into() })?;
+            feeds.insert(entry.id, uri);
+        }
+        Ok(feeds)
+    }
+
+    fn live(&self, feeds: BTreeMap<GatewayId, Uri>) -> Live {
+        Live {
+            payload_budget: Duration::from_millis(self.payload_budget_ms),
+            modes: self.modes(),
+            limits: self.breaker,
+            rules: self.policy,
+            policies: Arc::new(self.policy.policies()),
+            multiplex: self.multiplex.then(|| Duration::from_millis(self.read_timeout_ms)),
+            warm_up_blocks: self.warm_up_blocks,
+            soft_blocks: self.soft_blocks.clone(),
+            feeds,
+        }
+    }
+}
+
+impl ScheduleConfig {
+    fn source(&self) -> Result<ScheduleSource, ConfigError> {
+        if let Some(id) = self.fixed_gateway {
+            let others = [
+                ("schedule.registry", self.registry.is_some()),
+                ("schedule.l1_urls", !self.l1_urls.is_empty()),
+                ("schedule.clock", self.clock.is_some()),
+            ];
+            return match others.into_iter().find(|(_, is_set)| *is_set) {
+                Some((key, _)) => Err(ConfigError::TwoSchedules(key)),
+                None => Ok(ScheduleSource::Fixed(id)),
+            };
+        }
+        let registry = self.registry.ok_or(ConfigError::Missing("schedule.registry"))?;
+        let clock = self.clock.ok_or(ConfigError::Missing("schedule.clock"))?;
+        let mut follower = FollowerConfig::new(self.l1_urls.clone(), registry, clock);
+        follower.deployment_block = self.deployment_block;
+        if let Some(blocks) = self.log_span {
+            follower.log_span = blocks;
+        }
+        if let Some(interval) = self.poll_interval_ms {
+            follower.poll_interval = Duration::from_millis(interval);
+        }
+        follower.validate()?;
+        Ok(ScheduleSource::Follower(follower))
+    }
+}
+
+fn secret(field: &str, path: &Path) -> Result<Secret, ConfigError> {
+    Secret::read(path).map_err(|source| ConfigError::Secret { field: field.to_owned(), source })
+}
+
+fn uri(field: &str, value: &str) -> Result<Uri, ConfigError> {
+    http_uri(value).ok_or_else(|| ConfigError::Url { field: field.to_owned(), value: value.into() })
+}
+
+fn http_uri(value: &str) -> Option<Uri> {
+    let uri: Uri = value.trim().parse().ok()?;
+    (uri.scheme_str() == Some("http") && uri.host().is_some()).then_some(uri)
+}
+
+/// Where a feed of soft blocks answers questions: the port on which it serves websockets. `None` if it can't be reached from here.
+pub(crate) fn feed_uri(value: &str) -> Option<Uri> {
+    http_uri(&value.trim().replacen("ws://", "http://", 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_override_comes_before_the_registry() {
+        let secret = Secret::new([1; 32]);
+        let uri: Uri = "http://override:1".parse().expect("a URI");
+        let overrides = BTreeMap::from([(1, (Some(uri.clone()), None))]);
+        let mut places = Places::default();
+        places.add_port("engine.listen", ([127, 0, 0, 1], 8551).into());
+        let settings = GatewaySettings { secret, overrides, timeout: Duration::from_secs(1), queue: 1, places };
+        let uri_of = |id, registered| settings.endpoint(id, registered).map(|endpoint| endpoint.uri);
+        assert_eq!(uri_of(1, "http://registered:1"), Some(uri));
+        assert_eq!(uri_of(2, "http://registered:1"), Some(Uri::from_static("http://registered:1")));
+        for unusable in ["", "https://registered", "ftp://x", "/path", "http://localhost:8551"] {
+            assert_eq!(uri_of(2, unusable), None);
+        }
+        assert_eq!(settings.taken_by(2, "http://localhost:8551"), Some("engine.listen"));
+        assert_eq!(settings.taken_by(1, "http://localhost:8551"), None);
+    }
+}

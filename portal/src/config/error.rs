@@ -1,0 +1,111 @@
+//! What is wrong with a configuration, and what had better be otherwise.
+
+use crate::jwt::SecretError;
+use baton_protocol::GatewayId;
+use baton_schedule::NodeUrl;
+use std::fmt;
+
+/// Why a configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("can't read the configuration file {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML. The line isn't quoted, since it may hold a URL with a key.
+    #[error("configuration: line {line}: {problem}")]
+    Syntax {
+        /// Where, counted from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A missing or unknown key, a wrong type.
+    #[error("configuration: {0}")]
+    Parse(#[from] toml::de::Error),
+    /// A secret can't be had.
+    #[error("`{field}`: {source}")]
+    Secret {
+        /// Which.
+        field: String,
+        /// Why.
+        source: SecretError,
+    },
+    /// A URL can't be dialled.
+    #[error(
+        "`{field}`, {value}, must be a plain HTTP URL such as \"http://127.0.0.1:9551\"; for https:// put a tunnel in front"
+    )]
+    Url {
+        /// Which.
+        field: String,
+        /// What it is.
+        value: NodeUrl,
+    },
+    /// A feed can't be read.
+    #[error("`{field}`, {value}, must be a plain websocket or HTTP URL such as \"ws://127.0.0.1:9652\"")]
+    Feed {
+        /// Which.
+        field: String,
+        /// What it is.
+        value: NodeUrl,
+    },
+    /// A number is zero.
+    #[error("`{0}` is 0; set it to a positive number")]
+    Zero(&'static str),
+    /// A key is missing.
+    #[error(
+        "`{0}` is missing; set it (`portal run --help` has flags for it), or `schedule.fixed_gateway` for a rollup without a registry"
+    )]
+    Missing(&'static str),
+    /// The fixed gateway can't be reached.
+    #[error("`schedule.fixed_gateway` is {0}, and no entry of `gateways.overrides` gives that id a url")]
+    FixedGateway(GatewayId),
+    /// A fixed gateway beside a registry or what reads one.
+    #[error("`schedule.fixed_gateway` and `{0}` exclude each other; leave one of them away")]
+    TwoSchedules(&'static str),
+    /// Gateways of others would know a secret of the operator's.
+    #[error(
+        "{0}; gateways on a registry are others', who could call that port with it: make another with `openssl rand -hex 32`"
+    )]
+    SharedSecret(SharedSecret),
+    /// A gateway where the portal or one of its execution clients is.
+    #[error("`{field}`, {value}, is where `{taken_by}` is; set it to the gateway's own address")]
+    Taken {
+        /// Which.
+        field: String,
+        /// What it is.
+        value: NodeUrl,
+        /// Whose place that is.
+        taken_by: &'static str,
+    },
+    /// Turns to lose, where one gateway owns every block.
+    #[error(
+        "`gateways.soft_blocks` takes turns away, and with `schedule.fixed_gateway` there are none; leave one of them away"
+    )]
+    NoTurns,
+    /// Overrides for the same or no gateway.
+    #[error("`gateways.overrides`: id {0} stands there twice, or is 0, which is nobody's")]
+    Override(GatewayId),
+    /// The schedule's part.
+    #[error("`schedule`: {0}")]
+    Schedule(#[from] baton_schedule::ConfigError),
+}
+
+/// One secret under two names, one of which is a gateway's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedSecret {
+    /// The gateways' key.
+    pub gateways: String,
+    /// The key of the portal's own port, or of an execution client of the operator's.
+    pub own: String,
+}
+
+impl fmt::Display for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` and `{}` hold the same secret", self.gateways, self.own)
+    }
+}
