@@ -14,7 +14,7 @@ mod checked;
 mod error;
 mod place;
 
-pub(crate) use checked::{Checked, Endpoint, GatewaySettings, Live, ScheduleSource, feed_uri};
+pub(crate) use checked::{Checked, Endpoint, GatewaySettings, Live, ScheduleSource, Secrets, feed_uri};
 pub use error::{ConfigError, SharedSecret};
 
 /// All there is to configure. Unknown keys are refused.

@@ -1,7 +1,7 @@
 //! Putting it together: listeners, tasks, and their end.
 
 use crate::{
-    config::{Checked, Config, ConfigError, Endpoint, GatewaySettings, ScheduleSource, SharedSecret},
+    config::{Checked, Config, ConfigError, Endpoint, GatewaySettings, ScheduleSource, Secrets, SharedSecret},
     door::Door,
     gateways::Gateways,
     lane::{Lane, Peer},
@@ -15,7 +15,7 @@ use crate::{
 };
 use alloy::primitives::Address;
 use baton_protocol::{GatewayId, SlotClock};
-use baton_schedule::{Follower, GatewayInfo, GatewayUrls, Handle, SequencerKeys, Snapshot, channel};
+use baton_schedule::{Follower, GatewayInfo, GatewayUrls, Handle, Publisher, SequencerKeys, Snapshot, channel};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
@@ -65,7 +65,12 @@ pub struct Running {
     /// The schedule as the portal sees it.
     pub schedule: Handle,
     proxy: Arc<Proxy>,
+    /// What runs, key by key: what was read since and takes a restart isn't in it.
     config: Config,
+    /// The secrets that are in use.
+    secrets: Secrets,
+    /// Where no L1 says which gateways there are.
+    without_l1: Option<Publisher>,
     tasks: JoinSet<()>,
     /// The engine port's thread and the schedule's follower end by a token, not by being dropped.
     _end: DropGuard,
@@ -77,11 +82,21 @@ impl Running {
     pub fn reload(&mut self, config: &Config) -> Result<Vec<Change>, ConfigError> {
         let mut checked = config.checked()?;
         reserve(&mut checked.gateways, [Some(self.engine), Some(self.admin), self.debug]);
-        let changes = reload::diff(&self.config, config);
+        let set_back = reload::set_back(&self.config.gateways.modes(), &self.proxy.live().modes, &checked.live.modes);
+        let mut changes = reload::diff(&self.config, config);
+        changes.retain(|change| set_back.iter().all(|other| other.key != change.key));
+        changes.extend(set_back);
+        changes.extend(reload::secrets(&self.secrets, &checked.secrets));
         warn_of_shared(&checked);
+        if let Some(publisher) = &self.without_l1 {
+            publisher.publish(without_l1(&checked.gateways));
+        }
         self.proxy.reconfigure(checked.live, checked.gateways);
         // What takes a restart is compared with what runs, next time too.
         self.config.gateways = config.gateways.clone();
+        let stays = |key: &String| !key.starts_with("gateways.");
+        self.secrets.retain(|key, _| stays(key));
+        self.secrets.extend(checked.secrets.into_iter().filter(|(key, _)| !stays(key)));
         Ok(changes)
     }
 
@@ -96,11 +111,15 @@ pub async fn run(config: &Config, shutdown: CancellationToken) -> Result<Running
     let checked = config.checked()?;
     let shutdown = shutdown.child_token();
     let end = shutdown.clone().drop_guard();
-    let schedule = match &checked.schedule {
-        ScheduleSource::Follower(follower) => Follower::spawn(follower.clone(), shutdown.clone())?,
-        ScheduleSource::Fixed(_) => channel(without_l1(&checked.gateways)).1,
+    let (publisher, schedule) = match &checked.schedule {
+        ScheduleSource::Follower(follower) => (None, Follower::spawn(follower.clone(), shutdown.clone())?),
+        ScheduleSource::Fixed(_) => {
+            let (publisher, schedule) = channel(without_l1(&checked.gateways));
+            (Some(publisher), schedule)
+        }
     };
-    start(config, checked, schedule, shutdown, end).await
+    let running = start(config, checked, schedule, shutdown, end).await?;
+    Ok(Running { without_l1: publisher, ..running })
 }
 
 /// Keeps gateways off the portal's own ports, as they were chosen: engine, admin, debug.
@@ -216,6 +235,8 @@ async fn start(
         schedule,
         proxy,
         config: as_written.clone(),
+        secrets: config.secrets,
+        without_l1: None,
         tasks,
         _end: end,
     })

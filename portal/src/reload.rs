@@ -1,6 +1,9 @@
 //! What differs between two configurations, and which differences a running portal can take over.
 
-use crate::config::Config;
+use crate::{
+    config::{Config, Secrets},
+    mode::{Mode, Modes},
+};
 use baton_schedule::NodeUrl;
 use std::{collections::BTreeMap, fmt};
 use toml::Value;
@@ -41,6 +44,37 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
             needs_restart: !name.starts_with("gateways."),
         })
         .collect()
+}
+
+/// Compares the secrets themselves, of keys that are in both: their files may be the same and hold others. Nothing of them is told.
+pub(crate) fn secrets(before: &Secrets, after: &Secrets) -> Vec<Change> {
+    let changed = after.iter().filter(|(key, secret)| before.get(*key).is_some_and(|before| before != *secret));
+    changed
+        .map(|(key, _)| Change {
+            key: format!("{key} (content)"),
+            before: Some("a secret".to_owned()),
+            after: Some("another".to_owned()),
+            needs_restart: !key.starts_with("gateways."),
+        })
+        .collect()
+}
+
+/// What becomes of modes that `debug_setExecutionMode` has set: the configuration's count again, and that is said even where the configuration is the same.
+pub(crate) fn set_back(written: &Modes, running: &Modes, after: &Modes) -> Vec<Change> {
+    let change = |key: String, (written, running, after): (Mode, Mode, Mode)| {
+        (running != written && running != after).then(|| Change {
+            key,
+            before: Some(format!("\"{running}\" by debug_setExecutionMode")),
+            after: Some(format!("\"{after}\"")),
+            needs_restart: false,
+        })
+    };
+    let global = change("gateways.mode".to_owned(), (written.global, running.global, after.global));
+    let of = |modes: &Modes, id| modes.single.get(id).copied().unwrap_or_default();
+    let single = running.single.keys().filter_map(|id| {
+        change(format!("gateways.overrides(id {id}).mode"), (of(written, id), of(running, id), of(after, id)))
+    });
+    global.into_iter().chain(single).collect()
 }
 
 /// All keys with their values, tables and lists taken apart.
@@ -110,6 +144,43 @@ mod tests {
                 "gateways.overrides[0].mode: \"dry_run\" -> \"enabled\"",
                 "gateways.payload_budget_ms: 500 -> 400",
                 "gateways.policy.gas_ratio: (none) -> 10",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_that_changes_in_its_file_is_said_to_and_is_not_told() {
+        let secret = |byte: u8| crate::Secret::new([byte; 32]);
+        let of = |own, gateways, more: Option<u8>| {
+            let keys =
+                [("fallback.jwt_secret_file", Some(own)), ("gateways.jwt_secret_file", Some(gateways)), ("x", more)];
+            keys.into_iter().filter_map(|(key, byte)| Some((key.to_owned(), secret(byte?)))).collect::<Secrets>()
+        };
+        assert_eq!(secrets(&of(1, 2, None), &of(1, 2, Some(3))), []);
+        let said: Vec<_> = secrets(&of(1, 2, None), &of(3, 4, None)).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "fallback.jwt_secret_file (content): a secret -> another (takes a restart)",
+                "gateways.jwt_secret_file (content): a secret -> another",
+            ]
+        );
+    }
+
+    #[test]
+    fn modes_set_by_hand_are_said_to_end() {
+        let modes = |global, single: &[(u16, Mode)]| Modes { global, single: single.iter().copied().collect() };
+        let written = modes(Mode::Enabled, &[(3, Mode::DryRun)]);
+        assert_eq!(set_back(&written, &written, &modes(Mode::Disabled, &[])), []);
+        let running = modes(Mode::Disabled, &[(1, Mode::Disabled), (3, Mode::Enabled), (4, Mode::DryRun)]);
+        let after = modes(Mode::Enabled, &[(3, Mode::DryRun), (4, Mode::DryRun)]);
+        let said: Vec<_> = set_back(&written, &running, &after).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "gateways.mode: \"disabled\" by debug_setExecutionMode -> \"enabled\"",
+                "gateways.overrides(id 1).mode: \"disabled\" by debug_setExecutionMode -> \"enabled\"",
+                "gateways.overrides(id 3).mode: \"enabled\" by debug_setExecutionMode -> \"dry_run\"",
             ]
         );
     }

@@ -106,8 +106,12 @@ pub(crate) fn debug(proxy: &Proxy, body: &[u8]) -> Bytes {
         return rpc::failure(id, rpc::PARSE_ERROR, "not a JSON-RPC call");
     };
     let answer = |mode: Mode| rpc::success(id, format!("{{\"execution_mode\":\"{mode}\"}}"));
+    let nobody = |gateway: GatewayId| {
+        rpc::failure(id, rpc::INVALID_PARAMS, &format!("there is no gateway {gateway}; registry_gateways lists them"))
+    };
     match call.method {
         "debug_setExecutionMode" => match call.params.and_then(parameters::<SetMode>) {
+            Some(SetMode { gateway: Some(gateway), .. }) if !proxy.may_be(gateway) => nobody(gateway),
             Some(SetMode { execution_mode, gateway }) => {
                 proxy.set_mode(gateway, execution_mode);
                 answer(execution_mode)
@@ -122,6 +126,7 @@ pub(crate) fn debug(proxy: &Proxy, body: &[u8]) -> Bytes {
             let query = call.params.filter(|raw| raw.get() != "[]" && raw.get() != "null");
             let modes = &proxy.live().modes;
             match query.map_or_else(|| Some(GetMode::default()), parameters::<GetMode>) {
+                Some(GetMode { gateway: Some(gateway) }) if !proxy.may_be(gateway) => nobody(gateway),
                 Some(GetMode { gateway: Some(id) }) => answer(modes.of(id)),
                 Some(GetMode { gateway: None }) => answer(modes.global),
                 None => rpc::failure(id, rpc::INVALID_PARAMS, "params must be [] or [{\"gateway\": id}]"),

@@ -29,9 +29,13 @@ pub(crate) struct Checked {
     pub(crate) max_head_age: Option<Duration>,
     pub(crate) collector: Option<Uri>,
     pub(crate) schedule: ScheduleSource,
+    pub(crate) secrets: Secrets,
     /// What is right here, and a risk where gateways are others'.
     pub(crate) shared: Vec<SharedSecret>,
 }
+
+/// All secrets, by the keys that name them, for telling a changed one.
+pub(crate) type Secrets = BTreeMap<String, Secret>;
 
 /// The second validating execution client.
 #[derive(Debug)]
@@ -167,6 +171,8 @@ impl Config {
         if let (ScheduleSource::Follower(_), Some(first)) = (&schedule, shared.first()) {
             return Err(ConfigError::SharedSecret(first.clone()));
         }
+        let own = own.into_iter().map(|(key, secret)| (key.to_owned(), secret));
+        let secrets = own.chain(theirs).map(|(key, secret)| (key, secret.clone())).collect();
         Ok(Checked {
             engine: self.engine.listen,
             engine_secret,
@@ -187,6 +193,7 @@ impl Config {
             max_head_age: self.fallback.max_head_age_s.map(Duration::from_secs),
             collector: self.tracing.collector()?,
             schedule,
+            secrets,
             shared,
         })
     }

@@ -231,6 +231,14 @@ impl Proxy {
         self.follow();
     }
 
+    /// Whether there is such a gateway: on the registry, or in the configuration. While the registry isn't read yet, any may be.
+    pub(crate) fn may_be(&self, gateway: GatewayId) -> bool {
+        let snapshot = self.schedule.snapshot();
+        let unread = !snapshot.is_known() && self.fixed().is_none();
+        let named = self.live.load().modes.single.contains_key(&gateway);
+        gateway != baton_protocol::NOBODY && (unread || named || snapshot.gateways.contains_key(&gateway))
+    }
+
     /// Brings the lanes in step with schedule and modes. A gateway that is new, or has moved, is told where the chain is.
     pub(crate) fn follow(&self) {
         let opened = self.gateways.follow(&self.schedule.snapshot(), &self.live.load().modes);

@@ -4,9 +4,10 @@ use crate::{
     node::{Fault, GENESIS, Node},
     stand::{GATEWAYS, OpNode, Options, Stand, builder, config, secret_file, snapshot, write_config},
 };
-use baton_portal::{Config, Running, Secret, ValidatorConfig, run_with_schedule};
+use baton_portal::{Config, Running, Secret, ValidatorConfig, run, run_with_schedule};
 use baton_schedule::channel;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 fn said(running: &mut Running, config: &Config) -> Vec<String> {
@@ -59,6 +60,92 @@ async fn a_registered_url_that_leads_to_the_portals_own_side_is_not_used() {
         stand.publisher.publish(snapshot([stand.gateways[0].url(), stand.gateways[1].url()]));
         stand.wait_for_admin("/readyz", 200).await;
     }
+}
+
+#[tokio::test]
+async fn secrets_that_change_in_their_files_are_said_to() {
+    let mut stand = Stand::start().await;
+    let config = stand.config();
+    assert_eq!(said(&mut stand.portal, &config), [""; 0]);
+    for (name, byte) in [("fallback", 7), ("gateways", 8)] {
+        secret_file(&stand.secrets, name, [byte; 32]);
+    }
+    let own = "fallback.jwt_secret_file (content): a secret -> another (takes a restart)";
+    let theirs = "gateways.jwt_secret_file (content): a secret -> another";
+    assert_eq!(said(&mut stand.portal, &config), [own, theirs]);
+    // The gateways' is in use now; the fallback's is not until the next start.
+    assert_eq!(said(&mut stand.portal, &config), [own]);
+}
+
+#[tokio::test]
+async fn a_reload_ends_modes_set_by_hand_and_says_so() {
+    let mut stand = Stand::start().await;
+    let set = |params: Value| stand.debug("debug_setExecutionMode", params);
+    set(json!([{"execution_mode": "disabled", "gateway": 1}])).await;
+    set(json!([{"execution_mode": "dry_run"}])).await;
+    assert_eq!(builder(&stand.block(GENESIS, 1).await), "fallback");
+    let config = stand.config();
+    assert_eq!(
+        said(&mut stand.portal, &config),
+        [
+            "gateways.mode: \"dry_run\" by debug_setExecutionMode -> \"enabled\"",
+            "gateways.overrides(id 1).mode: \"disabled\" by debug_setExecutionMode -> \"enabled\"",
+        ]
+    );
+    assert_eq!(builder(&stand.block(GENESIS, 2).await), "gateway 1");
+    assert_eq!(said(&mut stand.portal, &config), [""; 0]);
+}
+
+#[tokio::test]
+async fn modes_are_only_for_gateways_that_there_are() {
+    let stand = Stand::start().await;
+    for gateway in [0, 9] {
+        for method in ["debug_setExecutionMode", "debug_getExecutionMode"] {
+            let mut params = json!({"gateway": gateway});
+            if method == "debug_setExecutionMode" {
+                params["execution_mode"] = json!("disabled");
+            }
+            let answer = stand.debug(method, json!([params])).await;
+            let message = answer["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"));
+            assert!(message.contains(&gateway.to_string()), "{message}");
+        }
+    }
+    let answer = stand.debug("debug_getExecutionMode", json!([{"gateway": 2}])).await;
+    assert_eq!(answer["result"]["execution_mode"], "enabled");
+}
+
+/// One gateway for every block, and perhaps a second one.
+fn fixed(secrets: &TempDir, fallback: &Node, gateways: &[&Node]) -> Config {
+    let mut config = config(secrets, &fallback.url(), &Options::DEFAULT);
+    config.schedule = Default::default();
+    config.schedule.fixed_gateway = Some(1);
+    let entry = |(index, node): (usize, &&Node)| {
+        let entry = json!({"id": index + 1, "url": node.url()});
+        serde_json::from_value(entry).expect("an entry")
+    };
+    config.gateways.overrides = gateways.iter().enumerate().map(entry).collect();
+    config
+}
+
+#[tokio::test]
+async fn without_a_registry_a_new_entry_is_a_new_gateway() {
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    let one = Node::start("gateway 1", 4, Secret::new(GATEWAYS)).await;
+    let two = Node::start("gateway 2", 4, Secret::new(GATEWAYS)).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let before = fixed(&secrets, &fallback, &[&one]);
+    let mut portal = run(&before, CancellationToken::new()).await.expect("the portal starts");
+    let op_node = OpNode::new(&portal);
+    let answer = op_node.block(GENESIS, 1).await;
+    assert_eq!(builder(&answer), "gateway 1");
+    portal.reload(&fixed(&secrets, &fallback, &[&one, &two])).expect("right");
+    let head = op_node.adopt(&answer["result"]).await;
+    two.wait_for("engine_newPayload", 1).await;
+    assert_eq!(builder(&op_node.block(head, 2).await), "gateway 1");
+    // And gone again.
+    portal.reload(&before).expect("right");
+    let status: Value = serde_json::from_str(&op_node.admin("/status.json").await.1).expect("JSON");
+    assert_eq!(status["gateways"].as_array().map(Vec::len), Some(1), "{status}");
 }
 
 #[tokio::test]
