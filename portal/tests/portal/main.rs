@@ -10,6 +10,7 @@ mod hang_ups;
 mod l1;
 mod node;
 mod observability;
+mod open_port;
 mod program;
 mod recorded;
 mod rules;
