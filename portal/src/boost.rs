@@ -3,10 +3,16 @@
 use crate::{
     Config, ConfigError,
     cli::{LogFormat, Settings},
+    jwt::VARIABLE,
 };
 use clap::{ArgAction, Args};
 use std::path::PathBuf;
 use toml::{Table, Value};
+use tracing_subscriber::filter::LevelFilter;
+
+mod variables;
+
+use variables::{BUILDER_TOKEN, L2_TOKEN, Variables};
 
 /// The id that the builder has here: it is the only gateway.
 const BUILDER: i64 = 1;
@@ -20,7 +26,7 @@ pub struct BoostArgs {
     /// File with the secret shared with the fallback, and with op-node unless --engine-jwt-secret-file names another.
     #[arg(long, env = "L2_JWT_PATH", value_name = "PATH")]
     l2_jwt_path: Option<PathBuf>,
-    /// Not taken: a secret on a command line is everybody's. Use --l2-jwt-path.
+    /// Not taken: a secret on a command line is everybody's. Use --l2-jwt-path, or the variable L2_JWT_TOKEN.
     #[arg(long, hide = true, value_name = "HEX")]
     l2_jwt_token: Option<String>,
     /// Milliseconds that one of the fallback's answers may take.
@@ -32,7 +38,7 @@ pub struct BoostArgs {
     /// File with the secret shared with the builder, or with gateways.
     #[arg(long, env = "BUILDER_JWT_PATH", value_name = "PATH")]
     builder_jwt_path: Option<PathBuf>,
-    /// Not taken: a secret on a command line is everybody's. Use --builder-jwt-path.
+    /// Not taken: a secret on a command line is everybody's. Use --builder-jwt-path, or the variable BUILDER_JWT_TOKEN.
     #[arg(long, hide = true, value_name = "HEX")]
     builder_jwt_token: Option<String>,
     /// Milliseconds that op-node may wait for the builder's payload, check included.
@@ -50,7 +56,7 @@ pub struct BoostArgs {
     /// The debug port, with debug_setExecutionMode and debug_getExecutionMode.
     #[arg(long, env = "DEBUG_SERVER_PORT", default_value_t = 5555)]
     debug_server_port: u16,
-    /// Whether metrics are served. They always are; see --metrics-port.
+    /// Whether the admin port is one of its own, at --metrics-port. Without it, the debug port serves all there is.
     #[arg(long, env = "METRICS", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", default_value_t = false)]
     metrics: bool,
     /// Host of the admin port.
@@ -80,9 +86,9 @@ pub struct BoostArgs {
     /// Without effect: a gateway that fails gets every head and block all the same.
     #[arg(long, env = "IGNORE_UNHEALTHY_BUILDERS", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     ignore_unhealthy_builders: Option<bool>,
-    /// How much is logged, unless RUST_LOG says.
-    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
-    pub(crate) log_level: String,
+    /// How much is logged, unless RUST_LOG says: error, warn, info, debug, trace, off.
+    #[arg(long, env = "LOG_LEVEL", default_value_t = LevelFilter::INFO)]
+    pub(crate) log_level: LevelFilter,
     /// How to log.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, ignore_case = true)]
     pub(crate) log_format: LogFormat,
@@ -96,9 +102,17 @@ pub struct BoostArgs {
 pub enum BoostError {
     /// A secret on the command line.
     #[error(
-        "--{0}-jwt-token isn't taken, because everybody on the machine can read a command line: use --{0}-jwt-path"
+        "--{flag}-jwt-token isn't taken, because everybody on the machine can read a command line: use --{flag}-jwt-path, or the variable {variable}"
     )]
-    Token(&'static str),
+    Token {
+        /// What the flag begins with.
+        flag: &'static str,
+        /// The variable that may hold it.
+        variable: &'static str,
+    },
+    /// A variable that asks for what isn't here.
+    #[error("{0} is set, and asks for what the portal doesn't do: unset it, or stay with rollup-boost")]
+    Unsupported(String),
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -106,22 +120,59 @@ pub enum BoostError {
 
 impl BoostArgs {
     /// How much to log and how.
-    pub fn logging(&self) -> (&str, LogFormat) {
-        (&self.log_level, self.log_format)
+    pub fn logging(&self) -> (LevelFilter, LogFormat) {
+        (self.log_level, self.log_format)
     }
 
-    /// The configuration that these flags come to. A file named by --config lies over them, the portal's own flags over both.
+    /// The configuration that these flags and the environment come to. A file named by --config lies over them, the portal's own flags over both.
     pub fn load(&self) -> Result<Config, BoostError> {
-        for (name, token) in [("l2", &self.l2_jwt_token), ("builder", &self.builder_jwt_token)] {
+        self.load_with(&Variables::of_this_process())
+    }
+
+    /// Flags and variables that are given and have no effect here, with the reason, for a warning.
+    pub fn without_effect(&self) -> Vec<(String, &'static str)> {
+        self.without_effect_with(&Variables::of_this_process())
+    }
+
+    fn load_with(&self, variables: &Variables) -> Result<Config, BoostError> {
+        for (flag, variable, token) in
+            [("l2", L2_TOKEN, &self.l2_jwt_token), ("builder", BUILDER_TOKEN, &self.builder_jwt_token)]
+        {
             if token.is_some() {
-                return Err(BoostError::Token(name));
+                return Err(BoostError::Token { flag, variable });
             }
         }
-        Ok(self.settings.load_over(self.table())?)
+        if let Some(name) = variables.unsupported() {
+            return Err(BoostError::Unsupported(name.to_owned()));
+        }
+        Ok(self.settings.load_over(self.table(variables))?)
     }
 
-    fn table(&self) -> Table {
+    fn without_effect_with(&self, variables: &Variables) -> Vec<(String, &'static str)> {
+        let flags = [
+            (
+                "--health-check-interval",
+                self.health_check_interval.is_some(),
+                "the fallback is looked at more than twice a second",
+            ),
+            (
+                "--ignore-unhealthy-builders",
+                self.ignore_unhealthy_builders.is_some(),
+                "a builder that fails gets every head and block all the same",
+            ),
+        ];
+        let flags = flags.into_iter().filter(|(_, given, _)| *given).map(|(name, _, reason)| (name.to_owned(), reason));
+        flags.chain(variables.without_effect()).collect()
+    }
+
+    fn table(&self, variables: &Variables) -> Table {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| Value::from(path.display().to_string()));
+        // As rollup-boost does: a token comes before a file.
+        let secret = |token: &str, file: &Option<PathBuf>| {
+            if variables.has(token) { Some(Value::from(format!("{VARIABLE}{token}"))) } else { path(file) }
+        };
+        let (l2_secret, builder_secret) =
+            (secret(L2_TOKEN, &self.l2_jwt_path), secret(BUILDER_TOKEN, &self.builder_jwt_path));
         let address = |host: &str, port: u16| {
             let host = if host == "localhost" { "127.0.0.1" } else { host };
             // An IPv6 address takes brackets before a port.
@@ -135,27 +186,28 @@ impl BoostArgs {
         let timeout = Value::from(i64::from(self.builder_timeout));
         let gas_ratio = self.block_selection_policy.as_ref().map(|_| Value::from(10));
         let builder = section(vec![("id", Some(BUILDER.into())), ("url", Some(url(&self.builder_url)))]);
+        let debug = address(&self.debug_host, self.debug_server_port);
+        // Without --metrics, rollup-boost doesn't listen at the metrics' address.
+        let (admin, debug) = if self.metrics || self.settings.has_admin() {
+            (address(&self.metrics_host, self.metrics_port), Some(debug))
+        } else {
+            (debug, None)
+        };
         let age = i64::try_from(self.max_unsafe_interval).unwrap_or(i64::MAX);
         let sections = [
             (
                 "engine",
                 section(vec![
                     ("listen", Some(address(&self.rpc_host, self.rpc_port))),
-                    ("jwt_secret_file", path(&self.l2_jwt_path)),
+                    ("jwt_secret_file", l2_secret.clone()),
                 ]),
             ),
-            (
-                "admin",
-                section(vec![
-                    ("listen", Some(address(&self.metrics_host, self.metrics_port))),
-                    ("debug_listen", Some(address(&self.debug_host, self.debug_server_port))),
-                ]),
-            ),
+            ("admin", section(vec![("listen", Some(admin)), ("debug_listen", debug)])),
             (
                 "fallback",
                 section(vec![
                     ("url", Some(url(&self.l2_url))),
-                    ("jwt_secret_file", path(&self.l2_jwt_path)),
+                    ("jwt_secret_file", l2_secret.clone()),
                     ("timeout_ms", Some(i64::from(self.l2_timeout).into())),
                     ("max_head_age_s", (age > 0).then(|| age.into())),
                 ]),
@@ -163,16 +215,16 @@ impl BoostArgs {
             (
                 "gateways",
                 section(vec![
-                    ("jwt_secret_file", path(&self.builder_jwt_path)),
+                    ("jwt_secret_file", builder_secret),
                     ("payload_budget_ms", Some(timeout.clone())),
                     ("timeout_ms", Some(timeout)),
                     ("mode", Some(self.execution_mode.to_string().into())),
                     ("policy", Some(section(vec![("gas_ratio", gas_ratio)]))),
                     // With a registry, gateways' URLs come from there.
-                    ("overrides", (!self.settings.has_registry()).then(|| Value::from(vec![builder]))),
+                    ("overrides", (!self.settings.has_schedule()).then(|| Value::from(vec![builder]))),
                 ]),
             ),
-            ("schedule", section(vec![("fixed_gateway", (!self.settings.has_registry()).then(|| BUILDER.into()))])),
+            ("schedule", section(vec![("fixed_gateway", (!self.settings.has_schedule()).then(|| BUILDER.into()))])),
             ("tracing", section(vec![("otlp_url", self.tracing.then(|| url(&self.otlp_endpoint)))])),
         ];
         sections.into_iter().map(|(name, section)| (name.to_owned(), section)).collect()
@@ -185,9 +237,12 @@ mod tests {
     use crate::cli::{Cli, Command};
     use clap::Parser;
 
+    fn parsed(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(["portal", "boost"].iter().chain(args))
+    }
+
     fn boost(args: &[&str]) -> BoostArgs {
-        let args = ["portal", "boost"].iter().chain(args);
-        match Cli::try_parse_from(args).expect("flags").command {
+        match parsed(args).expect("flags").command {
             Command::Boost(args) => *args,
             other => panic!("{other:?}"),
         }
@@ -230,7 +285,7 @@ mod tests {
         assert_eq!(config.gateways.overrides[0].url.as_deref(), Some("http://op-rbuilder:8551"));
         assert_eq!(config.schedule.fixed_gateway, Some(1));
         assert_eq!(config.tracing.otlp_url.as_deref(), Some("http://localhost:4318"));
-        assert_eq!(args.logging(), ("debug", LogFormat::Json));
+        assert_eq!(args.logging(), (LevelFilter::DEBUG, LogFormat::Json));
         // op-node keeps the secret that it shared with the execution client.
         assert_eq!(config.engine.jwt_secret_file, config.fallback.jwt_secret_file);
     }
@@ -251,6 +306,95 @@ mod tests {
     #[test]
     fn secrets_on_the_command_line_are_refused() {
         let error = boost(&["--l2-jwt-token=00"]).load().expect_err("refused").to_string();
-        assert!(error.contains("--l2-jwt-path") && !error.contains("00"), "{error}");
+        assert!(error.contains("--l2-jwt-path") && error.contains("L2_JWT_TOKEN") && !error.contains("00"), "{error}");
+    }
+
+    #[test]
+    fn secrets_in_the_environment_come_before_files() {
+        let variables = Variables::of([("L2_JWT_TOKEN", "01"), ("BUILDER_JWT_TOKEN", "02")]);
+        let config = boost(&["--l2-jwt-path=/a"]).load_with(&variables).expect("a configuration");
+        assert_eq!(config.engine.jwt_secret_file, PathBuf::from("env:L2_JWT_TOKEN"));
+        assert_eq!(config.fallback.jwt_secret_file, PathBuf::from("env:L2_JWT_TOKEN"));
+        assert_eq!(config.gateways.jwt_secret_file, PathBuf::from("env:BUILDER_JWT_TOKEN"));
+        // An empty one is none.
+        let variables = Variables::of([("L2_JWT_TOKEN", ""), ("BUILDER_JWT_TOKEN", "02")]);
+        let config = boost(&["--l2-jwt-path=/a"]).load_with(&variables).expect("a configuration");
+        assert_eq!(config.fallback.jwt_secret_file, PathBuf::from("/a"));
+    }
+
+    #[test]
+    fn what_has_no_effect_is_named_and_what_is_missed_is_refused() {
+        let none = Variables::default();
+        assert_eq!(boost(&[]).without_effect_with(&none), []);
+        let given = boost(&["--health-check-interval=5", "--ignore-unhealthy-builders"]);
+        let variables = Variables::of([("LOG_FILE", "/x"), ("FLASHBLOCKS_PORT", "1112"), ("FLASHBLOCKS_WS", "false")]);
+        let named: Vec<_> = given.without_effect_with(&variables).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(named, ["--health-check-interval", "--ignore-unhealthy-builders", "FLASHBLOCKS_PORT", "LOG_FILE"]);
+        let paths = ["--l2-jwt-path=/a", "--builder-jwt-path=/b"];
+        assert!(boost(&paths).load_with(&variables).is_ok());
+        for name in ["EXTERNAL_STATE_ROOT", "FLASHBLOCKS_WS", "FLASHBLOCKS_P2P"] {
+            let error = boost(&paths).load_with(&Variables::of([(name, "true")])).expect_err("refused").to_string();
+            assert!(error.contains(name), "{error}");
+            assert!(boost(&paths).load_with(&Variables::of([(name, "0")])).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_metrics_port_is_bound_only_where_metrics_are_asked_for() {
+        let paths = ["--l2-jwt-path=/a", "--builder-jwt-path=/b"];
+        let ports = |more: &str| {
+            let config =
+                boost(&[&paths[..], &[more]].concat()).load_with(&Variables::default()).expect("a configuration");
+            (config.admin.listen.port(), config.admin.debug_listen.map(|address| address.port()))
+        };
+        assert_eq!(ports("--metrics=false"), (5555, None));
+        assert_eq!(ports("--metrics"), (9090, Some(5555)));
+        assert_eq!(ports("--admin-listen=127.0.0.1:7300"), (7300, Some(5555)));
+    }
+
+    #[test]
+    fn a_level_that_is_none_is_refused() {
+        assert!(parsed(&["--log-level=verbose"]).is_err());
+        assert_eq!(boost(&["--log-level=WARN"]).log_level, LevelFilter::WARN);
+    }
+
+    const REGISTRY: &str = "--registry=0x00000000000000000000000000000000000000b1";
+    const CLOCK: [&str; 5] = [
+        "--l1-genesis-time=1000",
+        "--slot-length=12",
+        "--l2-genesis-time=2000",
+        "--l2-block-time=2",
+        "--settlement-delay=2",
+    ];
+
+    #[test]
+    fn gateways_come_from_a_registry_that_flags_name() {
+        let secrets = tempfile::tempdir().expect("temporary directory");
+        let flag = |name: &str, bytes: &str| {
+            let path = secrets.path().join(name);
+            std::fs::write(&path, bytes.repeat(32)).expect("written");
+            format!("--{name}-jwt-path={}", path.display())
+        };
+        let (l2, builder) = (flag("l2", "01"), flag("builder", "02"));
+        let config = |more: &[&str]| {
+            let given = ["--l2-url=http://op-geth:8551", "--builder-url=http://builder", &l2, &builder];
+            boost(&[&given[..], more].concat()).load_with(&Variables::default()).expect("a configuration")
+        };
+        let more = [&[REGISTRY, "--l1-urls=http://l1", "--deployment-block=77"][..], &CLOCK].concat();
+        let whole = config(&more);
+        assert_eq!(whole.check().expect("right"), []);
+        assert_eq!((whole.schedule.fixed_gateway, whole.gateways.overrides.len()), (None, 0));
+        let clock = whole.schedule.clock.expect("a clock");
+        assert_eq!((clock.l1_genesis_time, clock.slot_length, clock.l2_genesis_time), (1000, 12, 2000));
+        assert_eq!((clock.l2_block_time, clock.settlement_delay, whole.schedule.deployment_block), (2, 2, 77));
+        // One without the other says what is missing, instead of going on with the builder.
+        for (given, missing) in [
+            (&["--l1-urls=http://l1"][..], "schedule.registry"),
+            (&["--l1-urls=http://l1", REGISTRY], "schedule.clock"),
+            (&[&[REGISTRY][..], &CLOCK].concat(), "l1_urls"),
+        ] {
+            let error = config(given).check().expect_err("incomplete").to_string();
+            assert!(error.contains(missing), "{error}");
+        }
     }
 }

@@ -65,6 +65,9 @@ pub struct Settings {
     /// File with the secret shared with op-node [engine.jwt_secret_file].
     #[arg(long, env = "BATON_PORTAL_ENGINE_JWT_SECRET_FILE", value_name = "FILE")]
     engine_jwt_secret_file: Option<String>,
+    /// A second address, for calls without a token; engine_ methods are refused there [engine.unauthenticated_listen].
+    #[arg(long, env = "BATON_PORTAL_UNAUTHENTICATED_LISTEN", value_name = "ADDRESS")]
+    unauthenticated_listen: Option<String>,
     /// Where health, metrics and decisions are served [admin.listen].
     #[arg(long, env = "BATON_PORTAL_ADMIN_LISTEN", value_name = "ADDRESS")]
     admin_listen: Option<String>,
@@ -87,12 +90,37 @@ pub struct Settings {
     /// The registry contract [schedule.registry].
     #[arg(long, env = "BATON_PORTAL_REGISTRY", value_name = "CONTRACT")]
     registry: Option<String>,
+    /// The L1 block in which the registry was deployed, or any before [schedule.deployment_block].
+    #[arg(long, env = "BATON_PORTAL_DEPLOYMENT_BLOCK", value_name = "NUMBER")]
+    deployment_block: Option<u32>,
+    /// The start of L1's slot 0, Unix seconds [schedule.clock.l1_genesis_time].
+    #[arg(long, env = "BATON_PORTAL_L1_GENESIS_TIME", value_name = "TIME")]
+    l1_genesis_time: Option<u32>,
+    /// Seconds in an L1 slot [schedule.clock.slot_length].
+    #[arg(long, env = "BATON_PORTAL_SLOT_LENGTH", value_name = "SECONDS")]
+    slot_length: Option<u32>,
+    /// The timestamp of L2 block 0, Unix seconds [schedule.clock.l2_genesis_time].
+    #[arg(long, env = "BATON_PORTAL_L2_GENESIS_TIME", value_name = "TIME")]
+    l2_genesis_time: Option<u32>,
+    /// Seconds between L2 blocks [schedule.clock.l2_block_time].
+    #[arg(long, env = "BATON_PORTAL_L2_BLOCK_TIME", value_name = "SECONDS")]
+    l2_block_time: Option<u32>,
+    /// The registry's settlementDelay, slots [schedule.clock.settlement_delay].
+    #[arg(long, env = "BATON_PORTAL_SETTLEMENT_DELAY", value_name = "SLOTS")]
+    settlement_delay: Option<u32>,
 }
 
 impl Settings {
     /// Reads the file, if there is one, and lays flags and environment over it.
     pub fn load(&self) -> Result<Config, ConfigError> {
         self.load_over(Table::new())
+    }
+
+    /// What these flags and this environment make of another file.
+    pub fn load_instead(&self, path: &Path) -> Result<Config, ConfigError> {
+        let mut table = read(path)?;
+        self.lay_over(&mut table);
+        Config::from_table(table)
     }
 
     /// The same over a configuration that is there already: the file's keys come before its own, section by section.
@@ -112,32 +140,63 @@ impl Settings {
     }
 
     /// Whether a flag or a file says where the schedule is.
-    pub(crate) fn has_registry(&self) -> bool {
-        let in_file = |path: &PathBuf| read(path).is_ok_and(|table| table.contains_key("schedule"));
-        self.registry.is_some() || self.config.as_ref().is_some_and(in_file)
+    pub(crate) fn has_schedule(&self) -> bool {
+        self.registry.is_some() || self.l1_urls.is_some() || self.in_file(|table| table.contains_key("schedule"))
+    }
+
+    /// Whether a flag or a file says where the admin port is.
+    pub(crate) fn has_admin(&self) -> bool {
+        self.admin_listen.is_some()
+            || self.in_file(|table| table.get("admin").is_some_and(|admin| admin.get("listen").is_some()))
+    }
+
+    /// Whether something holds of the file. One that can't be read is refused elsewhere.
+    fn in_file(&self, holds: impl FnOnce(&Table) -> bool) -> bool {
+        self.config.as_ref().is_some_and(|path| read(path).is_ok_and(|table| holds(&table)))
     }
 
     fn lay_over(&self, table: &mut Table) {
         let text = |value: &Option<String>| value.clone().map(Value::from);
         let urls = |urls: &Vec<NodeUrl>| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>().into();
+        let number = |number: Option<u32>| number.map(|number| Value::from(i64::from(number)));
         for (section, key, value) in [
             ("engine", "listen", text(&self.engine_listen)),
             ("engine", "jwt_secret_file", text(&self.engine_jwt_secret_file)),
+            ("engine", "unauthenticated_listen", text(&self.unauthenticated_listen)),
             ("admin", "listen", text(&self.admin_listen)),
             ("fallback", "url", text(&self.fallback_url)),
             ("fallback", "jwt_secret_file", text(&self.fallback_jwt_secret_file)),
             ("gateways", "jwt_secret_file", text(&self.gateways_jwt_secret_file)),
-            ("gateways", "payload_budget_ms", self.payload_budget_ms.map(|ms| Value::from(i64::from(ms)))),
+            ("gateways", "payload_budget_ms", number(self.payload_budget_ms)),
             ("schedule", "l1_urls", self.l1_urls.as_ref().map(urls)),
             ("schedule", "registry", text(&self.registry)),
+            ("schedule", "deployment_block", number(self.deployment_block)),
         ] {
-            let Some(value) = value else { continue };
-            let section = table.entry(section).or_insert_with(|| Table::new().into());
-            // What isn't a table is left for the parser to refuse.
-            if let Some(section) = section.as_table_mut() {
-                section.insert(key.to_owned(), value);
+            lay(table, section, key, value);
+        }
+        let times = [
+            ("l1_genesis_time", self.l1_genesis_time),
+            ("slot_length", self.slot_length),
+            ("l2_genesis_time", self.l2_genesis_time),
+            ("l2_block_time", self.l2_block_time),
+            ("settlement_delay", self.settlement_delay),
+        ];
+        if times.iter().any(|(_, time)| time.is_some()) {
+            let schedule = table.entry("schedule").or_insert_with(|| Table::new().into());
+            if let Some(schedule) = schedule.as_table_mut() {
+                times.into_iter().for_each(|(key, time)| lay(schedule, "clock", key, number(time)));
             }
         }
+    }
+}
+
+/// Sets a key of a section, if there is a value for it.
+fn lay(table: &mut Table, section: &str, key: &str, value: Option<Value>) {
+    let Some(value) = value else { return };
+    let section = table.entry(section).or_insert_with(|| Table::new().into());
+    // What isn't a table is left for the parser to refuse.
+    if let Some(section) = section.as_table_mut() {
+        section.insert(key.to_owned(), value);
     }
 }
 
@@ -164,6 +223,9 @@ mod tests {
             fallback_url: Some("http://elsewhere:1".to_owned()),
             payload_budget_ms: Some(77),
             l1_urls: Some(vec!["ws://a:1/key".into(), "http://b:1".into()]),
+            deployment_block: Some(7),
+            settlement_delay: Some(3),
+            unauthenticated_listen: Some("127.0.0.1:8545".to_owned()),
             ..Settings::default()
         };
         settings.lay_over(&mut table);
@@ -172,6 +234,11 @@ mod tests {
         assert_eq!(config.gateways.payload_budget_ms, 77);
         assert_eq!(config.gateways.timeout_ms, 2000);
         assert_eq!(config.schedule.l1_urls, ["ws://a:1/key".into(), "http://b:1".into()]);
+        assert_eq!(config.schedule.deployment_block, 7);
+        assert_eq!(config.engine.unauthenticated_listen, Some(([127, 0, 0, 1], 8545).into()));
+        // What isn't given of the clock stays as it is in the file.
+        let clock = config.schedule.clock.expect("a clock");
+        assert_eq!((clock.settlement_delay, clock.slot_length), (3, 12));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use baton_portal::{
 };
 use clap::Parser;
 use eyre::WrapErr;
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, io::Write, path::Path};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// One thread for lanes, the admin port and the schedule, beside the engine port's own: whatever there is to send to gateways, it takes at most one
 /// processor from op-node's calls.
@@ -18,25 +18,30 @@ use tracing_subscriber::EnvFilter;
 async fn main() -> eyre::Result<()> {
     match Cli::parse_from(arguments()).command {
         Command::Run { settings, log_format } => {
-            log("info", log_format);
+            log(LevelFilter::INFO, log_format);
             run(|| Ok(settings.load()?)).await
         }
         Command::Boost(args) => {
             let (level, format) = args.logging();
             log(level, format);
+            for (setting, reason) in args.without_effect() {
+                tracing::warn!(setting, reason, "a setting of rollup-boost's has no effect here");
+            }
             run(|| Ok(args.load()?)).await
         }
         Command::CheckConfig { settings, against } => {
             let config = settings.load()?;
-            config.check()?;
-            log("info", LogFormat::Text);
+            let mut out = std::io::stdout().lock();
+            for shared in config.check()? {
+                writeln!(out, "warning: {shared}")?;
+            }
             if let Some(path) = against {
-                let text = std::fs::read_to_string(&path).wrap_err_with(|| format!("can't read {}", path.display()))?;
-                for change in reload::diff(&Config::from_toml(&text)?, &config) {
-                    tracing::info!(%change, "differs");
+                // What the command line and the environment say, they say to the other one, too.
+                for change in reload::diff(&settings.load_instead(&path)?, &config) {
+                    writeln!(out, "{change}")?;
                 }
             }
-            tracing::info!("the configuration is right");
+            writeln!(out, "the configuration is right")?;
             Ok(())
         }
     }
@@ -57,7 +62,7 @@ const NEVER: &str = "tungstenite::handshake::client=off";
 /// What isn't logged unless it is asked for: what alloy says about a lost websocket. The schedule's follower says it, too, and what follows from it.
 const NOT_TWICE: &str = "alloy_pubsub=off,alloy_transport_ws=off";
 
-fn log(level: &str, format: LogFormat) {
+fn log(level: LevelFilter, format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},{NOT_TWICE}")));
     let filter = match NEVER.parse() {
         Ok(never) => filter.add_directive(never),

@@ -65,9 +65,23 @@ async fn two_configurations_are_compared() {
     let text = write_config(&secrets, "http://127.0.0.1:1", &Options::default());
     std::fs::write(&new, text.replace("queue = 64", "queue = 65")).expect("written");
     std::fs::write(&old, text).expect("written");
-    let output = portal().args(["check-config", "--config"]).arg(new).arg("--against").arg(old).output().await;
-    let said = String::from_utf8_lossy(&output.expect("it runs").stderr).into_owned();
-    assert!(said.contains("gateways.queue: 64 -> 65"), "{said}");
+    let compared = async |command: &mut Command| {
+        let output = command.args(["check-config", "--config"]).arg(&new).arg("--against").arg(&old).output().await;
+        let output = output.expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let said = "gateways.queue: 64 -> 65\nthe configuration is right\n";
+    // Whatever is logged.
+    assert_eq!(compared(portal().env("RUST_LOG", "off")).await, said);
+    // What the environment says, it says of both; the running one may have it from there alone.
+    let without = std::fs::read_to_string(&old).expect("written");
+    let without: Vec<_> = without.lines().filter(|line| !line.contains("registry =")).collect();
+    std::fs::write(&old, without.join("\n")).expect("written");
+    let mut command = portal();
+    command.env("BATON_PORTAL_L1_URLS", "http://elsewhere:1");
+    command.env("BATON_PORTAL_REGISTRY", "0x00000000000000000000000000000000000000b1");
+    assert_eq!(compared(&mut command).await, said);
 }
 
 #[tokio::test]
@@ -201,7 +215,7 @@ async fn under_the_name_of_rollup_boost_it_takes_its_flags() {
     command.env_clear().kill_on_drop(true).stderr(Stdio::piped());
     // rollup-boost's variables, too.
     command.env("L2_URL", fallback.url()).env("BUILDER_URL", "http://127.0.0.1:1");
-    command.args(["--rpc-port=0", "--debug-server-port=0", "--metrics-port=0", "--log-format=json"]);
+    command.args(["--rpc-port=0", "--debug-server-port=0", "--log-format=json"]);
     for side in ["l2", "builder"] {
         command.arg(format!("--{side}-jwt-path={}", jwt.display()));
     }
@@ -222,6 +236,42 @@ async fn under_the_name_of_rollup_boost_it_takes_its_flags() {
     assert_eq!(answer.expect("text"), r#"{"jsonrpc":"2.0","id":1,"result":{"execution_mode":"enabled"}}"#);
     signal(&running, "-TERM").await;
     assert!(running.wait().await.expect("a status").success());
+}
+
+#[tokio::test]
+async fn secrets_come_from_rollup_boosts_variables_and_what_has_no_effect_is_said() {
+    let token = "5a".repeat(32);
+    let fallback = Node::start("fallback", 3, Secret::new([0x5a; 32])).await;
+    let builder = Node::start("builder", 4, Secret::new([0x5a; 32])).await;
+    let boost = || {
+        let mut command = portal();
+        command.env("L2_URL", fallback.url()).env("BUILDER_URL", builder.url());
+        command.env("L2_JWT_TOKEN", &token).env("BUILDER_JWT_TOKEN", &token);
+        command.args(["boost", "--rpc-port=0", "--debug-server-port=0", "--log-format=json"]);
+        command.args(["--max-unsafe-interval=0", "--health-check-interval=5"]);
+        command
+    };
+    let mut running = boost().env("LOG_FILE", "/x").env("FLASHBLOCKS_PORT", "1").spawn().expect("it runs");
+    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    for setting in ["--health-check-interval", "FLASHBLOCKS_PORT", "LOG_FILE"] {
+        assert_eq!(said(&mut log, "setting").await, setting);
+    }
+    // One secret for both is usual with rollup-boost, and only worth a warning.
+    assert_eq!(said(&mut log, "gateways").await, "gateways.jwt_secret_file");
+    let admin = said(&mut log, "admin").await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let health = client.get(format!("http://{admin}/healthz")).send().await.expect("an answer");
+    assert_eq!(health.status(), 200, "the fallback takes the portal's tokens");
+    signal(&running, "-TERM").await;
+    assert!(running.wait().await.expect("a status").success());
+
+    // What is asked for and missing, and what isn't a secret.
+    for (name, value) in [("EXTERNAL_STATE_ROOT", "true"), ("FLASHBLOCKS_WS", "1"), ("L2_JWT_TOKEN", "c0ffee")] {
+        let output = boost().env(name, value).output().await.expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(name), "{text}");
+        assert!(!text.contains("c0ffee") && !text.contains(&token), "{text}");
+    }
 }
 
 #[tokio::test]

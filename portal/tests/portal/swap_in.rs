@@ -158,7 +158,7 @@ async fn users_reads_go_to_the_builder_first_and_consensus_clients_to_the_fallba
 
 #[tokio::test]
 async fn the_debug_port_is_a_port_of_its_own() {
-    let stand = Swapped::start(&["--execution-mode", "dry-run", "--max-unsafe-interval", "0"]).await;
+    let stand = Swapped::start(&["--execution-mode", "dry-run", "--max-unsafe-interval", "0", "--metrics"]).await;
     let answer = stand.op_node.debug("debug_getExecutionMode", json!([])).await;
     assert_eq!(answer["result"], json!({"execution_mode": "dry_run"}));
     let debug = stand.portal.debug.expect("a debug port");
@@ -176,4 +176,45 @@ async fn the_debug_port_is_a_port_of_its_own() {
         .await;
     assert_eq!(answer.expect("text"), r#"{"jsonrpc":"2.0","id":1,"result":{"execution_mode":"enabled"}}"#);
     assert_eq!(builder(&stand.op_node.block(GENESIS, 1).await), "builder");
+}
+
+#[tokio::test]
+async fn without_metrics_the_debug_port_is_the_only_one() {
+    let stand = Swapped::start(&ANY_AGE).await;
+    assert_eq!(stand.portal.debug, None);
+    let answer = stand.op_node.debug("debug_getExecutionMode", json!([])).await;
+    assert_eq!(answer["result"], json!({"execution_mode": "enabled"}));
+}
+
+#[tokio::test]
+async fn with_a_registry_the_gateways_are_those_on_l1() {
+    let (sender, mut asked) = tokio::sync::mpsc::unbounded_channel::<String>();
+    // An L1 that only says what it is asked.
+    let app = axum::Router::new().fallback(axum::routing::post(move |body: String| async move {
+        let _ = sender.send(body);
+        axum::http::StatusCode::SERVICE_UNAVAILABLE
+    }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let l1 = format!("http://{}", listener.local_addr().expect("bound"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let stand = Swapped::start(&[
+        "--max-unsafe-interval",
+        "0",
+        "--l1-urls",
+        &l1,
+        "--registry",
+        "0x00000000000000000000000000000000000000b1",
+        "--l1-genesis-time=1000",
+        "--slot-length=12",
+        "--l2-genesis-time=1000",
+        "--l2-block-time=2",
+        "--settlement-delay=2",
+    ])
+    .await;
+    let first = tokio::time::timeout(std::time::Duration::from_secs(10), asked.recv()).await.expect("in time");
+    assert!(first.expect("a call").contains("eth_getBlockByNumber"));
+    // Nobody is scheduled as far as is known, and the builder of the flags is nobody.
+    assert_eq!(stand.op_node.admin("/readyz").await.0, 503);
+    assert_eq!(builder(&stand.op_node.block(GENESIS, 1).await), "fallback");
+    assert!(stand.builder.arrived("").is_empty());
 }
