@@ -16,6 +16,7 @@ mod place;
 
 pub(crate) use checked::{Checked, Endpoint, GatewaySettings, Live, ScheduleSource, Secrets, feed_uri};
 pub use error::{ConfigError, SharedSecret};
+pub(crate) use place::Places;
 
 /// All there is to configure. Unknown keys are refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]

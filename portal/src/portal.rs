@@ -1,7 +1,7 @@
 //! Putting it together: listeners, tasks, and their end.
 
 use crate::{
-    config::{Checked, Config, ConfigError, Endpoint, GatewaySettings, ScheduleSource, Secrets, SharedSecret},
+    config::{Checked, Config, ConfigError, Endpoint, GatewaySettings, Places, ScheduleSource, Secrets, SharedSecret},
     door::Door,
     gateways::Gateways,
     handler::Handler,
@@ -73,6 +73,8 @@ pub struct Running {
     config: Config,
     /// The secrets that are in use.
     secrets: Secrets,
+    /// Where no gateway may be: the ports and execution clients that are in use, which take a restart to be others.
+    places: Places,
     /// Where no L1 says which gateways there are.
     without_l1: Option<Publisher>,
     tasks: JoinSet<()>,
@@ -85,7 +87,7 @@ impl Running {
     /// anything wrong in it changes nothing at all.
     pub fn reload(&mut self, config: &Config) -> Result<Vec<Change>, ConfigError> {
         let mut checked = config.checked()?;
-        reserve(&mut checked.gateways, [Some(self.engine), self.unauthenticated, Some(self.admin), self.debug]);
+        checked.gateways.places.extend(&self.places);
         let set_back = reload::set_back(&self.config.gateways.modes(), &self.proxy.live().modes, &checked.live.modes);
         let mut changes = reload::diff(&self.config, config);
         changes.retain(|change| set_back.iter().all(|other| other.key != change.key));
@@ -126,7 +128,7 @@ pub async fn run(config: &Config, shutdown: CancellationToken) -> Result<Running
     Ok(Running { without_l1: publisher, ..running })
 }
 
-/// Keeps gateways off the portal's own ports, as they were chosen: engine, without authentication, admin, debug.
+/// Keeps gateways off the portal's own ports as they were chosen: engine, without authentication, admin, debug.
 fn reserve(gateways: &mut GatewaySettings, ports: [Option<SocketAddr>; 4]) {
     let keys = ["engine.listen", "engine.unauthenticated_listen", "admin.listen", "admin.debug_listen"];
     for (key, address) in keys.into_iter().zip(ports) {
@@ -196,6 +198,7 @@ async fn start(
     let debug_at = debug.as_ref().and_then(|listener| listener.local_addr().ok());
     let (engine_at, admin_at) = (address(&engine, config.engine), address(&admin, config.admin));
     reserve(&mut config.gateways, [Some(engine_at), unauthenticated_at, Some(admin_at), debug_at]);
+    let places = config.gateways.places.clone();
     let fallback = Upstream::new(config.fallback.uri, config.fallback.secret, config.fallback_timeout, config.max_body);
     let validator = config.validator.map(|validator| {
         let Endpoint { uri, secret } = validator.endpoint;
@@ -251,6 +254,7 @@ async fn start(
         proxy,
         config: as_written.clone(),
         secrets: config.secrets,
+        places,
         without_l1: None,
         tasks,
         _end: end,

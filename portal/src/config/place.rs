@@ -29,6 +29,13 @@ impl From<IpAddr> for Host {
     }
 }
 
+/// Whether a host is an IPv4 address in one of its old notations, such as 127.1 or 0x7f000001, which resolvers still take. They are written to hide where
+/// they lead, so nothing more is read from them.
+fn is_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    last.starts_with("0x") || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 impl From<SocketAddr> for Place {
     fn from(address: SocketAddr) -> Self {
         Self { host: address.ip().into(), port: address.port() }
@@ -41,7 +48,7 @@ impl From<&Uri> for Place {
         let name = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
         let host = match name.parse::<IpAddr>() {
             Ok(address) => address.into(),
-            Err(_) if name == "localhost" || name.ends_with(".localhost") => Host::Here,
+            Err(_) if name == "localhost" || name.ends_with(".localhost") || is_number(name) => Host::Here,
             Err(_) => Host::Name(name.to_owned()),
         };
         Self { host, port: uri.port_u16().unwrap_or(HTTP) }
@@ -63,6 +70,11 @@ impl Places {
     /// Adds an execution client.
     pub(crate) fn add_client(&mut self, key: &'static str, uri: &Uri) {
         self.0.push((key, uri.into()));
+    }
+
+    /// Adds all of another's.
+    pub(crate) fn extend(&mut self, others: &Self) {
+        self.0.extend_from_slice(&others.0);
     }
 
     /// The key of what is there already, if a URL leads to it by what it says itself: names aren't looked up.
@@ -93,6 +105,9 @@ mod tests {
                 "[::1]",
                 "[::]",
                 "[::ffff:127.0.0.1]",
+                "127.1",
+                "0x7f000001",
+                "2130706433",
                 "LocalHost",
                 "a.localhost.",
             ] {

@@ -37,7 +37,7 @@ async fn a_gateway_has_the_secret_and_mode_of_its_entry() {
 
 #[tokio::test]
 async fn a_registered_url_that_leads_to_the_portals_own_side_is_not_used() {
-    let stand = Stand::start().await;
+    let mut stand = Stand::start().await;
     let port = |url: &str| url.rsplit_once(':').expect("a port").1.to_owned();
     let fallback = port(&stand.fallback.url());
     for own in [fallback, stand.portal.engine.port().to_string(), stand.portal.admin.port().to_string()] {
@@ -56,6 +56,10 @@ async fn a_registered_url_that_leads_to_the_portals_own_side_is_not_used() {
         assert_eq!(builder(&stand.block(GENESIS, 1).await), "fallback");
         let decision = stand.decision().await;
         assert!(decision["reason"].as_str().is_some_and(|reason| reason.contains("no usable endpoint")), "{decision}");
+        // Nor is it after a reload.
+        let config = stand.config();
+        stand.portal.reload(&config).expect("right");
+        assert_eq!(builder(&stand.block(GENESIS, 2).await), "fallback");
         // Back to the gateway, so that each case is one.
         stand.publisher.publish(snapshot([stand.gateways[0].url(), stand.gateways[1].url()]));
         stand.wait_for_admin("/readyz", 200).await;
