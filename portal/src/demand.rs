@@ -220,7 +220,7 @@ mod tests {
     }
 
     fn check_payload(demand: &Demand, payload: &Value) -> Result<(), Mismatch> {
-        demand.check(&Payload::read(&envelope(payload)).expect("a payload"))
+        demand.check(&Payload::read(envelope(payload).get()).expect("a payload"))
     }
 
     fn check(demand: &Demand) -> Result<(), Mismatch> {

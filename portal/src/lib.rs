@@ -32,6 +32,7 @@ pub mod selection;
 mod server;
 mod soft_blocks;
 mod status;
+pub mod taken;
 mod telemetry;
 mod trace;
 pub mod turns;

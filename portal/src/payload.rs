@@ -4,7 +4,7 @@
 //! package takes keys in any case and the last of several, others take exact keys and the first, or refuse. So a payload is taken only if there
 //! is one way to read it: known keys, spelled exactly, each once, and hexadecimal values written as the Engine API writes them.
 
-use crate::{rpc::AnswerError, version::Fork};
+use crate::{rpc::AnswerError, taken, version::Fork};
 use alloy::{
     hex,
     primitives::{Address, B256, Bytes as Binary, U64, U256, keccak256},
@@ -37,8 +37,8 @@ pub struct Payload<'a> {
     pub beacon_root: Option<B256>,
     transactions: Vec<Data<'a>>,
     /// The `executionPayload` as it was written.
-    text: &'a RawValue,
-    requests: Option<&'a RawValue>,
+    text: &'a str,
+    requests: Option<Box<RawValue>>,
     /// The L1 slot, in Amsterdam's payloads as they are drafted.
     pub slot_number: Option<u64>,
     /// Gas used by the block.
@@ -148,7 +148,7 @@ struct Fields<'a> {
     #[serde(borrow)]
     block_hash: Data<'a>,
     #[serde(borrow)]
-    transactions: Vec<Data<'a>>,
+    transactions: &'a RawValue,
     #[serde(default)]
     withdrawals: Option<Vec<Withdrawal>>,
     #[serde(borrow, default, rename = "stateRoot")]
@@ -177,10 +177,7 @@ struct Fields<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&'de str>::deserialize(deserializer)?;
-        match text.strip_prefix("0x") {
-            Some(digits) if digits.len() % 2 == 0 && hex::check_raw(digits) => Ok(Self(text)),
-            _ => Err(de::Error::custom("not 0x and whole hexadecimal bytes")),
-        }
+        Self::of(text).ok_or_else(|| de::Error::custom("not 0x and whole hexadecimal bytes"))
     }
 }
 
@@ -197,7 +194,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Quantity<'a> {
     }
 }
 
-impl Data<'_> {
+impl<'a> Data<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let digits = text.strip_prefix("0x")?;
+        (digits.len() % 2 == 0 && hex::check_raw(digits)).then_some(Self(text))
+    }
+
     fn parse<T: std::str::FromStr>(self) -> Result<T, AnswerError> {
         self.0.parse().map_err(|_| AnswerError::WrongShape)
     }
@@ -214,11 +216,19 @@ impl Quantity<'_> {
 }
 
 impl<'a> Payload<'a> {
-    /// Reads `getPayload`'s result. [`AnswerError::WrongShape`] also if it holds what two readers could read in two ways.
-    pub fn read(result: &'a RawValue) -> Result<Self, AnswerError> {
+    /// Reads `getPayload`'s result. [`AnswerError::WrongShape`] also if it holds what two readers could read in two ways, or isn't JSON.
+    pub fn read(result: &'a str) -> Result<Self, AnswerError> {
         let shape = |_| AnswerError::WrongShape;
-        let envelope: Envelope<'a> = serde_json::from_str(result.get()).map_err(shape)?;
-        let fields: Fields<'a> = serde_json::from_str(envelope.execution_payload.get()).map_err(shape)?;
+        let in_envelope = taken::take(result, "executionPayload").ok_or(AnswerError::WrongShape)?;
+        let envelope: Envelope<'_> = serde_json::from_str(&in_envelope.rest).map_err(shape)?;
+        let text = in_envelope.value;
+        let in_payload = taken::take(text, "transactions").ok_or(AnswerError::WrongShape)?;
+        let fields: Fields<'_> = serde_json::from_str(&in_payload.rest).map_err(shape)?;
+        if !in_envelope.stands_at(envelope.execution_payload) || !in_payload.stands_at(fields.transactions) {
+            return Err(AnswerError::WrongShape);
+        }
+        let transactions = taken::strings(in_payload.value).ok_or(AnswerError::WrongShape)?;
+        let transactions = transactions.into_iter().map(|text| Data::of(text).ok_or(AnswerError::WrongShape));
         if let Some(requests) = envelope.execution_requests {
             serde_json::from_str::<Vec<Data<'_>>>(requests.get()).map_err(shape)?;
         }
@@ -233,9 +243,9 @@ impl<'a> Payload<'a> {
             extra_data: fields.extra_data.parse()?,
             withdrawals: fields.withdrawals.unwrap_or_default(),
             beacon_root: envelope.parent_beacon_block_root.map(Data::parse).transpose()?,
-            transactions: fields.transactions,
-            text: envelope.execution_payload,
-            requests: envelope.execution_requests,
+            transactions: transactions.collect::<Result<_, _>>()?,
+            text,
+            requests: envelope.execution_requests.map(ToOwned::to_owned),
             slot_number: fields.slot_number.map(Quantity::number).transpose()?,
             gas_used: fields.gas_used.map(Quantity::number).transpose()?.unwrap_or_default(),
             value: envelope.block_value.map(Quantity::wei).transpose()?.unwrap_or_default(),
@@ -268,10 +278,10 @@ impl<'a> Payload<'a> {
         }
         if fork.requests {
             after.push(',');
-            after.push_str(self.requests.map_or("[]", RawValue::get));
+            after.push_str(self.requests.as_ref().map_or("[]", |requests| requests.get()));
         }
         after.push_str("]}");
-        (before, self.text.get(), after)
+        (before, self.text, after)
     }
 }
 
@@ -361,7 +371,7 @@ pub(crate) mod tests {
     #[test]
     fn the_fallback_is_asked_in_the_version_of_the_fork() {
         let raw = envelope(&payload());
-        let payload_read = Payload::read(&raw).expect("a payload");
+        let payload_read = Payload::read(raw.get()).expect("a payload");
         let params = |get_payload| {
             let fork = version::of_get_payload(get_payload).expect("a known version");
             let (before, text, after) = payload_read.validation_request(fork, 1);
@@ -381,7 +391,7 @@ pub(crate) mod tests {
         let whole = envelope(&payload()).get().to_owned();
         let forms = |text: String| {
             let raw = raw(text);
-            let payload = Payload::read(&raw).expect("a payload");
+            let payload = Payload::read(raw.get()).expect("a payload");
             [2, 3, 4, 5].map(|version| payload.is_of(version::of_get_payload(version).expect("a known version")))
         };
         assert_eq!(forms(whole.clone()), [false, false, true, true]);
@@ -414,7 +424,7 @@ pub(crate) mod tests {
         ] {
             for text in with_member("\"executionPayload\":{", "},\"executionRequests\"", &format!("\"{key}\":{other}"))
             {
-                assert_eq!(Payload::read(&raw(text)).err(), Some(AnswerError::WrongShape), "{key}");
+                assert_eq!(Payload::read(raw(text).get()).err(), Some(AnswerError::WrongShape), "{key}");
             }
         }
         let whole = payload().to_string();
@@ -424,7 +434,7 @@ pub(crate) mod tests {
             for text in
                 [text.replacen('{', &format!("{{{member},"), 1), format!("{},{member}}}", &text[..text.len() - 1])]
             {
-                assert_eq!(Payload::read(&raw(text)).err(), Some(AnswerError::WrongShape), "{key}");
+                assert_eq!(Payload::read(raw(text).get()).err(), Some(AnswerError::WrongShape), "{key}");
             }
         }
     }
@@ -435,14 +445,14 @@ pub(crate) mod tests {
         for requests in ["[7]", "[1e999]", "[\"0x1\"]", "[{}]", "{}", "\"0x01\"", "[[\"0x01\"]]"] {
             let other = text.replace("[\"0x01\"]", requests);
             assert_ne!(other, text);
-            assert_eq!(Payload::read(&raw(other)).err(), Some(AnswerError::WrongShape), "{requests}");
+            assert_eq!(Payload::read(raw(other).get()).err(), Some(AnswerError::WrongShape), "{requests}");
         }
-        assert!(Payload::read(&raw(text.replace("[\"0x01\"]", "[]"))).is_ok());
+        assert!(Payload::read(raw(text.replace("[\"0x01\"]", "[]")).get()).is_ok());
     }
 
     #[test]
     fn values_are_written_as_the_engine_api_writes_them() {
-        assert!(Payload::read(&envelope(&payload())).is_ok());
+        assert!(Payload::read(envelope(&payload()).get()).is_ok());
         for (key, value) in [
             ("blockNumber", "0x03"),
             ("blockNumber", "3"),
@@ -455,15 +465,15 @@ pub(crate) mod tests {
         ] {
             let mut payload = payload();
             payload[key] = json!(value);
-            assert!(Payload::read(&envelope(&payload)).is_err(), "{key} {value}");
+            assert!(Payload::read(envelope(&payload).get()).is_err(), "{key} {value}");
         }
         for transaction in ["7e02", "0X7e02", "0x7e0", "", "0x7g"] {
             let mut payload = payload();
             payload["transactions"][2] = json!(transaction);
-            assert!(Payload::read(&envelope(&payload)).is_err(), "{transaction}");
+            assert!(Payload::read(envelope(&payload).get()).is_err(), "{transaction}");
         }
         let escaped = envelope(&payload()).get().replacen("\"0x02\"", "\"\\u0030x7e\"", 1);
-        assert!(Payload::read(&raw(escaped)).is_err());
+        assert!(Payload::read(raw(escaped).get()).is_err());
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Proxy {
         *asked = Some(Asked { peer, label, outcome: outcome(answer.as_ref()), took: started.elapsed() });
         let answer = answer.ok_or(OwnerOutcome::Late(Stage::Payload))?;
         let answer = answer.map_err(|error| OwnerOutcome::Unreachable(error.to_string()))?;
-        let result = Answer::result_for(&answer, id).map_err(OwnerOutcome::BadAnswer)?;
+        let result = Answer::text_for(&answer, id).map_err(OwnerOutcome::BadAnswer)?;
         let payload = Payload::read(result).map_err(OwnerOutcome::BadAnswer)?;
         if !payload.is_of(fork) {
             return Err(OwnerOutcome::Mismatch(Mismatch::Fork));
@@ -156,7 +156,7 @@ impl Proxy {
             }
         };
         let Payload { block_hash, number, extra_data, .. } = payload;
-        let result = answer.slice_ref(result.get().as_bytes());
+        let result = answer.slice_ref(result.as_bytes());
         Ok(OwnerPayload { result, block_hash, number, extra_data: extra_data.0, offer })
     }
 

@@ -59,7 +59,7 @@ fn every_recorded_payload_meets_its_demand() {
                 demands.insert(id, Demand::of(update, None).expect("attributes"));
             }
             Method::GetPayload { id, .. } => {
-                let payload = Payload::read(answer.result.expect("a result")).expect("a payload");
+                let payload = Payload::read(answer.result.expect("a result").get()).expect("a payload");
                 let demand = &demands[&id.to_string()];
                 assert!(!demand.forced.is_empty() && demand.gas_limit.is_some() && demand.beacon_root.is_some());
                 assert_eq!(demand.check(&payload), Ok(()));
