@@ -317,6 +317,7 @@ mod tests {
             ("url = \"http://127.0.0.1:9651\"", "url = \"http://0.0.0.0:9552\"", "`validator.url`"),
             ("timeout_ms = 2000\nqueue = 256\n\n[gateways]", "timeout_ms = 0\n\n[gateways]", "validator.timeout_ms"),
             ("pause_ms = 12000", "pause_ms = 0", "gateways.breaker.pause_ms"),
+            ("within_ms = 2000", "within_ms = 99", "gateways.soft_blocks.within_ms"),
             ("# feed = \"ws://127.0.0.1:9652\"", "feed = \"wss://127.0.0.1:9652\"", "gateways.overrides[0].feed"),
             ("mode = \"enabled\"", "mode = \"on\"", "mode"),
             ("otlp_url = \"http://127.0.0.1:4318\"", "otlp_url = \"grpc\"", "tracing.otlp_url"),

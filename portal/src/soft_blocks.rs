@@ -14,11 +14,15 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 /// How long to wait before a feed is asked again; for as long as the last answer took, if that is longer.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// How long a feed may take to answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+/// The least time for signing, in milliseconds: a gateway has a head up to 30 ms after the fallback, and must still sign and serve the block.
+pub(crate) const SHORTEST: u64 = 100;
 /// How many of a feed's signatures over one block are looked at. There is one for each anchor on which its gateway has signed it.
 const MOST: usize = 16;
 
@@ -26,7 +30,7 @@ const MOST: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SoftBlockRule {
-    /// Milliseconds from a block's adoption until its soft block must be in the feed.
+    /// Milliseconds from a block's adoption until its soft block must be in the feed; at least 100.
     pub within_ms: u64,
     /// After how many blocks in a row without its signature a gateway loses the rest of its turn. 0: never.
     #[serde(default = "default_after")]
@@ -107,7 +111,8 @@ pub(crate) fn judge(answer: &[u8], expected: &Expected, key: Address, domain: &D
     another.map_or(Said::Nothing, Said::Another)
 }
 
-/// Looks into the gateway's feed until it has signed something, or the time is over.
+/// Looks into the gateway's feed until it has signed the block, or the time is over. What is in the feed by then counts, however long the feed takes to say so: the last
+/// look begins at the end.
 pub(crate) async fn look(feed: &Upstream, expected: &Expected, key: Address, rule: &SoftBlockRule) -> Said {
     let deadline = Instant::now() + Duration::from_millis(rule.within_ms);
     let number = expected.number;
@@ -116,20 +121,20 @@ pub(crate) async fn look(feed: &Upstream, expected: &Expected, key: Address, rul
     let mut said = Said::Nothing;
     loop {
         let asked = Instant::now();
-        if let Ok(Ok(answer)) = timeout_at(deadline, feed.call(request.clone())).await {
+        if let Ok(answer) = feed.call(request.clone()).await {
             match judge(&answer, expected, key, &rule.domain()) {
                 Said::Signed => return Said::Signed,
-                // It may yet sign the right one, on a new anchor; then both are in the feed's history, and the first is still evidence.
+                // It may yet sign the right one, on a new anchor; then both are in the feed's history.
                 Said::Another(item) => said = Said::Another(item),
                 Said::Nothing => {}
             }
         }
-        // Whoever answers with a lot isn't read more than half of the time.
-        let pause = asked.elapsed().max(INTERVAL);
-        if Instant::now() + pause >= deadline || matches!(said, Said::Another(_)) {
+        if asked >= deadline {
             return said;
         }
-        sleep(pause).await;
+        // Whoever answers with a lot isn't read more than half of the time.
+        let now = Instant::now();
+        sleep_until(deadline.min(now + asked.elapsed().max(INTERVAL)).max(now)).await;
     }
 }
 

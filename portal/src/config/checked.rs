@@ -6,7 +6,7 @@ use crate::{
     jwt::Secret,
     mode::Modes,
     policy::{Policy, Rules},
-    soft_blocks::SoftBlockRule,
+    soft_blocks::{SHORTEST, SoftBlockRule},
 };
 use baton_protocol::{GatewayId, NOBODY};
 use baton_schedule::FollowerConfig;
@@ -122,7 +122,6 @@ impl Config {
             ("gateways.timeout_ms", self.gateways.timeout_ms),
             ("gateways.queue", self.gateways.queue as u64),
             ("gateways.read_timeout_ms", self.gateways.read_timeout_ms),
-            ("gateways.soft_blocks.within_ms", self.gateways.soft_blocks.as_ref().map_or(1, |rule| rule.within_ms)),
             ("gateways.breaker.pause_ms", self.gateways.breaker.pause_ms),
             ("validator.timeout_ms", self.validator.as_ref().map_or(1, |validator| validator.timeout_ms)),
             ("validator.queue", self.validator.as_ref().map_or(1, |validator| validator.queue as u64)),
@@ -130,6 +129,9 @@ impl Config {
             if value == 0 {
                 return Err(ConfigError::Zero(name));
             }
+        }
+        if self.gateways.soft_blocks.as_ref().is_some_and(|rule| rule.within_ms < SHORTEST) {
+            return Err(ConfigError::NoTimeToSign);
         }
         let schedule = self.schedule.source()?;
         let engine_secret = secret("engine.jwt_secret_file", &self.engine.jwt_secret_file)?;

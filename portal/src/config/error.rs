@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, and what had better be otherwise.
 
-use crate::jwt::SecretError;
+use crate::{jwt::SecretError, soft_blocks::SHORTEST};
 use baton_protocol::GatewayId;
 use baton_schedule::NodeUrl;
 use std::fmt;
@@ -56,6 +56,11 @@ pub enum ConfigError {
     /// A number is zero.
     #[error("`{0}` is 0; set it to a positive number")]
     Zero(&'static str),
+    /// Nobody can sign that fast.
+    #[error(
+        "`gateways.soft_blocks.within_ms` is less than {SHORTEST}: no gateway can sign so soon after it has the head; give it more"
+    )]
+    NoTimeToSign,
     /// A key is missing.
     #[error(
         "`{0}` is missing; set it (`portal run --help` has flags for it), or `schedule.fixed_gateway` for a rollup without a registry"

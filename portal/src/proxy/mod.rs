@@ -322,7 +322,9 @@ impl Proxy {
 
     /// Whether a gateway has lost the turn in which a block is.
     fn has_lost_turn(&self, gateway: GatewayId, number: u64) -> bool {
-        lock(&self.turns).has_lost(gateway, self.schedule.snapshot().clock.owner_slot(number))
+        // Who takes the rule away gives turns back.
+        self.live.load().soft_blocks.as_ref().is_some_and(|rule| rule.after > 0)
+            && lock(&self.turns).has_lost(gateway, self.schedule.snapshot().clock.owner_slot(number))
     }
 
     /// All gateways with a lane or a breaker that isn't closed.

@@ -326,7 +326,10 @@ impl Proxy {
         match (attempt.is_empty(), fallback) {
             // Only the fallback's payload, which is still to come, says whether it had to be.
             (true, None) => self.note(gateway, fault),
-            (true, Some(fallback)) if fallback.own_transactions > 0 => self.note(gateway, fault.or(Some(Fault::Empty))),
+            // Where that isn't looked at, it is as good as any other.
+            (true, Some(fallback)) if fallback.own_transactions > 0 && self.live().limits.empty > 0 => {
+                self.note(gateway, fault.or(Some(Fault::Empty)));
+            }
             _ => {
                 self.note(gateway, fault);
                 if attempt.payload.is_some() {

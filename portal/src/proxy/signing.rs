@@ -11,7 +11,7 @@ use crate::{
     upstream::Upstream,
 };
 use alloy::primitives::B256;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tracing::{debug, warn};
 
 /// The largest answer of a feed, in bytes: one block of the largest size that is gossiped, in hexadecimal.
@@ -52,11 +52,15 @@ impl Proxy {
             debug!(gateway, number, "whose turn it was isn't known any more");
             return;
         };
+        if turn.gateway != gateway {
+            debug!(gateway, number, now = turn.gateway, "an L1 reorg has made it another's turn");
+            return;
+        }
         let registered = || snapshot.gateways.get(&gateway).and_then(|info| feed_uri(&info.urls.feed));
         let said = match live.feeds.get(&gateway).cloned().or_else(registered) {
             Some(uri) => {
                 // Feeds are public: they get no token.
-                let feed = Upstream::new(uri, None, Duration::from_millis(rule.within_ms), MAX_ANSWER);
+                let feed = Upstream::new(uri, None, soft_blocks::PATIENCE, MAX_ANSWER);
                 soft_blocks::look(&feed, &expected, key, rule).await
             }
             None => {

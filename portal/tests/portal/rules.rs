@@ -126,6 +126,20 @@ async fn empty_payloads_can_open_the_breaker() {
 }
 
 #[tokio::test]
+async fn an_empty_trial_is_as_good_as_any_where_emptiness_is_not_looked_at() {
+    let stand = Stand::start_with(with("[gateways.breaker]\nempty = 0\npause_ms = 1")).await;
+    stand.fallback.fail("engine_getPayload", Fault::Rewritten("\"0x7e02\"", "\"0x7e02\",\"0x02aa\""));
+    stand.gateways[0].fail("engine_getPayload", Fault::WrongTimestamp);
+    assert_eq!(built_by(&stand, 1).await, "fallback");
+    stand.gateways[0].recover();
+    tokio::time::sleep(std::time::Duration::from_millis(4)).await;
+    assert_eq!(built_by(&stand, 2).await, "fallback");
+    let decision = stand.decision_about(2).await;
+    assert_eq!((&decision["purpose"], &decision["outcome"]), (&json!("trial"), &json!("valid")), "{decision}");
+    assert_eq!(built_by(&stand, 3).await, "gateway 1");
+}
+
+#[tokio::test]
 async fn a_full_payload_makes_up_for_empty_ones() {
     let full = || Fault::Rewritten("\"0x7e02\"", "\"0x7e02\",\"0x02aa\"");
     let stand = Stand::start_with(with("[gateways.breaker]\nempty = 2")).await;

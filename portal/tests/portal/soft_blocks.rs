@@ -13,23 +13,52 @@ use baton_portal::{GatewayOverride, SoftBlockRule, mode::Mode};
 use baton_protocol::{Domain, EpochSchedule, Kind, SoftBlock};
 use baton_schedule::Snapshot;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::sleep;
 
 const INBOX: Address = Address::repeat_byte(0xb2);
 
-/// What a feed has about a block.
-type Items = Arc<Mutex<Vec<Value>>>;
+/// What a feed has about blocks, and how it answers.
+#[derive(Clone, Default)]
+struct Feed {
+    items: Arc<Mutex<Vec<Value>>>,
+    asked: Arc<AtomicUsize>,
+    delay_ms: Arc<AtomicU64>,
+}
 
-/// A keeper's feed: it gives whatever is put in.
-async fn feed() -> (String, Items) {
-    let items = Items::default();
+impl Feed {
+    fn put(&self, item: Value) {
+        self.items.lock().expect("not poisoned").push(item);
+    }
+
+    async fn is_asked(&self) {
+        let asked = async {
+            while self.asked.load(Ordering::Relaxed) == 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), asked).await.expect("the feed is asked");
+    }
+}
+
+/// A keeper's feed: it gives whatever was in it when it was asked.
+async fn feed() -> (String, Feed) {
+    let items = Feed::default();
     let shared = items.clone();
     let app = Router::new().fallback(post(move |headers: axum::http::HeaderMap, Json(call): Json<Value>| async move {
         assert!(headers.get("authorization").is_none(), "a feed was given a token");
         assert_eq!(call["method"], "baton_softBlocks");
         let from = call["params"][0].as_u64().expect("a number");
-        let all = shared.lock().expect("not poisoned").clone();
+        let all = shared.items.lock().expect("not poisoned").clone();
+        shared.asked.fetch_add(1, Ordering::Relaxed);
         let found: Vec<_> = all.into_iter().filter(|item| item["softBlock"]["number"] == from).collect();
+        sleep(Duration::from_millis(shared.delay_ms.load(Ordering::Relaxed))).await;
         Json(json!({"jsonrpc": "2.0", "id": call["id"], "result": found}))
     }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -52,7 +81,7 @@ fn item(number: u64, hash: B256) -> Value {
 
 struct Watched {
     stand: Stand,
-    items: Items,
+    items: Feed,
     archive: tempfile::TempDir,
 }
 
@@ -131,15 +160,15 @@ async fn a_gateway_without_a_feed_loses_its_turn() {
 
 #[tokio::test]
 async fn a_feed_can_be_read_elsewhere_than_the_registry_says() {
-    let Watched { mut stand, archive, .. } = watched_with(10_000, with_feed("wss://feed.example")).await;
+    let Watched { mut stand, archive, .. } = watched_with(300, with_feed("wss://feed.example")).await;
     let (url, items) = feed().await;
     let mut config = stand.config();
-    config.gateways.soft_blocks = Some(rule(10_000, &archive));
+    config.gateways.soft_blocks = Some(rule(300, &archive));
     config.gateways.overrides =
         vec![GatewayOverride { id: 1, url: None, feed: Some(url), jwt_secret_file: None, mode: Mode::Enabled }];
     stand.portal.reload(&config).expect("right");
     // What it says there counts, which is that it signed another.
-    items.lock().expect("not poisoned").push(item(1, B256::repeat_byte(0xee)));
+    items.put(item(1, B256::repeat_byte(0xee)));
     let answer = stand.block(GENESIS, 1).await;
     let head = stand.adopt(&answer["result"]).await;
     stand.loses_its_turn(16).await;
@@ -154,7 +183,7 @@ async fn a_gateway_that_signs_stays() {
         let answer = stand.block(head, number).await;
         assert_eq!(builder(&answer), "gateway 1", "block {number}");
         let hash = serde_json::from_value(answer["result"]["executionPayload"]["blockHash"].clone()).expect("a hash");
-        items.lock().expect("not poisoned").push(item(number, hash));
+        items.put(item(number, hash));
         head = stand.adopt(&answer["result"]).await;
     }
     assert!(!archive.path().join("evidence").exists());
@@ -162,19 +191,19 @@ async fn a_gateway_that_signs_stays() {
 
 #[tokio::test]
 async fn a_block_that_was_not_adopted_needs_no_signature() {
-    let Watched { stand, .. } = watched(50).await;
+    let Watched { stand, .. } = watched(100).await;
     // Ordered again and again, as an op-node does that starts anew; nothing is adopted.
     for _ in 0..5 {
         assert_eq!(builder(&stand.block(GENESIS, 1).await), "gateway 1");
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        sleep(Duration::from_millis(60)).await;
     }
 }
 
 #[tokio::test]
 async fn a_signature_over_another_block_is_archived() {
-    let Watched { stand, items, archive } = watched(10_000).await;
+    let Watched { stand, items, archive } = watched(300).await;
     let other = item(1, B256::repeat_byte(0xee));
-    items.lock().expect("not poisoned").push(other.clone());
+    items.put(other.clone());
     let answer = stand.block(GENESIS, 1).await;
     let head = stand.adopt(&answer["result"]).await;
     stand.loses_its_turn(16).await;
@@ -182,4 +211,47 @@ async fn a_signature_over_another_block_is_archived() {
     let evidence: Value = serde_json::from_slice(&std::fs::read(file).expect("evidence")).expect("JSON");
     assert_eq!(evidence["item"], other);
     assert_eq!(evidence["payload"], answer["result"]);
+}
+
+/// Long enough for a turn to be lost.
+async fn stays(stand: &Stand) {
+    sleep(Duration::from_millis(800)).await;
+    stand.loses_its_turn(0).await;
+}
+
+#[tokio::test]
+async fn what_is_in_the_feed_in_time_counts_however_slow_the_feed_is() {
+    let Watched { stand, items, archive } = watched(300).await;
+    items.delay_ms.store(200, Ordering::Relaxed);
+    // From before a reorg of the L2's head; the gateway may sign again, on a new anchor.
+    items.put(item(1, B256::repeat_byte(0xee)));
+    let answer = stand.block(GENESIS, 1).await;
+    let head = stand.adopt(&answer["result"]).await;
+    items.is_asked().await;
+    items.put(item(1, head));
+    stays(&stand).await;
+    assert!(!archive.path().join("evidence").exists());
+}
+
+#[tokio::test]
+async fn a_turn_that_has_become_anothers_is_not_lost() {
+    let Watched { stand, .. } = watched(100).await;
+    let answer = stand.block(GENESIS, 1).await;
+    let mut known = snapshot([stand.gateways[0].url(), stand.gateways[1].url()]);
+    known.schedule.insert(EpochSchedule { epoch: 0, slots: [(2, Kind::Fallback); 32] });
+    stand.publisher.publish(known);
+    stand.adopt(&answer["result"]).await;
+    stays(&stand).await;
+}
+
+#[tokio::test]
+async fn who_takes_the_rule_away_gives_turns_back() {
+    let Watched { mut stand, .. } = watched(100).await;
+    let answer = stand.block(GENESIS, 1).await;
+    let head = stand.adopt(&answer["result"]).await;
+    stand.loses_its_turn(16).await;
+    assert_eq!(builder(&stand.block(head, 2).await), "fallback");
+    let config = stand.config();
+    stand.portal.reload(&config).expect("right");
+    assert_eq!(builder(&stand.block(head, 2).await), "gateway 1");
 }
