@@ -4,6 +4,9 @@ use crate::{builds::Purpose, demand::Mismatch, policy::Objection, route::Skip, r
 use serde::Serialize;
 use std::{fmt, time::Duration};
 
+/// How many times what the last check took is enough for another, whatever is in it.
+const ENOUGH: u32 = 4;
+
 /// Where the time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,10 +29,12 @@ impl Stage {
         matches!(self, Self::Validation | Self::SecondValidation)
     }
 
-    /// Whose delay it was that a check didn't end in time: of a budget, so much was left when it began. A gateway that answers in the last moment would cost
-    /// op-node the whole budget with every block, and never be to blame.
-    pub fn late_check(self, left: Duration, budget: Duration) -> Self {
-        if self.is_ours() && left < budget / 2 { Self::NoTimeLeft } else { self }
+    /// Whose delay it was that a check didn't end in time: of a budget, so much was left when it began, and the last one that ended took so long. A gateway that
+    /// answers in the last moment would cost op-node the whole budget with every block, and never be to blame; but where several times what a check takes
+    /// isn't enough, it is the check that hangs.
+    pub fn late_check(self, left: Duration, budget: Duration, last: Option<Duration>) -> Self {
+        let enough = last.map_or(budget / 2, |last| (budget / 2).min(last * ENOUGH));
+        if self.is_ours() && left < enough { Self::NoTimeLeft } else { self }
     }
 }
 
@@ -198,7 +203,7 @@ impl fmt::Display for OwnerOutcome {
             Self::Late(Stage::NoTimeLeft) => {
                 write!(
                     f,
-                    "late: the gateway left less than half of the time for checking its payload, which wasn't enough"
+                    "late: the gateway left too little time for checking its payload: less than half, which wasn't enough"
                 )
             }
             Self::Late(Stage::Validation) => write!(f, "late: not checked by the fallback in time"),
@@ -251,10 +256,18 @@ mod tests {
     fn who_leaves_no_time_for_the_check_is_to_blame() {
         let budget = Duration::from_millis(500);
         for stage in [Stage::Validation, Stage::SecondValidation] {
-            assert_eq!(stage.late_check(Duration::from_millis(249), budget), Stage::NoTimeLeft);
-            assert_eq!(stage.late_check(Duration::from_millis(250), budget), stage);
+            let late = |left, last: Option<u64>| {
+                stage.late_check(Duration::from_millis(left), budget, last.map(Duration::from_millis))
+            };
+            for last in [None, Some(63), Some(400)] {
+                assert_eq!(late(249, last), Stage::NoTimeLeft);
+                assert_eq!(late(250, last), stage);
+            }
+            // Quick as it was, it must hang.
+            assert_eq!(late(80, Some(20)), stage);
+            assert_eq!(late(79, Some(20)), Stage::NoTimeLeft);
         }
-        assert_eq!(Stage::Id.late_check(Duration::ZERO, budget), Stage::Id);
+        assert_eq!(Stage::Id.late_check(Duration::ZERO, budget, None), Stage::Id);
         assert!(!Stage::NoTimeLeft.is_ours());
     }
 

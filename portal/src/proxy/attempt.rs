@@ -1,6 +1,6 @@
 //! Getting a payload from its owner and having it checked, within a time budget.
 
-use super::Proxy;
+use super::{Proxy, lock};
 use crate::{
     body::Pieces,
     builds::Build,
@@ -139,12 +139,12 @@ impl Proxy {
         let request = vec![before.into(), answer.slice_ref(text.as_bytes()), after.into()];
         let verdict = self.validate(request.into(), fork, id, deadline, checked).await;
         stages.validation_us = micros(started);
+        let left = deadline.saturating_duration_since(started);
         verdict.map_err(|outcome| match outcome {
-            OwnerOutcome::Late(stage) => {
-                OwnerOutcome::Late(stage.late_check(deadline.saturating_duration_since(started), budget))
-            }
+            OwnerOutcome::Late(stage) => OwnerOutcome::Late(stage.late_check(left, budget, *lock(&self.last_check))),
             other => other,
         })?;
+        *lock(&self.last_check) = Some(started.elapsed());
         let wants_hashes = self.live().policies.iter().any(|policy| policy.wants_hashes());
         let offer = {
             let own = payload.transactions().skip(build.demand.forced.len());

@@ -87,6 +87,8 @@ pub(crate) struct Proxy {
     builds: Mutex<Builds<Building>>,
     breakers: Mutex<BTreeMap<GatewayId, Breaker>>,
     turns: Mutex<Turns>,
+    /// How long the last check of a gateway's payload took, of those that found it good.
+    last_check: Mutex<Option<Duration>>,
     waiting: Mutex<Waiting>,
     latest: Mutex<Latest>,
     outbox: Arc<Outbox>,
@@ -189,6 +191,7 @@ impl Proxy {
             builds: Mutex::default(),
             breakers: Mutex::default(),
             turns: Mutex::default(),
+            last_check: Mutex::default(),
             waiting: Mutex::default(),
             latest: Mutex::default(),
             outbox: Arc::default(),
