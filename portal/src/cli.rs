@@ -65,9 +65,6 @@ pub struct Settings {
     /// File with the secret shared with op-node [engine.jwt_secret_file].
     #[arg(long, env = "BATON_PORTAL_ENGINE_JWT_SECRET_FILE", value_name = "FILE")]
     engine_jwt_secret_file: Option<String>,
-    /// A second address, for calls without a token; engine_ methods are refused there [engine.unauthenticated_listen].
-    #[arg(long, env = "BATON_PORTAL_UNAUTHENTICATED_LISTEN", value_name = "ADDRESS")]
-    unauthenticated_listen: Option<String>,
     /// Where health, metrics and decisions are served [admin.listen].
     #[arg(long, env = "BATON_PORTAL_ADMIN_LISTEN", value_name = "ADDRESS")]
     admin_listen: Option<String>,
@@ -162,7 +159,6 @@ impl Settings {
         for (section, key, value) in [
             ("engine", "listen", text(&self.engine_listen)),
             ("engine", "jwt_secret_file", text(&self.engine_jwt_secret_file)),
-            ("engine", "unauthenticated_listen", text(&self.unauthenticated_listen)),
             ("admin", "listen", text(&self.admin_listen)),
             ("fallback", "url", text(&self.fallback_url)),
             ("fallback", "jwt_secret_file", text(&self.fallback_jwt_secret_file)),
@@ -225,7 +221,6 @@ mod tests {
             l1_urls: Some(vec!["ws://a:1/key".into(), "http://b:1".into()]),
             deployment_block: Some(7),
             settlement_delay: Some(3),
-            unauthenticated_listen: Some("127.0.0.1:8545".to_owned()),
             ..Settings::default()
         };
         settings.lay_over(&mut table);
@@ -235,7 +230,6 @@ mod tests {
         assert_eq!(config.gateways.timeout_ms, 2000);
         assert_eq!(config.schedule.l1_urls, ["ws://a:1/key".into(), "http://b:1".into()]);
         assert_eq!(config.schedule.deployment_block, 7);
-        assert_eq!(config.engine.unauthenticated_listen, Some(([127, 0, 0, 1], 8545).into()));
         // What isn't given of the clock stays as it is in the file.
         let clock = config.schedule.clock.expect("a clock");
         assert_eq!((clock.settlement_delay, clock.slot_length), (3, 12));

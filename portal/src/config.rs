@@ -58,9 +58,6 @@ pub struct EngineConfig {
     pub listen: SocketAddr,
     /// The file of the secret shared with op-node, or `env:` and the name of a variable that holds it; so with every key of this name.
     pub jwt_secret_file: PathBuf,
-    /// An address for calls without a token, `engine_` methods excepted. None: every call needs one.
-    #[serde(default)]
-    pub unauthenticated_listen: Option<SocketAddr>,
     /// The largest body taken or passed on, in MiB.
     #[serde(default = "default_max_body_mb")]
     pub max_body_mb: usize,

@@ -16,7 +16,6 @@ pub mod jwt;
 mod lane;
 pub mod mode;
 mod office;
-mod open_port;
 pub mod payload;
 pub mod peek;
 pub mod policy;

@@ -4,10 +4,8 @@ use crate::{
     config::{Checked, Config, ConfigError, Endpoint, GatewaySettings, Places, ScheduleSource, Secrets, SharedSecret},
     door::Door,
     gateways::Gateways,
-    handler::Handler,
     lane::{Lane, Peer},
     office::Office,
-    open_port::OpenPort,
     proxy::{Also, Proxy},
     reload::{self, Change},
     server::{serve, serve_by_hyper},
@@ -64,8 +62,6 @@ pub struct Running {
     pub admin: SocketAddr,
     /// The second address of the same, if there is one.
     pub debug: Option<SocketAddr>,
-    /// Where calls need no token, if there is such an address.
-    pub unauthenticated: Option<SocketAddr>,
     /// The schedule as the portal sees it.
     pub schedule: Handle,
     proxy: Arc<Proxy>,
@@ -128,9 +124,9 @@ pub async fn run(config: &Config, shutdown: CancellationToken) -> Result<Running
     Ok(Running { without_l1: publisher, ..running })
 }
 
-/// Keeps gateways off the portal's own ports as they were chosen: engine, without authentication, admin, debug.
-fn reserve(gateways: &mut GatewaySettings, ports: [Option<SocketAddr>; 4]) {
-    let keys = ["engine.listen", "engine.unauthenticated_listen", "admin.listen", "admin.debug_listen"];
+/// Keeps gateways off the portal's own ports as they were chosen: engine, admin, debug.
+fn reserve(gateways: &mut GatewaySettings, ports: [Option<SocketAddr>; 3]) {
+    let keys = ["engine.listen", "admin.listen", "admin.debug_listen"];
     for (key, address) in keys.into_iter().zip(ports) {
         address.into_iter().for_each(|address| gateways.places.add_port(key, address));
     }
@@ -185,11 +181,6 @@ async fn start(
     telemetry::begin();
     warn_of_shared(&config);
     let engine = listen("engine.listen", config.engine).await?;
-    let unauthenticated = match config.unauthenticated {
-        Some(at) => Some(listen("engine.unauthenticated_listen", at).await?),
-        None => None,
-    };
-    let unauthenticated_at = unauthenticated.as_ref().and_then(|listener| listener.local_addr().ok());
     let admin = listen("admin.listen", config.admin).await?;
     let debug = match config.debug {
         Some(at) => Some(listen("admin.debug_listen", at).await?),
@@ -197,7 +188,7 @@ async fn start(
     };
     let debug_at = debug.as_ref().and_then(|listener| listener.local_addr().ok());
     let (engine_at, admin_at) = (address(&engine, config.engine), address(&admin, config.admin));
-    reserve(&mut config.gateways, [Some(engine_at), unauthenticated_at, Some(admin_at), debug_at]);
+    reserve(&mut config.gateways, [Some(engine_at), Some(admin_at), debug_at]);
     let places = config.gateways.places.clone();
     let fallback = Upstream::new(config.fallback.uri, config.fallback.secret, config.fallback_timeout, config.max_body);
     let validator = config.validator.map(|validator| {
@@ -221,9 +212,7 @@ async fn start(
     tasks.spawn(until(shutdown.clone(), fold_metrics(metrics.clone())));
     let office = Arc::new(Office::new(proxy.clone(), metrics));
     let door = Arc::new(Door::new(proxy.clone(), office.clone(), config.engine_secret, config.max_body));
-    let open = unauthenticated
-        .map(|listener| (listener, Arc::new(OpenPort::new(proxy.clone(), office.clone(), config.max_body))));
-    let (served, letting_go) = (on_a_thread((engine, door), open, proxy.clone(), shutdown.clone())?, proxy.clone());
+    let (served, letting_go) = (on_a_thread(engine, door, proxy.clone(), shutdown.clone())?, proxy.clone());
     tasks.spawn(async move {
         // What op-node sends until the end goes to the others, too.
         tokio::select! {
@@ -242,14 +231,10 @@ async fn start(
     tasks.spawn(until(shutdown.clone(), probe_again_and_again(proxy.clone())));
     tasks.spawn(until(shutdown, follow_gateways(proxy.clone(), schedule.clone())));
     info!(engine = %engine_at, admin = %admin_at, "the portal is up");
-    if let Some(at) = unauthenticated_at {
-        info!(%at, "calls without a token are taken, except for engine_ methods");
-    }
     Ok(Running {
         engine: engine_at,
         admin: admin_at,
         debug: debug_at,
-        unauthenticated: unauthenticated_at,
         schedule,
         proxy,
         config: as_written.clone(),
@@ -264,23 +249,20 @@ async fn start(
 /// Serves on a thread of its own. op-node's calls then go from one connection to the other without waking another thread, and whatever gateways
 /// have the other threads do, this one isn't kept from op-node.
 fn on_a_thread(
-    (listener, door): (TcpListener, Arc<Door>),
-    open: Option<(TcpListener, Arc<OpenPort>)>,
+    listener: TcpListener,
+    door: Arc<Door>,
     proxy: Arc<Proxy>,
     shutdown: CancellationToken,
 ) -> Result<impl Future<Output = ()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let listener = listener.into_std().map_err(StartError::Thread)?;
-    let open = open.map(|(listener, port)| Ok((listener.into_std()?, port))).transpose().map_err(StartError::Thread)?;
     let (ended, end) = oneshot::channel();
     let serve = move || {
         runtime.block_on(async move {
             tokio::spawn(async move { proxy.stay_ready().await });
-            let open = open.map(|(listener, port)| tokio::spawn(serve_here(listener, port, shutdown.clone())));
-            serve_here(listener, door, shutdown).await;
-            if let Some(open) = open {
-                // It has ended by now or does so within its grace; how, it has said.
-                let _ = open.await;
+            match TcpListener::from_std(listener) {
+                Ok(listener) => serve(listener, door, shutdown).await,
+                Err(error) => error!(%error, "can't listen on the engine's thread"),
             }
         });
         // The portal may be gone already.
@@ -290,14 +272,6 @@ fn on_a_thread(
     Ok(async move {
         let _ = end.await;
     })
-}
-
-/// Serves on the runtime that this is run by.
-async fn serve_here(listener: std::net::TcpListener, handler: Arc<impl Handler>, shutdown: CancellationToken) {
-    match TcpListener::from_std(listener) {
-        Ok(listener) => serve(listener, handler, shutdown).await,
-        Err(error) => error!(%error, "can't listen on the engine's thread"),
-    }
 }
 
 /// Runs a task until the token is cancelled.

@@ -18,7 +18,6 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::D
 pub(crate) struct Checked {
     pub(crate) engine: SocketAddr,
     pub(crate) engine_secret: Secret,
-    pub(crate) unauthenticated: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
     pub(crate) max_body: usize,
     pub(crate) fallback: Endpoint,
@@ -179,7 +178,6 @@ impl Config {
         Ok(Checked {
             engine: self.engine.listen,
             engine_secret,
-            unauthenticated: self.engine.unauthenticated_listen,
             admin: self.admin.listen,
             max_body: self.engine.max_body_mb << 20,
             fallback,
@@ -207,7 +205,6 @@ impl Config {
         let mut places = Places::default();
         let ports = [
             ("engine.listen", Some(self.engine.listen)),
-            ("engine.unauthenticated_listen", self.engine.unauthenticated_listen),
             ("admin.listen", Some(self.admin.listen)),
             ("admin.debug_listen", self.admin.debug_listen),
         ];

@@ -10,7 +10,6 @@ mod hang_ups;
 mod l1;
 mod node;
 mod observability;
-mod open_port;
 mod program;
 mod recorded;
 mod rules;
