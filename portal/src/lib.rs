@@ -15,6 +15,7 @@ mod health;
 pub mod jwt;
 mod lane;
 pub mod mode;
+mod object;
 mod office;
 pub mod payload;
 pub mod peek;

@@ -3,6 +3,7 @@
 //! What can't be understood is [`Method::Other`]: the fallback gets it as it is and says what is wrong with it.
 
 use crate::{
+    object,
     payload::Withdrawal,
     version::{self, Name},
 };
@@ -194,12 +195,12 @@ pub fn body(bytes: &[u8]) -> Body<'_> {
 
 /// The id of a call, wherever it stands.
 pub fn id(bytes: &[u8]) -> Option<&RawValue> {
-    serde_json::from_slice::<RawCall<'_>>(bytes).ok()?.id
+    object::from_slice::<RawCall<'_>>(bytes).ok()?.id
 }
 
 /// Looks at one call. `None` if it isn't a JSON object with a method.
 pub fn call(bytes: &[u8]) -> Option<Call<'_>> {
-    let raw: RawCall<'_> = serde_json::from_slice(bytes).ok()?;
+    let raw: RawCall<'_> = object::from_slice(bytes).ok()?;
     let method = method(&raw.method, raw.params).unwrap_or(Method::Other);
     Some(Call { id: raw.id, name: raw.method, method })
 }
@@ -228,7 +229,7 @@ fn method<'a>(name: &str, params: Option<&'a RawValue>) -> Option<Method<'a>> {
     let first = params.first()?.get();
     Some(match name {
         Name::ForkchoiceUpdated => {
-            let forkchoice: RawForkchoice = serde_json::from_str(first).ok()?;
+            let forkchoice: RawForkchoice = object::from_str(first).ok()?;
             Method::ForkchoiceUpdated(ForkchoiceUpdated {
                 state: params.first()?,
                 head: forkchoice.head_block_hash,
@@ -245,10 +246,10 @@ fn order(text: &str) -> Order<'_> {
     struct Time {
         timestamp: U64,
     }
-    match serde_json::from_str(text) {
+    match object::from_str(text) {
         Ok(attributes) => Order::Read(attributes),
         Err(error) => {
-            let timestamp = serde_json::from_str::<Time>(text).ok().map(|time| time.timestamp.to());
+            let timestamp = object::from_str::<Time>(text).ok().map(|time| time.timestamp.to());
             Order::Unread { timestamp, error }
         }
     }
@@ -338,6 +339,7 @@ mod tests {
             (r#"{"timestamp":"0x10","withdrawals":{}}"#, Some(16)),
             (r#"{"timestamp":"0x10","timestamp":"0x11"}"#, None),
             (r#"{"timestamp":true}"#, None),
+            (r#"["0x10"]"#, None),
             ("{}", None),
             ("7", None),
         ] {
@@ -356,14 +358,24 @@ mod tests {
             r#"{"method":"engine_getPayloadV4","params":["0x12"],"id":1}"#,
             r#"{"method":"engine_getPayloadV4","params":[],"id":1}"#,
             r#"{"method":"engine_forkchoiceUpdatedV3","id":1}"#,
+            r#"{"method":"engine_forkchoiceUpdatedV3","params":[["0x53baa004c682915ad8ba0e3ec2268ee312768ae696450d0390870eaee80fd2a9"]],"id":1}"#,
             r#"{"method":"engine_exchangecapabilities","params":[[]],"id":1}"#,
             r#"{"method":"eth_chainId","id":1}"#,
             r#"{"method":"eth_getBlockByNumber","id":1}"#,
         ] {
             assert!(matches!(call(text.as_bytes()).expect("a call").method, Method::Other), "{text}");
         }
-        for text in ["", "{}", "null", "7", "{\"method\":1}", "{\"method\":\"a\",\"method\":\"b\"}"] {
-            assert!(call(text.as_bytes()).is_none(), "{text}");
+        for text in [
+            "",
+            "{}",
+            "null",
+            "7",
+            "{\"method\":1}",
+            "{\"method\":\"a\",\"method\":\"b\"}",
+            r#"["x","engine_newPayloadV4","y"]"#,
+            r#" [{"jsonrpc":"2.0","id":1,"method":"engine_forkchoiceUpdatedV3","params":[]},"eth_foo","eth_chainId"]"#,
+        ] {
+            assert!(call(text.as_bytes()).is_none() && id(text.as_bytes()).is_none(), "{text}");
         }
     }
 

@@ -4,7 +4,7 @@ use crate::{
     decision::Decision,
     lane::Health,
     mode::Mode,
-    peek,
+    object, peek,
     proxy::{Degree, GatewayStatus, Proxy},
     registry::{self, TimelineWindow},
     rpc,
@@ -87,23 +87,28 @@ struct GetMode {
 /// Parameters by position, as one object in a list, or by name, as an object: clients differ.
 fn parameters<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     if raw.get().starts_with('[') {
-        let [only] = serde_json::from_str::<[T; 1]>(raw.get()).ok()?;
-        return Some(only);
+        let [only] = serde_json::from_str::<[&RawValue; 1]>(raw.get()).ok()?;
+        return object::from_str(only.get()).ok();
     }
-    serde_json::from_str(raw.get()).ok().or_else(|| {
+    object::from_str(raw.get()).ok().or_else(|| {
         #[derive(Deserialize)]
-        struct Named<T> {
-            request: T,
+        struct Named<'a> {
+            #[serde(borrow)]
+            request: &'a RawValue,
         }
-        serde_json::from_str::<Named<T>>(raw.get()).ok().map(|named| named.request)
+        object::from_str(object::from_str::<Named<'_>>(raw.get()).ok()?.request.get()).ok()
     })
 }
 
 /// Answers `debug_setExecutionMode` and `debug_getExecutionMode`.
 pub(crate) fn debug(proxy: &Proxy, body: &[u8]) -> Bytes {
     let id = peek::id(body);
-    let Ok(call) = serde_json::from_slice::<Call<'_>>(body) else {
-        return rpc::failure(id, rpc::PARSE_ERROR, "not a JSON-RPC call");
+    let call: Call<'_> = match object::from_slice(body) {
+        Ok(call) => call,
+        Err(error) => {
+            let code = if error.is_data() { rpc::INVALID_REQUEST } else { rpc::PARSE_ERROR };
+            return rpc::failure(id, code, "not a JSON-RPC call");
+        }
     };
     let answer = |mode: Mode| rpc::success(id, format!("{{\"execution_mode\":\"{mode}\"}}"));
     let nobody = |gateway: GatewayId| {

@@ -76,6 +76,10 @@ fn read_request(body: &[u8], snapshot: &Snapshot) {
         Body::Batch(calls) => {
             for raw in calls {
                 if let Some(call) = peek::call(raw.get().as_bytes()) {
+                    // A node finds the same call there.
+                    if let Ok(parsed) = serde_json::from_str::<Value>(raw.get()) {
+                        assert_eq!(parsed["method"].as_str(), Some(&*call.name));
+                    }
                     read_call(&call, snapshot);
                 }
             }

@@ -1,6 +1,7 @@
 //! The portal over real HTTP and JWT: op-node's side on one end, a fallback and gateways on the other.
 
 mod admin;
+mod batches;
 mod browser;
 mod configuration;
 mod engines;

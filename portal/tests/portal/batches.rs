@@ -1,0 +1,67 @@
+//! Bodies of several calls, and what only looks like one.
+
+use crate::{
+    node::{GENESIS, Node},
+    stand::{GATEWAYS, Stand, snapshot},
+};
+use baton_portal::Secret;
+use serde_json::{Value, json};
+
+/// The codes of the errors in a list of answers, and that there is nothing else in it.
+fn codes(answers: &Value) -> Vec<i64> {
+    let answers = answers.as_array().unwrap_or_else(|| panic!("{answers}"));
+    answers.iter().map(|answer| answer["error"]["code"].as_i64().unwrap_or_else(|| panic!("{answer}"))).collect()
+}
+
+#[tokio::test]
+async fn an_array_is_no_call() {
+    let stand = Stand::start().await;
+    for (body, expected) in [
+        (
+            r#"[[{"jsonrpc":"2.0","id":1,"method":"engine_forkchoiceUpdatedV3","params":[]},"eth_foo","eth_chainId"]]"#,
+            &[-32600][..],
+        ),
+        (r#"["x","engine_newPayloadV4","y"]"#, &[-32600; 3]),
+        (r#"[["x","engine_newPayloadV4","y"]]"#, &[-32600]),
+        (r#"[ [ "x", "eth_sendRawTransaction", ["0x02"] ] ]"#, &[-32600]),
+    ] {
+        assert_eq!(codes(&stand.exchange(body.to_owned()).await), expected, "{body}");
+    }
+    // Nor is it kept for whoever comes later.
+    let moved = Node::start("gateway 2, elsewhere", 4, Secret::new(GATEWAYS)).await;
+    stand.publisher.publish(snapshot([stand.gateways[0].url(), moved.url()]));
+    let has_a_lane = async {
+        while moved.arrived("eth_sendRawTransaction").is_empty() {
+            stand.call("eth_sendRawTransaction", json!(["0x02f8"])).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), has_a_lane).await.expect("a lane to the new address");
+    let answer = stand.block(GENESIS, 1).await;
+    stand.adopt(&answer["result"]).await;
+    for node in [&moved, &stand.gateways[0], &stand.fallback] {
+        let payloads = node.wait_for("engine_newPayload", 1).await;
+        assert_eq!(payloads[0].json["params"][0], answer["result"]["executionPayload"], "{payloads:?}");
+        for call in node.arrived("") {
+            assert!(call.json.is_object(), "{call:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn modes_are_set_by_objects_only() {
+    let stand = Stand::start().await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    for (body, code) in [
+        (r#"["debug_setExecutionMode",[{"execution_mode":"disabled"}]]"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"debug_setExecutionMode","params":[["disabled"]]}"#, -32602),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"debug_setExecutionMode","params":{"request":["disabled"]}}"#, -32602),
+        (r#"{"jsonrpc":"2.0","id":1,"method":7}"#, -32600),
+        (r#"{"jsonrpc":"#, -32700),
+    ] {
+        let request = client.post(format!("http://{}", stand.portal.admin)).header("content-type", "application/json");
+        let answer = request.body(body).send().await.expect("an answer").bytes().await.expect("a body");
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        assert_eq!(answer["error"]["code"], code, "{body}: {answer}");
+    }
+    assert_eq!(stand.debug("debug_getExecutionMode", json!([])).await["result"]["execution_mode"], "enabled");
+}
