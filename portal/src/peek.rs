@@ -12,8 +12,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+mod batch;
 mod prefix;
 
+pub(crate) use batch::MOST as MOST_CALLS;
 pub(crate) use prefix::{LONGEST as BEGINNING, new_payload};
 
 /// The Engine API's handle for a block being built.
@@ -161,6 +163,8 @@ pub enum Body<'a> {
     Single(Call<'a>),
     /// Several, each as it was written.
     Batch(Vec<&'a RawValue>),
+    /// More than are taken.
+    TooMany,
     /// Not JSON-RPC.
     Unreadable,
 }
@@ -188,7 +192,7 @@ pub fn body(bytes: &[u8]) -> Body<'_> {
         return Body::Single(call);
     }
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        return serde_json::from_slice(bytes).map_or(Body::Unreadable, Body::Batch);
+        return batch::read(bytes);
     }
     call(bytes).map_or(Body::Unreadable, Body::Single)
 }

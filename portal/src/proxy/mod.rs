@@ -1,6 +1,7 @@
 //! What the portal does with each call: asks [`crate::route`] and [`crate::selection`], and sends.
 
 mod attempt;
+mod batch;
 mod build;
 mod outbox;
 mod passing;
@@ -20,7 +21,7 @@ use crate::{
     health::FallbackHealth,
     lane::{Building, Health, Lane, Peer},
     mode::Mode,
-    peek::{self, Body, Call, Method, PayloadId, RegistryQuery},
+    peek::{self, Body, Call, MOST_CALLS, Method, PayloadId, RegistryQuery},
     policy::Waiting,
     registry,
     route::{self, Kind, Owner, Route, View},
@@ -357,19 +358,11 @@ impl Proxy {
                 let (answer, rest) = self.answer_call(&call, bytes.clone()).await;
                 return (answer, Some(rest));
             }
-            // One after the other, so that the calls take effect in the order in which they were written.
-            Body::Batch(calls) if !calls.is_empty() => {
-                let mut answers = Vec::with_capacity(calls.len());
-                for raw in calls {
-                    let body = Bytes::copy_from_slice(raw.get().as_bytes());
-                    answers.push(match peek::call(raw.get().as_bytes()) {
-                        Some(call) => self.answer_call(&call, body).await.0,
-                        None => rpc::failure(None, rpc::INVALID_REQUEST, "not a JSON-RPC call"),
-                    });
-                }
-                rpc::batch(&answers)
+            Body::Batch(calls) => self.answer_batch(calls).await,
+            Body::TooMany => {
+                let message = format!("a batch of more than {MOST_CALLS} calls; send fewer at once");
+                rpc::failure(None, rpc::INVALID_REQUEST, &message)
             }
-            Body::Batch(_) => rpc::failure(None, rpc::INVALID_REQUEST, "an empty batch"),
             Body::Unreadable => rpc::failure(None, rpc::PARSE_ERROR, "not a JSON-RPC call"),
         };
         (answer, None)

@@ -84,7 +84,7 @@ fn read_request(body: &[u8], snapshot: &Snapshot) {
                 }
             }
         }
-        Body::Unreadable => {}
+        Body::TooMany | Body::Unreadable => {}
     }
 }
 

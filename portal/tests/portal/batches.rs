@@ -65,3 +65,15 @@ async fn modes_are_set_by_objects_only() {
     }
     assert_eq!(stand.debug("debug_getExecutionMode", json!([])).await["result"]["execution_mode"], "enabled");
 }
+
+#[tokio::test]
+async fn a_batch_has_at_most_a_thousand_calls() {
+    let stand = Stand::start().await;
+    let calls = |count: usize| json!(vec![json!({"jsonrpc": "2.0", "id": 1, "method": "registry_gateways"}); count]);
+    let answers = stand.exchange(calls(1000).to_string()).await;
+    let answers = answers.as_array().unwrap_or_else(|| panic!("{answers}"));
+    assert!(answers.len() == 1000 && answers.iter().all(|answer| answer["result"].is_array()));
+    let answer = stand.exchange(calls(1001).to_string()).await;
+    assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32600), &Value::Null), "{answer}");
+    assert!(answer["error"]["message"].as_str().is_some_and(|message| message.contains("1000")), "{answer}");
+}

@@ -1,0 +1,86 @@
+//! Several calls in one body.
+
+use super::Proxy;
+use crate::{peek, rpc};
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use tokio::task::yield_now;
+
+impl Proxy {
+    /// Answers calls one after the other, so that they take effect in the order in which they were written. Other connections have their turn between two
+    /// of them, though each may be answered from memory.
+    pub(super) async fn answer_batch(self: &Arc<Self>, calls: Vec<&RawValue>) -> Bytes {
+        if calls.is_empty() {
+            return rpc::failure(None, rpc::INVALID_REQUEST, "an empty batch");
+        }
+        let mut answers = Vec::with_capacity(calls.len());
+        for raw in calls {
+            if !answers.is_empty() {
+                yield_now().await;
+            }
+            let body = Bytes::copy_from_slice(raw.get().as_bytes());
+            answers.push(match peek::call(raw.get().as_bytes()) {
+                Some(call) => self.answer_call(&call, body).await.0,
+                None => rpc::failure(None, rpc::INVALID_REQUEST, "not a JSON-RPC call"),
+            });
+        }
+        rpc::batch(&answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Config, gateways::Gateways, proxy::Also, upstream::Upstream};
+    use baton_protocol::SlotClock;
+    use baton_schedule::{Snapshot, channel};
+    use std::{
+        future::{Future, poll_fn},
+        pin::pin,
+    };
+
+    /// A portal that is connected with nobody.
+    fn alone() -> Arc<Proxy> {
+        let secrets = tempfile::tempdir().expect("temporary directory");
+        let secret = secrets.path().join("secret");
+        std::fs::write(&secret, "01".repeat(32)).expect("written");
+        let text = format!(
+            r#"
+            engine = {{ jwt_secret_file = {secret:?} }}
+            fallback = {{ url = "http://127.0.0.1:1", jwt_secret_file = {secret:?} }}
+            gateways = {{ jwt_secret_file = {secret:?}, overrides = [{{ id = 1, url = "http://127.0.0.1:2" }}] }}
+            schedule = {{ fixed_gateway = 1 }}
+            "#
+        );
+        let settings = Config::from_toml(&text).expect("a configuration").checked().expect("right");
+        let clock = SlotClock {
+            l1_genesis_time: 0,
+            slot_length: 12,
+            l2_genesis_time: 0,
+            l2_block_time: 2,
+            settlement_delay: 0,
+        };
+        let (_, schedule) = channel(Snapshot::unread(clock));
+        let fallback = Upstream::new(settings.fallback.uri, None, settings.fallback_timeout, settings.max_body);
+        let gateways = Gateways::new(settings.gateways, settings.max_body);
+        Arc::new(Proxy::new(schedule, fallback, None, gateways, settings.live, Also::default()))
+    }
+
+    #[tokio::test]
+    async fn answers_from_memory_let_others_have_their_turn() {
+        const CALLS: usize = 50;
+        let proxy = alone();
+        let call = r#"{"id":1,"method":"registry_gateways","params":[]}"#;
+        let mut answer = pin!(proxy.answer(format!("[{}]", [call; CALLS].join(",")).into()));
+        let mut turns = 0;
+        let (answer, _) = poll_fn(|context| {
+            let polled = answer.as_mut().poll(context);
+            turns += usize::from(polled.is_pending());
+            polled
+        })
+        .await;
+        let answers: Vec<serde_json::Value> = serde_json::from_slice(&answer).expect("a list");
+        assert_eq!((answers.len(), turns), (CALLS, CALLS - 1));
+    }
+}
