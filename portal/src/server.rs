@@ -16,7 +16,7 @@ use hyper_util::{
 use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -32,6 +32,8 @@ const HTTP2: &[u8] = b"PRI";
 /// How long to wait, and how often, for a connection's first bytes where one isn't enough to tell.
 const PEEK_PAUSE: Duration = Duration::from_millis(5);
 const PEEKS: usize = 200;
+/// How many calls of one HTTP/2 connection may be under way, whether or not their streams are still open: as many as hyper has streams open.
+const UNDER_WAY: usize = 200;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -46,11 +48,11 @@ pub(crate) async fn serve(listener: TcpListener, handler: Arc<impl Handler>, shu
                 Some(Ok(false)) => Ok(wire::serve(stream, &*handler, &shutdown).await?),
                 Some(Ok(true)) => {
                     let (under_way, mut calls) = mpsc::channel::<Infallible>(1);
+                    let places = Arc::new(Semaphore::new(UNDER_WAY));
                     let answer = move |request: http::Request<Incoming>| {
                         let (handler, under_way) = (handler.clone(), under_way.clone());
-                        // A task of its own: a call that has arrived is done, while hyper lets go of what a caller doesn't wait for any more.
-                        let call = tokio::spawn(async move {
-                            let _under_way = under_way;
+                        let places = places.clone();
+                        let call = async move {
                             let (head, body) = request.into_parts();
                             let authorization = head.headers.get(header::AUTHORIZATION);
                             let request = Request {
@@ -60,8 +62,17 @@ pub(crate) async fn serve(listener: TcpListener, handler: Arc<impl Handler>, shu
                                 body: Body::Http2(body),
                             };
                             handler.answer(request).await
-                        });
-                        async move { call.await.unwrap_or_else(|_| defect()) }
+                        };
+                        async move {
+                            // A caller that takes streams back has new ones at once, while its calls go on. What waits here goes with its stream.
+                            let place = places.acquire_owned().await;
+                            // A task of its own: a call that is begun is done, while hyper lets go of what a caller doesn't wait for any more.
+                            let call = tokio::spawn(async move {
+                                let _held = (place, under_way);
+                                call.await
+                            });
+                            call.await.unwrap_or_else(|_| defect())
+                        }
                     };
                     let ended = by_hyper(stream, answer, shutdown).await;
                     // Nothing is ever sent: this is the end of the last call.
@@ -168,4 +179,78 @@ fn response(reply: Reply, without_body: bool) -> Response<Full<Bytes>> {
     *response.status_mut() = reply.status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Counts calls and keeps them, except for those of one path.
+    struct Keeper {
+        arrived: AtomicUsize,
+        gate: Semaphore,
+    }
+
+    impl Handler for Keeper {
+        async fn answer<'a>(&'a self, request: Request<'a>) -> Reply {
+            if request.path != "/now" {
+                self.arrived.fetch_add(1, Ordering::Relaxed);
+                let _passed = self.gate.acquire().await;
+            }
+            Reply::new(StatusCode::OK, TEXT, "")
+        }
+    }
+
+    async fn until_arrived(keeper: &Keeper, count: usize) {
+        let arrived = async {
+            while keeper.arrived.load(Ordering::Relaxed) < count {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert!(timeout(GRACE, arrived).await.is_ok(), "{} of {count}", keeper.arrived.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn streams_taken_back_make_no_room_for_more_calls() {
+        const MORE: usize = 50;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
+        let shutdown = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, keeper.clone(), shutdown.clone()));
+        let connect = async || {
+            let stream = TokioIo::new(TcpStream::connect(address).await.expect("connects"));
+            let (sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+            tokio::spawn(connection);
+            sender
+        };
+        let request = |path: &str| {
+            http::Request::get(format!("http://{address}{path}")).body(Full::<Bytes>::default()).expect("a request")
+        };
+        let (mut caller, mut other) = (connect().await, connect().await);
+        let mut calls = JoinSet::new();
+        for _ in 0..UNDER_WAY {
+            calls.spawn(caller.send_request(request("/")));
+        }
+        until_arrived(&keeper, UNDER_WAY).await;
+        // Which takes their streams back.
+        calls.shutdown().await;
+        for _ in 0..MORE {
+            calls.spawn(caller.send_request(request("/")));
+        }
+        // Long enough for all of them to arrive; other connections go on.
+        for _ in 0..20 {
+            assert_eq!(other.send_request(request("/now")).await.expect("an answer").status(), StatusCode::OK);
+        }
+        assert_eq!(keeper.arrived.load(Ordering::Relaxed), UNDER_WAY);
+        keeper.gate.add_permits(Semaphore::MAX_PERMITS);
+        while let Some(answer) = calls.join_next().await {
+            assert_eq!(answer.expect("not cancelled").expect("an answer").status(), StatusCode::OK);
+        }
+        assert_eq!(keeper.arrived.load(Ordering::Relaxed), UNDER_WAY + MORE);
+        shutdown.cancel();
+        assert!(timeout(GRACE, server).await.is_ok());
+    }
 }
