@@ -82,8 +82,7 @@ impl Running {
     /// Takes another configuration, for calls from now on, and says what it changes. What takes a restart stays as it is; a configuration with
     /// anything wrong in it changes nothing at all.
     pub fn reload(&mut self, config: &Config) -> Result<Vec<Change>, ConfigError> {
-        let mut checked = config.checked()?;
-        checked.gateways.places.extend(&self.places);
+        let checked = config.checked_beside(&self.places)?;
         let set_back = reload::set_back(&self.config.gateways.modes(), &self.proxy.live().modes, &checked.live.modes);
         let mut changes = reload::diff(&self.config, config);
         changes.retain(|change| set_back.iter().all(|other| other.key != change.key));

@@ -114,6 +114,11 @@ impl Config {
     }
 
     pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
+        self.checked_beside(&Places::default())
+    }
+
+    /// The same where no gateway may be at other places either: those of a portal that runs and takes this configuration.
+    pub(crate) fn checked_beside(&self, running: &Places) -> Result<Checked, ConfigError> {
         for (name, value) in [
             ("engine.max_body_mb", self.engine.max_body_mb as u64),
             ("fallback.timeout_ms", self.fallback.timeout_ms),
@@ -149,7 +154,8 @@ impl Config {
             })
         });
         let validator = validator.transpose()?;
-        let places = self.places(&fallback, validator.as_ref());
+        let mut places = self.places(&fallback, validator.as_ref());
+        places.extend(running);
         let gateways_secret = secret("gateways.jwt_secret_file", &self.gateways.jwt_secret_file)?;
         let overrides = self.gateways.checked_overrides(&places)?;
         if let ScheduleSource::Fixed(id) = schedule

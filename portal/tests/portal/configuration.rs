@@ -66,6 +66,27 @@ async fn a_registered_url_that_leads_to_the_portals_own_side_is_not_used() {
     }
 }
 
+/// The portal goes on listening where it was started, whatever a file that it is given says.
+#[tokio::test]
+async fn no_entry_of_a_reload_leads_to_what_runs() {
+    let mut stand = Stand::start().await;
+    let fallback = stand.fallback.url();
+    // Neither is in the file: one was chosen at the start, the other stands there no more.
+    for (place, key) in [
+        (format!("http://{}", stand.portal.engine), "engine.listen"),
+        (format!("http://{}", stand.portal.admin), "admin.listen"),
+        (fallback, "fallback.url"),
+    ] {
+        let mut config = stand.config();
+        config.fallback.url = "http://127.0.0.1:1".to_owned();
+        let entry = json!({"id": 1, "url": place});
+        config.gateways.overrides = vec![serde_json::from_value(entry).expect("an entry")];
+        let error = stand.portal.reload(&config).expect_err("its own side").to_string();
+        assert!(error.contains("gateways.overrides[0].url") && error.contains(key), "{error}");
+        assert_eq!(builder(&stand.block(GENESIS, 1).await), "gateway 1");
+    }
+}
+
 #[tokio::test]
 async fn secrets_that_change_in_their_files_are_said_to() {
     let mut stand = Stand::start().await;
