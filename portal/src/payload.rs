@@ -4,7 +4,7 @@
 //! package takes keys in any case and the last of several, others take exact keys and the first, or refuse. So a payload is taken only if there
 //! is one way to read it: known keys, spelled exactly, each once, and hexadecimal values written as the Engine API writes them.
 
-use crate::{rpc::AnswerError, taken, version::Fork};
+use crate::{object, rpc::AnswerError, taken, version::Fork};
 use alloy::{
     hex,
     primitives::{Address, B256, Bytes as Binary, U64, U256, keccak256},
@@ -110,8 +110,8 @@ struct Envelope<'a> {
     execution_requests: Option<&'a RawValue>,
     #[serde(borrow, default)]
     block_value: Option<Quantity<'a>>,
-    #[serde(borrow, default, rename = "blobsBundle")]
-    _blobs_bundle: Option<BlobsBundle<'a>>,
+    #[serde(borrow, default)]
+    blobs_bundle: Option<&'a RawValue>,
     #[serde(default, rename = "shouldOverrideBuilder")]
     _should_override_builder: Option<bool>,
 }
@@ -228,6 +228,9 @@ impl<'a> Payload<'a> {
         let fields: Fields<'_> = serde_json::from_str(&in_payload.rest).map_err(shape)?;
         let transactions = taken::strings(in_payload.value).ok_or(AnswerError::WrongShape)?;
         let transactions = transactions.into_iter().map(|text| Data::of(text).ok_or(AnswerError::WrongShape));
+        if let Some(bundle) = envelope.blobs_bundle {
+            object::from_str::<BlobsBundle<'_>>(bundle.get()).map_err(shape)?;
+        }
         if let Some(requests) = envelope.execution_requests {
             serde_json::from_str::<Vec<Data<'_>>>(requests.get()).map_err(shape)?;
         }
@@ -436,6 +439,21 @@ pub(crate) mod tests {
                 assert_eq!(Payload::read(raw(text).get()).err(), Some(AnswerError::WrongShape), "{key}");
             }
         }
+    }
+
+    #[test]
+    fn members_have_names() {
+        let mut envelope = serde_json::from_str::<Value>(envelope(&payload()).get()).expect("JSON");
+        for bundle in [json!([[], [], []]), json!(7), json!({"commitments": [], "proofs": []})] {
+            envelope["blobsBundle"] = bundle;
+            assert!(Payload::read(&envelope.to_string()).is_err(), "{envelope}");
+        }
+        envelope["blobsBundle"] = Value::Null;
+        assert!(Payload::read(&envelope.to_string()).is_ok());
+        assert!(Payload::read(&json!([envelope]).to_string()).is_err());
+        let fields: Vec<_> = payload().as_object().expect("an object").values().cloned().collect();
+        envelope["executionPayload"] = Value::from(fields);
+        assert!(Payload::read(&envelope.to_string()).is_err());
     }
 
     #[test]
