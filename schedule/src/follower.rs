@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::time::Instant;
+use tokio::{join, time::Instant, try_join};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -211,24 +211,31 @@ impl Follower {
             state.reorged = true;
         }
         let first = state.trail.newest().map_or(self.deployment_block, |(number, _)| number + 1);
-        let mut said = Instant::now();
+        let (mut said, mut is_checked) = (Instant::now(), true);
         for span in Spans::new(first..=head.number, self.log_span) {
             let end = *span.end();
-            state.urls.add(l1.urls_logs(span).await?);
-            let last = if end < head.number { l1.block(end).await? } else { Some(head) };
-            // Logs are asked for by number: make sure that the numbers still meant this branch.
-            if l1.block(head.number).await?.map(|block| block.hash) != Some(head.hash) {
-                return Err(FollowError::Moved { number: head.number, hash: head.hash });
-            }
-            state.trail.push(&last.ok_or(FollowError::MissingBlock(end))?);
-            if end < head.number {
+            let last = async { if end < head.number { l1.block(end).await } else { Ok(Some(head)) } };
+            let read = async { try_join!(l1.urls_logs(span), last) };
+            // The way may be long, so the next span is asked for together with whether the one before it counts.
+            let check = async { if is_checked { Ok(()) } else { still_leads_to(l1, &head).await } };
+            let (read, checked) = join!(read, check);
+            checked?;
+            if !is_checked {
                 // Whatever happens on the rest of the way, this needn't be read again.
                 self.state = state.clone();
                 if said.elapsed() >= PROGRESS {
                     said = Instant::now();
-                    info!(read_up_to = end, head = head.number, "reading the registry's events");
+                    let read_up_to = state.trail.newest().map(|(number, _)| number);
+                    info!(read_up_to, head = head.number, "reading the registry's events");
                 }
             }
+            let (logs, last) = read?;
+            state.urls.add(logs);
+            state.trail.push(&last.ok_or(FollowError::MissingBlock(end))?);
+            is_checked = false;
+        }
+        if !is_checked {
+            still_leads_to(l1, &head).await?;
         }
         state.urls.prune(head.number);
         state.trail.push(&head);
@@ -293,6 +300,16 @@ async fn at(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Makes sure that the numbers by which logs and blocks were asked for until now meant the branch of `head`: that it is still the block of its own number.
+async fn still_leads_to(l1: &L1, head: &L1Head) -> Result<(), FollowError> {
+    let block = l1.block(head.number).await?;
+    if block.map(|block| block.hash) == Some(head.hash) {
+        Ok(())
+    } else {
+        Err(FollowError::Moved { number: head.number, hash: head.hash })
     }
 }
 

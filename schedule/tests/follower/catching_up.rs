@@ -11,16 +11,22 @@ use tokio_util::sync::CancellationToken;
 const SPAN: u64 = 10;
 const EVENTS: &str = "eth_getLogs";
 
-/// An L1 of some hundred blocks, and a follower on a wire that lets only some of the queries through.
-async fn stopped_on_the_way(queries: usize) -> (L1, Wire, Handle) {
+/// An L1 of some hundred blocks, and a follower on a wire, which reads so many blocks at once.
+async fn on_the_way(fault: Fault, span: u64) -> (L1, Wire, Handle) {
     let l1 = L1::start().await;
     l1.register(1).await;
     l1.anvil("anvil_mine", json!([100])).await;
     l1.set_urls(1, "http://moved").await;
     l1.anvil("anvil_mine", json!([60])).await;
-    let wire = Wire::to(&l1.ws_url(), Fault::FewLogs(queries)).await;
-    let config = FollowerConfig { l1_urls: vec![wire.url.as_str().into()], log_span: SPAN, ..l1.config() };
+    let wire = Wire::to(&l1.ws_url(), fault).await;
+    let config = FollowerConfig { l1_urls: vec![wire.url.as_str().into()], log_span: span, ..l1.config() };
     let handle = Follower::spawn(config, CancellationToken::new()).expect("a good configuration");
+    (l1, wire, handle)
+}
+
+/// The same on a wire that lets only some of the queries through, until they are through.
+async fn stopped_on_the_way(queries: usize) -> (L1, Wire, Handle) {
+    let (l1, wire, handle) = on_the_way(Fault::FewLogs(queries), SPAN).await;
     until_snapshot(&handle, "a refusal", |now| now.stale.is_some()).await;
     until("the queries that are let through", async || wire.asked(EVENTS) == queries).await;
     (l1, wire, handle)
@@ -55,4 +61,25 @@ async fn a_reorg_on_the_way_takes_back_what_its_blocks_had_brought_and_no_more()
     let anew = (snapshot.l1_head.expect("known").number + 1).div_ceil(SPAN);
     let queries = wire.asked(EVENTS) as u64;
     assert!(queries <= 12 + anew - 8 + 1, "{queries} queries, {anew} would be anew");
+}
+
+#[tokio::test]
+async fn a_span_is_read_in_the_time_of_one_answer() {
+    let (_l1, wire, handle) = on_the_way(Fault::LogsInCompany, SPAN).await;
+    let snapshot = until_snapshot(&handle, "the whole past", Snapshot::is_known).await;
+    assert_eq!(endpoint(&snapshot), "http://moved");
+    let blocks = snapshot.l1_head.expect("known").number + 1;
+    assert_eq!(wire.asked(EVENTS) as u64, blocks.div_ceil(SPAN));
+}
+
+#[tokio::test]
+async fn events_of_one_branch_are_not_kept_under_the_blocks_of_another() {
+    // The first span holds the change of URLs.
+    let (l1, wire, handle) = on_the_way(Fault::BlocksHeld, 120).await;
+    until("the events of the first span", async || wire.asked(EVENTS) == 1).await;
+    // Its last block is on the branch that hasn't got the change, and so are all that come then.
+    l1.anvil("anvil_reorg", json!([80, []])).await;
+    wire.set(Fault::Nothing);
+    let snapshot = until_snapshot(&handle, "the other branch", Snapshot::is_known).await;
+    assert_eq!(endpoint(&snapshot), "http://gateway-1");
 }

@@ -13,6 +13,8 @@ use tokio::{
 };
 use tokio_tungstenite::{accept_async, connect_async, tungstenite::Message};
 
+const BLOCK: &str = "eth_getBlockByNumber";
+
 /// What is wrong with the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -29,6 +31,10 @@ pub(crate) enum Fault {
     NoSubscriptions,
     /// Queries for events are refused, except for so many at first.
     FewLogs(usize),
+    /// A query for events waits until a block is asked for behind it.
+    LogsInCompany,
+    /// Calls for blocks by their numbers wait until the fault is over.
+    BlocksHeld,
     /// Every call is refused.
     Refuses,
     /// The other side hangs up after the handshake.
@@ -123,8 +129,16 @@ async fn connection(stream: TcpStream, mut state: State) {
         return;
     }
     let Ok((mut node, _)) = connect_async(&state.node).await else { return };
+    let mut kept = Vec::new();
     loop {
         let fault = *state.fault.borrow_and_update();
+        if fault == Fault::Nothing {
+            for call in kept.drain(..) {
+                if node.send(call).await.is_err() {
+                    return;
+                }
+            }
+        }
         tokio::select! {
             changed = state.fault.changed() => if changed.is_err() { return },
             message = follower.next() => {
@@ -140,6 +154,14 @@ async fn connection(stream: TcpStream, mut state: State) {
                 if too_many || fault == Fault::Refuses || fault == Fault::NoSubscriptions && method == "eth_subscribe" {
                     let no = json!({"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32601, "message": "no such method"}});
                     if follower.send(Message::text(no.to_string())).await.is_err() { return }
+                } else if fault == Fault::LogsInCompany && method == "eth_getLogs"
+                    || fault == Fault::BlocksHeld && method == BLOCK && call["params"][0] != "latest"
+                {
+                    kept.push(message);
+                } else if fault == Fault::LogsInCompany && method == BLOCK {
+                    for call in kept.drain(..).chain([message]) {
+                        if node.send(call).await.is_err() { return }
+                    }
                 } else if fault != Fault::Silent && node.send(message).await.is_err() {
                     return;
                 }
