@@ -78,6 +78,11 @@ pub(crate) enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// Whether the node would have failed with any request: what else goes wrong may be this one's doing, a status because of its length for example.
+    pub(crate) const fn is_of_the_node(&self) -> bool {
+        matches!(self, Self::Connection(_) | Self::Timeout(_) | Self::Unauthorized(_))
+    }
+
     /// A short fixed name, for metrics.
     pub(crate) const fn name(&self) -> &'static str {
         match self {

@@ -191,7 +191,10 @@ impl Proxy {
             let name = outcome(answer.as_ref());
             *checked = Some(Asked { peer: Peer::Fallback, label, outcome: name, took: started.elapsed() });
             let answer = answer.ok_or(OwnerOutcome::Late(Stage::Validation))?;
-            self.engine_said(answer.as_ref().map(|_| ()));
+            // A gateway wrote this request: what it can bring about by that says nothing about the fallback.
+            if answer.as_ref().err().is_none_or(UpstreamError::is_of_the_node) {
+                self.engine_said(answer.as_ref().map(|_| ()));
+            }
             let answer = answer.map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?;
             match status(&answer, id).map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?.as_str() {
                 "VALID" => Ok(()),

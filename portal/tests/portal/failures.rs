@@ -158,6 +158,27 @@ async fn payload_that_the_fallback_cannot_judge() {
     payload_not_accepted("ACCEPTED", "undecided").await;
 }
 
+/// What the portal says of itself once the check of a gateway's payload has failed.
+async fn health_after_a_check(fault: Fault) -> u16 {
+    let options = Options { gateways: "mode = \"dry_run\"", fallback_timeout_ms: 1000, ..Options::DEFAULT };
+    let stand = Stand::start_with(options).await;
+    stand.wait_for_admin("/healthz", 200).await;
+    stand.fallback.fail("engine_newPayload", fault);
+    // Behind all that op-node asks, so that nothing takes back what it says about the fallback.
+    stand.gateways[0].fail("engine_getPayload", Fault::Held);
+    assert_eq!(builder(&stand.block(GENESIS, 1).await), "fallback");
+    stand.gateways[0].release();
+    assert_eq!(stand.decision_about(1).await["outcome"], "unchecked");
+    stand.admin("/healthz").await.0
+}
+
+#[tokio::test]
+async fn payload_whose_check_gets_an_http_error() {
+    // From a limit on bodies in front of the fallback for example, which a gateway can exceed.
+    assert_eq!(health_after_a_check(Fault::HttpError).await, 200);
+    assert_eq!(health_after_a_check(Fault::Held).await, 503);
+}
+
 #[tokio::test]
 async fn payload_checked_too_slowly() {
     let stand = Stand::start_with(Options { gateways: "breaker = { late = 1 }", ..SHORT }).await;
