@@ -7,7 +7,7 @@ use crate::{
     queue::{Dropped, Queue},
     route::Kind,
     rpc::{Answer, AnswerError},
-    telemetry,
+    telemetry::{self, LaneDrops},
     upstream::{Upstream, UpstreamError},
     version::{self, Label},
 };
@@ -110,6 +110,7 @@ pub(crate) struct Lane {
     /// The same peer over other connections.
     direct: Upstream,
     health: Arc<Mutex<Health>>,
+    drops: LaneDrops,
     /// Blocks and heads, in order.
     updates: Arc<Track>,
     /// Transactions: apart, so that a flood of them can't hold up blocks.
@@ -120,7 +121,7 @@ pub(crate) struct Lane {
 impl Lane {
     /// Opens a lane. Each of its queues holds `capacity` updates, and 64 MiB.
     pub(crate) fn open(peer: Peer, upstream: Upstream, capacity: usize) -> Self {
-        telemetry::lane_opened(peer);
+        let drops = telemetry::lane_opened(peer);
         let direct = upstream.apart();
         let upstream = upstream.at_most(LARGEST_ANSWER);
         let stop = CancellationToken::new();
@@ -131,7 +132,8 @@ impl Lane {
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
             track
         };
-        Self { peer, updates: track(), pool: track(), direct, upstream: upstream.clone(), health: health.clone(), stop }
+        let (updates, pool) = (track(), track());
+        Self { peer, updates, pool, direct, upstream, health, drops, stop }
     }
 
     /// Who is at its end.
@@ -187,7 +189,7 @@ impl Lane {
         let size = update.body.len();
         let dropped = track.queue.lock().unwrap_or_else(PoisonError::into_inner).push(kind, update, size);
         for (kind, reason, _) in dropped {
-            telemetry::lane_dropped(self.peer, kind, reason);
+            self.drops.count(kind, reason);
             if reason == Dropped::Overflow {
                 self.health.lock().unwrap_or_else(PoisonError::into_inner).dropped += 1;
             }
@@ -331,6 +333,9 @@ fn note(peer: Peer, kind: Kind, body: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::lookups::Lookups;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use std::{cell::Cell, time::Duration};
 
     fn under(text: &'static str) -> Result<PayloadId, String> {
         building_under(Ok(Bytes::from_static(text.as_bytes()))).map_err(|error| error.to_string())
@@ -358,5 +363,30 @@ mod tests {
         assert_eq!(note(r#"{"id":1,"result":{"payloadStatus":{"status":"SYNCING"}}}"#), "syncing");
         assert_eq!(note(r#"{"id":1,"result":{"status":"INVALID"}}"#), "invalid");
         assert_eq!(note(r#"{"id":1,"error":{}}"#), "error");
+    }
+    #[tokio::test]
+    async fn what_is_dropped_is_counted_without_a_lookup() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let opened = metrics::set_default_local_recorder(&recorder);
+        let upstream = Upstream::new(Uri::from_static("http://127.0.0.1:1"), None, Duration::from_secs(1), 1 << 20);
+        let lane = Lane::open(Peer::Gateway(7), upstream, 2);
+        drop(opened);
+        let lookups = Cell::new(0);
+        let recorder = Lookups(|| lookups.set(lookups.get() + 1));
+        let _watched = metrics::set_default_local_recorder(&recorder);
+        // Nothing is taken from the lane as long as this doesn't wait.
+        for kind in [Kind::Head, Kind::Head, Kind::Payload, Kind::Payload, Kind::Payload] {
+            lane.put(kind, "engine_any", Bytes::new());
+        }
+        assert_eq!(lookups.get(), 0);
+        let counted = |kind, reason, count| {
+            let labels = format!(r#"{{peer="7",kind="{kind}",reason="{reason}"}} {count}"#);
+            metrics.render().lines().any(|line| line.ends_with(&labels))
+        };
+        assert!(
+            counted("head", "superseded", 1) && counted("head", "overflow", 1) && counted("payload", "overflow", 1)
+        );
+        assert!(counted("build", "overflow", 0));
     }
 }

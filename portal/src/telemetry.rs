@@ -1,5 +1,8 @@
 //! Metrics, by name in one place. Recording is independent of logging.
 
+#[cfg(test)]
+pub(crate) mod lookups;
+
 use crate::{
     breaker::Condition,
     lane::Peer,
@@ -108,11 +111,32 @@ pub(crate) fn begin() {
     gauge!(FALLBACK_HEAD_OLD).set(0.0);
 }
 
-/// Begins the series of a peer that gets a lane.
-pub(crate) fn lane_opened(peer: Peer) {
-    for (kind, reason) in KINDS.into_iter().flat_map(|kind| Dropped::ALL.map(|reason| (kind, reason))) {
-        dropped(peer, kind, reason).increment(0);
+/// A lane's counters of what it drops. They are kept because updates are dropped on op-node's thread, where looking a counter up by its labels would cost
+/// more than all else, for each gateway that hangs.
+#[derive(Debug)]
+pub(crate) struct LaneDrops(Vec<(Kind, Dropped, Counter)>);
+
+impl LaneDrops {
+    fn begin(peer: Peer) -> Self {
+        let begun = |kind, reason: Dropped| {
+            let counter = counter!(LANE_DROPPED, "peer" => peer.to_string(), "kind" => kind_name(kind), "reason" => reason.name());
+            counter.increment(0);
+            (kind, reason, counter)
+        };
+        Self(KINDS.into_iter().flat_map(|kind| Dropped::ALL.map(|reason| begun(kind, reason))).collect())
     }
+
+    /// Counts one.
+    pub(crate) fn count(&self, kind: Kind, reason: Dropped) {
+        let of = self.0.iter().find(|(of_kind, of_reason, _)| (*of_kind, *of_reason) == (kind, reason));
+        if let Some((.., counter)) = of {
+            counter.increment(1);
+        }
+    }
+}
+
+/// Begins the series of a peer that gets a lane, and gives those that the lane counts in.
+pub(crate) fn lane_opened(peer: Peer) -> LaneDrops {
     match peer {
         Peer::Gateway(id) => {
             OwnerOutcome::NAMES.into_iter().for_each(|name| outcome(Some(id), name).increment(0));
@@ -122,6 +146,7 @@ pub(crate) fn lane_opened(peer: Peer) {
         Peer::Validator => validator_up(true),
         Peer::Fallback => {}
     }
+    LaneDrops::begin(peer)
 }
 
 /// Histograms that were recorded in before, by their labels: looking one up by its name costs more than recording.
@@ -192,14 +217,6 @@ pub(crate) fn warm_up(gateway: GatewayId) {
 
 pub(crate) fn turn_lost(gateway: GatewayId) {
     counter!(TURNS_LOST, "gateway" => gateway.to_string()).increment(1);
-}
-
-pub(crate) fn lane_dropped(peer: Peer, kind: Kind, reason: Dropped) {
-    dropped(peer, kind, reason).increment(1);
-}
-
-fn dropped(peer: Peer, kind: Kind, reason: Dropped) -> Counter {
-    counter!(LANE_DROPPED, "peer" => peer.to_string(), "kind" => kind_name(kind), "reason" => reason.name())
 }
 
 pub(crate) fn payload(choice: Choice, gateway: Option<GatewayId>, name: &'static str) {
