@@ -93,11 +93,12 @@ impl Gateways {
     }
 
     /// Opens and closes lanes so that there is one for every gateway that is worth telling, can be reached, and isn't disabled. Gives those that it
-    /// opened.
-    pub(crate) fn follow(&self, snapshot: &Snapshot, modes: &Modes) -> Vec<Arc<Lane>> {
+    /// opened. `read` gives schedule and modes as they are when it is called, so that of two calls at once the later knows no less.
+    pub(crate) fn follow(&self, read: impl FnOnce() -> (Arc<Snapshot>, Modes)) -> Vec<Arc<Lane>> {
         let mut refused = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (snapshot, modes) = read();
         let settings = self.settings.load();
-        let wanted: BTreeMap<GatewayId, Endpoint> = route::worth_telling(snapshot)
+        let wanted: BTreeMap<GatewayId, Endpoint> = route::worth_telling(&snapshot)
             .into_iter()
             .filter(|id| modes.of(*id) != Mode::Disabled)
             .filter_map(|id| {
@@ -146,9 +147,33 @@ impl Gateways {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{config::Places, jwt::Secret};
+    use baton_protocol::SlotClock;
+    use std::time::Duration;
 
     fn lanes(of: &[(GatewayId, &'static str)]) -> BTreeMap<GatewayId, Uri> {
         of.iter().map(|(id, uri)| (*id, Uri::from_static(uri))).collect()
+    }
+
+    #[test]
+    fn schedule_and_modes_are_read_while_nothing_else_changes_lanes() {
+        let settings = GatewaySettings {
+            secret: Secret::new([1; 32]),
+            overrides: BTreeMap::new(),
+            timeout: Duration::from_secs(1),
+            queue: 1,
+            places: Places::default(),
+        };
+        let clock =
+            SlotClock { l1_genesis_time: 0, slot_length: 1, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
+        let gateways = Gateways::new(settings, 1);
+        let mut is_locked = false;
+        gateways.follow(|| {
+            // Else another call, with what is newer, could be done before this one begins.
+            is_locked = gateways.changing.try_lock().is_err();
+            (Arc::new(Snapshot::unread(clock)), Modes::default())
+        });
+        assert!(is_locked);
     }
 
     #[test]

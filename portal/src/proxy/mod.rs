@@ -245,7 +245,7 @@ impl Proxy {
 
     /// Brings the lanes in step with schedule and modes. A gateway that is new, or has moved, is told where the chain is.
     pub(crate) fn follow(&self) {
-        let opened = self.gateways.follow(&self.schedule.snapshot(), &self.live.load().modes);
+        let opened = self.gateways.follow(|| (self.schedule.snapshot(), self.live().modes.clone()));
         if !opened.is_empty() {
             let latest = lock(&self.latest);
             opened.iter().for_each(|lane| latest.give(lane));
