@@ -453,6 +453,8 @@ impl Proxy {
         let answer = answer.unwrap_or(Err(UpstreamError::Timeout(within)));
         self.health.probed(answer.is_ok());
         self.tell_health(answer.as_ref().err());
+        // Whoever had news at the same moment on the other thread may have been the last to set it, with what was older.
+        telemetry::fallback_up(self.fallback_up());
         if let (Some(limit), Ok(answer)) = (self.max_head_age, &answer) {
             let old = rpc::timestamp(answer).is_none_or(|at| unix_now().as_secs().saturating_sub(at) > limit.as_secs());
             if self.health.head_is(old) {
@@ -539,3 +541,6 @@ fn unix_now() -> Duration {
 fn unreachable_fallback(id: Option<&RawValue>, error: &UpstreamError) -> Bytes {
     rpc::failure(id, rpc::UPSTREAM_FAILED, &format!("the fallback execution client gave no answer: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+use super::*;
+use crate::config::Config;
+use baton_protocol::SlotClock;
+use baton_schedule::{Publisher, Snapshot};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+/// A portal of a chain that isn't known yet, whose fallback is down.
+fn portal() -> (Arc<Proxy>, Publisher) {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let secret = |name: &str, byte: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, byte.repeat(32)).expect("written");
+        path
+    };
+    let (op_node, own, shared) = (secret("op-node", "01"), secret("fallback", "02"), secret("gateways", "03"));
+    let text = format!(
+        r#"
+        [engine]
+        jwt_secret_file = {op_node:?}
+        [fallback]
+        url = "http://127.0.0.1:1"
+        jwt_secret_file = {own:?}
+        [gateways]
+        jwt_secret_file = {shared:?}
+        [schedule]
+        l1_urls = ["http://127.0.0.1:1"]
+        registry = "0x00000000000000000000000000000000000000b1"
+        clock = {{ l1_genesis_time = 0, slot_length = 1, l2_genesis_time = 0, l2_block_time = 1, settlement_delay = 2 }}
+        "#
+    );
+    let config = Config::from_toml(&text).expect("a configuration").checked().expect("a good one");
+    let clock =
+        SlotClock { l1_genesis_time: 0, slot_length: 1, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
+    let (publisher, schedule) = baton_schedule::channel(Snapshot::unread(clock));
+    let fallback = Upstream::new(config.fallback.uri, config.fallback.secret, config.fallback_timeout, config.max_body);
+    let gateways = Gateways::new(config.gateways, config.max_body);
+    (Arc::new(Proxy::new(schedule, fallback, None, gateways, config.live, Also::default())), publisher)
+}
+
+#[tokio::test]
+async fn a_probe_puts_right_what_metrics_say_of_the_fallback() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _recorded = metrics::set_default_local_recorder(&recorder);
+    let (portal, _publisher) = portal();
+    // As of the slower of two threads that had news.
+    telemetry::fallback_up(true);
+    portal.probe(Duration::from_secs(10)).await;
+    assert!(metrics.render().contains("baton_portal_fallback_up 0\n"));
+}
