@@ -257,10 +257,12 @@ impl Proxy {
     /// Has metrics show breakers as they are now: a pause ends without anybody telling, and a gateway without a lane isn't left out.
     pub(crate) fn show_breakers(&self) {
         let (lanes, now) = (self.gateways.lanes(), self.uptime());
-        let breakers = lock(&self.breakers);
-        for id in lanes.ids.iter().chain(breakers.keys()) {
-            let breaker = breakers.get(id).filter(|_| lanes.get(*id).is_some()).copied().unwrap_or_default();
-            telemetry::breaker(*id, breaker.condition(now));
+        // op-node's thread takes the lock too, and mustn't wait for gauges to be found by their labels.
+        let mut breakers = lock(&self.breakers).clone();
+        lanes.ids.iter().for_each(|id| _ = breakers.entry(*id).or_default());
+        for (id, breaker) in breakers {
+            let breaker = lanes.get(id).map(|_| breaker).unwrap_or_default();
+            telemetry::breaker(id, breaker.condition(now));
         }
     }
 

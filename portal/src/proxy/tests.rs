@@ -1,8 +1,9 @@
 use super::*;
-use crate::config::Config;
+use crate::{config::Config, telemetry::lookups::Lookups};
 use baton_protocol::SlotClock;
 use baton_schedule::{Publisher, Snapshot};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use std::cell::Cell;
 
 /// A portal of a chain that isn't known yet, whose fallback is down.
 fn portal() -> (Arc<Proxy>, Publisher) {
@@ -47,4 +48,18 @@ async fn a_probe_puts_right_what_metrics_say_of_the_fallback() {
     telemetry::fallback_up(true);
     portal.probe(Duration::from_secs(10)).await;
     assert!(metrics.render().contains("baton_portal_fallback_up 0\n"));
+}
+
+#[tokio::test]
+async fn op_nodes_thread_does_not_wait_for_the_gauges_of_breakers() {
+    let (portal, _publisher) = portal();
+    lock(&portal.breakers).insert(1, Breaker::default());
+    let set = Cell::new(0);
+    let recorder = Lookups(|| {
+        assert!(portal.breakers.try_lock().is_ok(), "breakers are locked");
+        set.set(set.get() + 1);
+    });
+    let _watched = metrics::set_default_local_recorder(&recorder);
+    portal.show_breakers();
+    assert_eq!(set.get(), 1);
 }
