@@ -376,10 +376,14 @@ impl Proxy {
         let snapshot = self.schedule.snapshot();
         let lanes = self.gateways.lanes();
         let view = View { snapshot: &snapshot, gateways: &lanes.ids, modes: &live.modes, fixed: self.fixed };
-        if let Method::ForkchoiceUpdated(update) = &call.method {
-            self.adopted(update.head);
-        }
-        let mut then = Then::default();
+        let mut then = match &call.method {
+            // Waking who looks into feeds is nothing that op-node should wait for.
+            Method::ForkchoiceUpdated(update) if lock(&self.served).is_some() => {
+                let (proxy, head) = (self.clone(), update.head);
+                Then::new(move || proxy.adopted(head))
+            }
+            _ => Then::default(),
+        };
         let answer = match route::route(call, view) {
             Route::Forward { kind, tell } => {
                 let put = || {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::{config::Config, telemetry::lookups::Lookups};
+use alloy::primitives::B256;
 use baton_protocol::SlotClock;
 use baton_schedule::{Publisher, Snapshot};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -62,4 +63,22 @@ async fn op_nodes_thread_does_not_wait_for_the_gauges_of_breakers() {
     let _watched = metrics::set_default_local_recorder(&recorder);
     portal.show_breakers();
     assert_eq!(set.get(), 1);
+}
+
+#[tokio::test]
+async fn a_feed_is_looked_into_once_op_node_knows_that_the_block_is_the_head() {
+    let (portal, _publisher) = portal();
+    let hash = B256::repeat_byte(1);
+    *lock(&portal.served) = Some(Expected { gateway: 1, number: 1, hash, payload: Bytes::new() });
+    let adopt = async |head: B256| {
+        let state = format!(r#"{{"headBlockHash":"{head}","safeBlockHash":"{head}","finalizedBlockHash":"{head}"}}"#);
+        let call = rpc::request(1, "engine_forkchoiceUpdatedV3", &[&state, "null"]);
+        let (_answer, rest) = portal.answer(call).await;
+        let before = lock(&portal.served).is_some();
+        drop(rest);
+        (before, lock(&portal.served).is_some())
+    };
+    assert_eq!(adopt(B256::repeat_byte(2)).await, (true, true), "another block");
+    assert_eq!(adopt(hash).await, (true, false));
+    assert_eq!(adopt(hash).await, (false, false));
 }
