@@ -8,6 +8,7 @@ use crate::{
 use baton_portal::Secret;
 use serde_json::{Value, json};
 use std::{process::Stdio, sync::atomic::Ordering, time::Duration};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -171,16 +172,31 @@ async fn sighup_reads_the_configuration_anew() {
     assert!(running.wait().await.expect("a status").success());
 }
 
+/// The program with a fallback, and its log.
+struct Started {
+    running: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    _fallback: Node,
+    _secrets: TempDir,
+}
+
+impl Started {
+    async fn new() -> Self {
+        let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+        let secrets = tempfile::tempdir().expect("temporary directory");
+        let file = secrets.path().join("portal.toml");
+        std::fs::write(&file, write_config(&secrets, &fallback.url(), &Options::default())).expect("written");
+        let mut command = portal();
+        command.args(["run", "--log-format", "json", "--config"]).arg(&file);
+        let mut running = command.spawn().expect("it runs");
+        let log = BufReader::new(running.stderr.take().expect("piped")).lines();
+        Self { running, log, _fallback: fallback, _secrets: secrets }
+    }
+}
+
 #[tokio::test]
 async fn an_order_in_an_unknown_form_is_warned_of() {
-    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
-    let secrets = tempfile::tempdir().expect("temporary directory");
-    let file = secrets.path().join("portal.toml");
-    std::fs::write(&file, write_config(&secrets, &fallback.url(), &Options::default())).expect("written");
-    let mut command = portal();
-    command.args(["run", "--log-format", "json", "--config"]).arg(&file);
-    let mut running = command.spawn().expect("it runs");
-    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    let Started { running: _running, mut log, _fallback, _secrets } = Started::new().await;
     let engine = said(&mut log, "engine").await;
     let mut attributes = OpNode::attributes(1);
     attributes["withdrawals"] = json!({"none": true});
@@ -223,17 +239,10 @@ async fn under_the_name_of_rollup_boost_it_takes_its_flags() {
     let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
     let admin = said(&mut log, "admin").await;
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let call = r#"{"jsonrpc":"2.0","id":1,"method":"debug_getExecutionMode","params":[]}"#;
-    let answer = client
-        .post(format!("http://{admin}"))
-        .header("content-type", "application/json")
-        .body(call)
-        .send()
-        .await
-        .expect("sent")
-        .text()
-        .await;
-    assert_eq!(answer.expect("text"), r#"{"jsonrpc":"2.0","id":1,"result":{"execution_mode":"enabled"}}"#);
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "debug_getExecutionMode", "params": []});
+    let answer = client.post(format!("http://{admin}")).json(&call).send().await.expect("sent");
+    let answer: Value = answer.json().await.expect("JSON");
+    assert_eq!(answer["result"]["execution_mode"], "enabled");
     signal(&running, "-TERM").await;
     assert!(running.wait().await.expect("a status").success());
 }
@@ -276,14 +285,7 @@ async fn secrets_come_from_rollup_boosts_variables_and_what_has_no_effect_is_sai
 
 #[tokio::test]
 async fn sigterm_ends_it_well() {
-    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
-    let secrets = tempfile::tempdir().expect("temporary directory");
-    let file = secrets.path().join("portal.toml");
-    std::fs::write(&file, write_config(&secrets, &fallback.url(), &Options::default())).expect("written");
-    let mut command = portal();
-    command.args(["run", "--log-format", "json", "--config"]).arg(&file);
-    let mut running = command.spawn().expect("it runs");
-    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    let Started { mut running, mut log, _fallback, _secrets } = Started::new().await;
     let admin = said(&mut log, "admin").await;
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let health = client.get(format!("http://{admin}/healthz")).send().await.expect("an answer");

@@ -164,17 +164,10 @@ async fn the_debug_port_is_a_port_of_its_own() {
     let debug = stand.portal.debug.expect("a debug port");
     assert_ne!(debug, stand.portal.admin);
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let call = r#"{"jsonrpc":"2.0","id":1,"method":"debug_setExecutionMode","params":[{"execution_mode":"enabled"}]}"#;
-    let answer = client
-        .post(format!("http://{debug}"))
-        .header("content-type", "application/json")
-        .body(call)
-        .send()
-        .await
-        .expect("sent")
-        .text()
-        .await;
-    assert_eq!(answer.expect("text"), r#"{"jsonrpc":"2.0","id":1,"result":{"execution_mode":"enabled"}}"#);
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "debug_setExecutionMode", "params": [{"execution_mode":"enabled"}]});
+    let answer = client.post(format!("http://{debug}")).json(&call).send().await.expect("sent");
+    let answer: Value = answer.json().await.expect("JSON");
+    assert_eq!(answer["result"]["execution_mode"], "enabled");
     assert_eq!(builder(&stand.op_node.block(GENESIS, 1).await), "builder");
 }
 
