@@ -7,15 +7,39 @@ use baton_portal::{
 };
 use clap::Parser;
 use eyre::WrapErr;
-use std::{ffi::OsString, io::Write, path::Path};
+use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where that can't be written, there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "Error: {}", said(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes, but for those that it quotes itself.
+fn said(error: &eyre::Report) -> String {
+    error.chain().map(|cause| cause.to_string().trim().to_owned()).fold(String::new(), |said, cause| {
+        if said.is_empty() {
+            cause
+        } else if said.contains(&cause) {
+            said
+        } else {
+            format!("{said}: {cause}")
+        }
+    })
+}
+
 /// One thread for lanes, the admin port and the schedule, beside the engine port's own: whatever there is to send to gateways, it takes at most one
 /// processor from op-node's calls.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
-async fn main() -> eyre::Result<()> {
+async fn start() -> eyre::Result<()> {
     match Cli::parse_from(arguments()).command {
         Command::Run { settings, log_format } => {
             log(LevelFilter::INFO, log_format);

@@ -31,6 +31,8 @@ async fn a_wrong_configuration_is_refused_and_the_key_named() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.success(), named.is_none(), "{said}");
         assert!(said.contains(named.unwrap_or_default()), "{said}");
+        // Once, and not where in the program it was found.
+        assert!(named.is_none_or(|named| said.matches(named).count() == 1) && !said.contains("main.rs"), "{said}");
     }
     // The environment lies over the file.
     std::fs::write(&file, good).expect("written");
