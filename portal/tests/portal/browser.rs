@@ -3,6 +3,7 @@
 use crate::{
     node::{Fault, GENESIS},
     observability::Measured,
+    soft_blocks::{Watched, watched},
     stand::{OpNode, Stand},
 };
 use alloy::primitives::B256;
@@ -147,6 +148,17 @@ async fn the_status_page_shows_schedule_gateways_and_hand_overs() {
     let decisions = part(&page, "decisions");
     assert_eq!(decisions.matches("<tr>").count(), 5, "{decisions}");
     assert!(decisions.contains("<td>16</td><td>2</td><td class=\"\">fallback</td>"), "{decisions}");
+}
+
+#[tokio::test]
+async fn the_status_page_shows_until_when_a_gateway_has_lost_its_turn() {
+    let Watched { stand, .. } = watched(100).await;
+    let answer = stand.block(GENESIS, 1).await;
+    stand.adopt(&answer["result"]).await;
+    stand.loses_its_turn(16).await;
+    let gateways = part(&rendered(&format!("http://{}/", stand.portal.admin)).await, "gateways");
+    assert!(gateways.contains("<td class=\"good\">closed</td><td>16</td>"), "{gateways}");
+    assert!(gateways.contains("<td class=\"good\">closed</td><td>–</td>"), "{gateways}");
 }
 
 #[tokio::test]

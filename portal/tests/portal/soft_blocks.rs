@@ -79,8 +79,8 @@ fn item(number: u64, hash: B256) -> Value {
     json!({"gateway": 1, "softBlock": soft_block, "signature": signature, "block": "0x"})
 }
 
-struct Watched {
-    stand: Stand,
+pub(crate) struct Watched {
+    pub(crate) stand: Stand,
     items: Feed,
     archive: tempfile::TempDir,
 }
@@ -90,7 +90,7 @@ fn rule(within_ms: u64, archive: &tempfile::TempDir) -> SoftBlockRule {
     SoftBlockRule { within_ms, after: 1, archive, chain_id: 1, inbox: INBOX }
 }
 
-async fn watched(within_ms: u64) -> Watched {
+pub(crate) async fn watched(within_ms: u64) -> Watched {
     watched_with(within_ms, |_| {}).await
 }
 
