@@ -442,6 +442,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn nothing_hides_behind_what_is_taken() {
+        let text = envelope(&payload()).get().to_owned();
+        for (end, what) in [("},\"executionRequests\"", "the payload"), ("],\"withdrawals\"", "transactions")] {
+            for behind in [".5", "e5", "E+1", "0", "\"\""] {
+                let other = text.replacen(end, &format!("{}{behind}{}", &end[..1], &end[1..]), 1);
+                assert_ne!(other, text, "{what}");
+                assert!(Payload::read(&other).is_err(), "{what}: {behind}");
+            }
+        }
+    }
+
+    #[test]
     fn members_have_names() {
         let mut envelope = serde_json::from_str::<Value>(envelope(&payload()).get()).expect("JSON");
         for bundle in [json!([[], [], []]), json!(7), json!({"commitments": [], "proofs": []})] {

@@ -189,6 +189,7 @@ mod tests {
         }
         assert_eq!(Answer::text_for(br#"{"result":{"a":"}"} ,"id":7}"#, 7), Ok(r#"{"a":"}"}"#));
         assert_eq!(Answer::text_for(br#"{"result":1,"id":8}"#, 7), Err(AnswerError::WrongId));
+        assert_eq!(Answer::text_for(br#"{"id":7,"result":{}.5}"#, 7), Err(AnswerError::Garbage));
         assert_eq!(Answer::text_for(br#"{"result":1,"id":7,"#, 7), Err(AnswerError::Garbage));
         assert_eq!(result("<html>"), Err(AnswerError::Garbage));
     }

@@ -4,7 +4,7 @@ use crate::{builds::Purpose, demand::Mismatch, policy::Objection, route::Skip, r
 use serde::Serialize;
 use std::{fmt, time::Duration};
 
-/// How many times what the last check took is enough for another, whatever is in it.
+/// How many times what the last good check took is enough for another.
 const ENOUGH: u32 = 4;
 
 /// Where the time ran out.
@@ -30,10 +30,11 @@ impl Stage {
     }
 
     /// Whose delay it was that a check didn't end in time: of a budget, so much was left when it began, and the last one that ended took so long. A gateway that
-    /// answers in the last moment would cost op-node the whole budget with every block, and never be to blame; but where several times what a check takes
-    /// isn't enough, it is the check that hangs.
+    /// answers in the last moment would cost op-node the whole budget with every block, and never be to blame; but where a quarter of
+    /// the budget, and several times what a check takes, isn't enough, it is the check that hangs.
     pub fn late_check(self, left: Duration, budget: Duration, last: Option<Duration>) -> Self {
-        let enough = last.map_or(budget / 2, |last| (budget / 2).min(last * ENOUGH));
+        // The last one may have been of an empty block.
+        let enough = last.map_or(budget / 2, |last| (last * ENOUGH).clamp(budget / 4, budget / 2));
         if self.is_ours() && left < enough { Self::NoTimeLeft } else { self }
     }
 }
@@ -264,8 +265,11 @@ mod tests {
                 assert_eq!(late(250, last), stage);
             }
             // Quick as it was, it must hang.
-            assert_eq!(late(80, Some(20)), stage);
-            assert_eq!(late(79, Some(20)), Stage::NoTimeLeft);
+            assert_eq!(late(160, Some(40)), stage);
+            assert_eq!(late(159, Some(40)), Stage::NoTimeLeft);
+            // Or it was of nothing.
+            assert_eq!(late(125, Some(1)), stage);
+            assert_eq!(late(124, Some(1)), Stage::NoTimeLeft);
         }
         assert_eq!(Stage::Id.late_check(Duration::ZERO, budget, None), Stage::Id);
         assert!(!Stage::NoTimeLeft.is_ours());

@@ -19,7 +19,7 @@ use tracing::warn;
 
 /// How long to wait before a feed is asked again; for as long as the last answer took, if that is longer.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// How long a feed may take to answer.
+/// How long a feed may take to answer, or for as long as a gateway has for signing, if that is longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// The least time for signing, in milliseconds: a gateway has a head up to 30 ms after the fallback, and must still sign and serve the block.
 pub(crate) const SHORTEST: u64 = 100;
@@ -68,8 +68,8 @@ pub(crate) struct Expected {
 /// What a feed says about a block.
 #[derive(Debug)]
 pub(crate) enum Said {
-    /// The gateway has signed it.
-    Signed,
+    /// The gateway has signed it, and another block of that number before, if there is an item.
+    Signed(Option<Box<RawValue>>),
     /// The gateway has signed another block of that number: the item as it stands in the feed.
     Another(Box<RawValue>),
     /// Nothing that counts.
@@ -104,7 +104,7 @@ pub(crate) fn judge(answer: &[u8], expected: &Expected, key: Address, domain: &D
             continue;
         }
         if hash == expected.hash {
-            return Said::Signed;
+            return Said::Signed(another);
         }
         another = Some(raw.to_owned());
     }
@@ -123,8 +123,11 @@ pub(crate) async fn look(feed: &Upstream, expected: &Expected, key: Address, rul
         let asked = Instant::now();
         if let Ok(answer) = feed.call(request.clone()).await {
             match judge(&answer, expected, key, &rule.domain()) {
-                Said::Signed => return Said::Signed,
-                // It may yet sign the right one, on a new anchor; then both are in the feed's history.
+                Said::Signed(before) => {
+                    let seen = if let Said::Another(item) = said { Some(item) } else { None };
+                    return Said::Signed(seen.or(before));
+                }
+                // It may yet sign the right one, on a new anchor.
                 Said::Another(item) => said = Said::Another(item),
                 Said::Nothing => {}
             }
@@ -189,7 +192,7 @@ mod tests {
     fn said(answer: &[u8], key: Address) -> &'static str {
         let expected = Expected { gateway: 3, number: 7, hash: B256::repeat_byte(1), payload: "{}".into() };
         match judge(answer, &expected, key, &DOMAIN) {
-            Said::Signed => "signed",
+            Said::Signed(_) => "signed",
             Said::Another(_) => "another",
             Said::Nothing => "nothing",
         }

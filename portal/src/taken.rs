@@ -1,18 +1,18 @@
 //! Long values taken out of JSON objects. They are found by quotes and brackets alone, which is many times as fast as reading them.
 //!
-//! Nothing that is found so is believed. What is left of the object has a number in the value's place, and is read as strictly as ever: if it is JSON, the number stands
-//! for the first value of the key, and a reader that refuses a second one knows it for the only one. Whoever takes a value reads that strictly in turn. The
-//! whole is JSON exactly if both are.
+//! Nothing that is found so is believed. What is left of the object has an empty string in the value's place, and is read as strictly as ever: if it is JSON, the string
+//! stands for the first value of the key, and a reader that refuses a second one knows it for the only one. A string ends by itself: with what came behind the
+//! value it makes nothing longer, as a number would with `.5`. Whoever takes a value reads that strictly in turn. The whole is JSON exactly if both are.
 
 use memchr::{memchr, memchr2};
 
 /// What stands in a value's place.
-const STAND_IN: &str = "0";
+const STAND_IN: &str = r#""""#;
 
 /// A value that was taken out of an object.
 #[derive(Debug)]
 pub struct Taken<'a> {
-    /// The object with a number in the value's place.
+    /// The object with an empty string in the value's place.
     pub rest: String,
     /// The value, without the space around it.
     pub value: &'a str,
@@ -159,7 +159,7 @@ mod tests {
             ("\"\u{e9}\u{1f600}\"", ""),
         ] {
             let object = format!(" {{ \"a\" : [ \"key\" , {{\"key\":7}} ] , \"key\" : {value}{after} }} ");
-            let rest = format!(" {{ \"a\" : [ \"key\" , {{\"key\":7}} ] , \"key\" : 0{after} }} ");
+            let rest = format!(" {{ \"a\" : [ \"key\" , {{\"key\":7}} ] , \"key\" : \"\"{after} }} ");
             assert_eq!(taken(&object, "key"), Some((rest, value.to_owned())), "{object}");
         }
     }
@@ -180,6 +180,15 @@ mod tests {
             "{\"a\" 1,\"key\":2}",
         ] {
             assert_eq!(taken(text, "key"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_grows_with_nothing() {
+        for behind in [".5", "e5", "E-1", ".0e1", "0", "1", "x", "\"", "\"a\"", "null", "[]", "{}", "\\", "//"] {
+            let taken = take(&format!("{{\"key\":{{}}{behind},\"a\":1}}"), "key").map(|taken| taken.rest);
+            let is_json = |rest: String| serde_json::from_str::<BTreeMap<String, &RawValue>>(&rest).is_ok();
+            assert!(!taken.is_some_and(is_json), "{behind}");
         }
     }
 

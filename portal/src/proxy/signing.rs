@@ -11,7 +11,7 @@ use crate::{
     upstream::Upstream,
 };
 use alloy::primitives::B256;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tracing::{debug, warn};
 
 /// The largest answer of a feed, in bytes: one block of the largest size that is gossiped, in hexadecimal.
@@ -60,7 +60,12 @@ impl Proxy {
         let said = match live.feeds.get(&gateway).cloned().or_else(registered) {
             Some(uri) => {
                 // Feeds are public: they get no token.
-                let feed = Upstream::new(uri, None, soft_blocks::PATIENCE, MAX_ANSWER);
+                let feed = Upstream::new(
+                    uri,
+                    None,
+                    soft_blocks::PATIENCE.max(Duration::from_millis(rule.within_ms)),
+                    MAX_ANSWER,
+                );
                 soft_blocks::look(&feed, &expected, key, rule).await
             }
             None => {
@@ -68,18 +73,24 @@ impl Proxy {
                 Said::Nothing
             }
         };
-        match &said {
-            Said::Signed => {
-                lock(&self.turns).signed(gateway);
-                return;
-            }
-            Said::Another(item) => {
-                warn!(gateway, number, served = %expected.hash, "a gateway signed another block than the one it built");
+        let (another, is_signed) = match said {
+            Said::Signed(another) => (another, true),
+            Said::Another(item) => (Some(item), false),
+            Said::Nothing => (None, false),
+        };
+        match &another {
+            Some(item) => {
+                warn!(gateway, number, is_signed, served = %expected.hash, "a gateway signed another block than the one it built");
                 if let Some(directory) = &rule.archive {
                     soft_blocks::archive(directory, &expected, item).await;
                 }
             }
-            Said::Nothing => warn!(gateway, number, "a gateway's soft block didn't reach its feed in time"),
+            None if is_signed => {}
+            None => warn!(gateway, number, "a gateway's soft block didn't reach its feed in time"),
+        }
+        if is_signed {
+            lock(&self.turns).signed(gateway);
+            return;
         }
         if lock(&self.turns).unsigned(gateway, rule.after, turn.end) {
             warn!(gateway, number, until_slot = turn.end, "a gateway loses its turn");
