@@ -364,6 +364,7 @@ mod tests {
         assert_eq!(note(r#"{"id":1,"result":{"status":"INVALID"}}"#), "invalid");
         assert_eq!(note(r#"{"id":1,"error":{}}"#), "error");
     }
+
     #[tokio::test]
     async fn what_is_dropped_is_counted_without_a_lookup() {
         let recorder = PrometheusBuilder::new().build_recorder();

@@ -233,6 +233,7 @@ mod tests {
             assert!(rung.is_ok());
         }
     }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn bodies_are_read_though_nobody_takes_them() {
