@@ -1,5 +1,6 @@
 //! Where the project's programs are.
 
+use baton_devnet_l1::programs;
 use eyre::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -24,13 +25,9 @@ impl Toolchain {
         &self.root
     }
 
-    /// A program of the Node packages (`forge`, `anvil`, `cast`): the real one, of the package for this platform. What is in
-    /// `node_modules/.bin` may be a script that starts it, and would leave it behind when killed.
+    /// A program of the Node packages: see [`programs::installed`].
     pub fn program(&self, name: &str) -> Result<PathBuf> {
-        let packages = self.root.join("node_modules").join("@foundry-rs");
-        let platforms = std::fs::read_dir(&packages).into_iter().flatten().filter_map(Result::ok);
-        let mut programs = platforms.map(|package| package.path().join("bin").join(name));
-        match programs.find(|program| program.is_file()) {
+        match programs::installed(&self.root, name) {
             Some(program) => Ok(program),
             None => bail!("{name} isn't installed; `npm ci` in the project's folder installs it"),
         }

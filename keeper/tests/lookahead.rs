@@ -4,6 +4,7 @@ mod beacon_node;
 mod l1_chain;
 
 use alloy::{primitives::B256, signers::local::PrivateKeySigner};
+use baton_devnet_l1::until;
 use baton_keeper::{
     beacon::{BeaconClient, Progress},
     config::BeaconConfig,
@@ -19,7 +20,7 @@ use baton_protocol::{
 };
 use baton_schedule::{Follower, FollowerConfig};
 use beacon_node::{BeaconNode, Manners, VectorState};
-use l1_chain::{RULES, SLOT, TestL1, until};
+use l1_chain::{RULES, SLOT, TestL1};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +69,7 @@ impl World {
 
     fn domain(&self) -> DelegationDomain {
         let genesis_fork_version = [0, 0, 0, 9].into();
-        DelegationDomain { chain_id: 31337, registry: self.l1.registry, genesis_fork_version }
+        DelegationDomain { chain_id: 31337, registry: self.l1.registry(), genesis_fork_version }
     }
 
     async fn publisher(&self) -> PrivateKeySigner {
@@ -87,7 +88,7 @@ impl World {
             let terms = Delegation { validatorIndex: *index, gateway, nonce, deadline: u64::MAX };
             signed.push(sign(&domain, &terms, &VectorState::secret(*index)));
         }
-        let sender = self.l1.sender(self.l1.owner.clone());
+        let sender = self.l1.sender(self.l1.account().clone());
         let submitting = delegation::submit(&l1, &beacon, &sender, &domain, &signed, 0, SLOT, &silent);
         self.l1.mining(self.state.root, submitting).await
     }
@@ -103,7 +104,7 @@ impl World {
 
     /// A keeper's duty. It ends with the token.
     async fn duty(&self, me: GatewayId, shutdown: &CancellationToken) -> Arc<StatusBoard> {
-        let mut config = FollowerConfig::new(vec![self.l1.url.clone()], self.l1.registry, self.l1.clock);
+        let mut config = FollowerConfig::new(vec![self.l1.url.clone()], self.l1.registry(), self.l1.clock);
         config.poll_interval = Duration::from_millis(50);
         // The test mines when it likes.
         config.max_head_age = Duration::from_secs(1 << 40);
@@ -225,14 +226,16 @@ async fn nothing_is_sent_if_anything_is_wrong() {
     let world = World::start(async |_| {}).await;
     let (l1, beacon, domain) = (world.l1.l1(), world.beacon(), world.domain());
     world.l1.mine_next(world.state.root).await;
-    let owner = world.l1.sender(world.l1.owner.clone());
+    let owner = world.l1.sender(world.l1.account().clone());
     let stranger = world.l1.sender(world.publisher().await);
     let good = |index| {
         let terms = Delegation { validatorIndex: index, gateway: 1, nonce: 0, deadline: u64::MAX };
         sign(&domain, &terms, &VectorState::secret(index))
     };
     let count = async || {
-        alloy::providers::Provider::get_transaction_count(&world.l1.provider, world.l1.owner.address()).pending().await
+        alloy::providers::Provider::get_transaction_count(&world.l1.provider, world.l1.account().address())
+            .pending()
+            .await
     };
     let before = count().await.expect("an answer");
     let submit = async |sender, signed: &[delegation::SignedDelegation]| {
@@ -278,7 +281,7 @@ async fn nothing_is_sent_if_anything_is_wrong() {
 async fn what_is_delegated_can_be_given_back() {
     let world = World::start(async |_| {}).await;
     world.delegate(&[3, 4], 1).await.expect("sent");
-    let (l1, owner) = (world.l1.l1(), world.l1.sender(world.l1.owner.clone()));
+    let (l1, owner) = (world.l1.l1(), world.l1.sender(world.l1.account().clone()));
     let renouncing = delegation::renounce(&l1, &owner, &[3], SLOT);
     let sent = world.l1.mining(world.state.root, renouncing).await.expect("sent");
     assert!(sent[0].succeeded());
@@ -298,7 +301,7 @@ async fn a_withdrawal_address_offers_and_the_gateway_accepts() {
     world.l1.fund(withdrawal.address()).await;
     world.l1.mine_next(world.state.root).await;
     let (l1, beacon, root) = (world.l1.l1(), world.beacon(), world.state.root);
-    let (validator, owner) = (world.l1.sender(withdrawal), world.l1.sender(world.l1.owner.clone()));
+    let (validator, owner) = (world.l1.sender(withdrawal), world.l1.sender(world.l1.account().clone()));
     let now = world.l1.clock.slot_start(world.l1.slot());
     let offering = delegation::offer(&l1, &beacon, &validator, &[3], 2, now + 10 * SLOT, SLOT, &silent);
     let sent = world.l1.mining(root, offering).await.expect("sent");

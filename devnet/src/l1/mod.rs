@@ -1,6 +1,5 @@
 //! The embedded L1: anvil, with its slots ticked by [`ticker`] and EIP-4788's contract fed as a beacon chain would.
 
-mod beacon_roots;
 mod node;
 mod ticker;
 

@@ -5,6 +5,7 @@ use alloy::{
     node_bindings::{Anvil, AnvilInstance},
     providers::{DynProvider, Provider, ProviderBuilder},
 };
+use baton_devnet_l1::beacon_roots;
 use eyre::{Context, Result};
 
 /// An L1 node that mines nothing of its own accord. Dropping it ends the process.
@@ -30,7 +31,7 @@ impl L1Node {
         .await?
         .wrap_err("anvil doesn't start; `npm ci` installs it")?;
         let provider = ProviderBuilder::new().connect_http(instance.endpoint_url()).erased();
-        super::beacon_roots::install(&provider).await?;
+        beacon_roots::install(&provider).await?;
         Ok(Self { instance, provider })
     }
 

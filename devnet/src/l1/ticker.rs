@@ -1,6 +1,5 @@
 //! Ticks the L1's slots: one block a slot on the slot grid, on both of its sides, or none in a slot that is to be missed.
 
-use super::beacon_roots;
 use crate::beacon::BeaconChain;
 use alloy::{
     providers::{
@@ -9,6 +8,7 @@ use alloy::{
     },
     rpc::types::anvil::MineOptions,
 };
+use baton_devnet_l1::beacon_roots;
 use eyre::Result;
 use std::{
     collections::BTreeSet,

@@ -21,7 +21,7 @@ async fn the_schedule_that_is_followed_from_l1_says_whose_turn_it_is() {
     let secrets = tempfile::tempdir().expect("temporary directory");
     let mut config = config(&secrets, &fallback.url(), &Options::DEFAULT);
     config.schedule.l1_urls = vec![l1.url.clone().into()];
-    config.schedule.registry = Some(l1.registry);
+    config.schedule.registry = Some(l1.registry());
     config.schedule.clock = Some(l1.clock);
     let portal = run(&config, CancellationToken::new()).await.expect("the portal starts");
     let op_node = OpNode::new(&portal);

@@ -39,7 +39,7 @@ async fn follows_schedule_gateways_and_urls_through_reorgs_and_outages() {
     assert_eq!(known.last(), Some(&(epoch + 1)));
     assert!(known.contains(&epoch));
     for slot in SlotClock::epoch_start(known[0])..SlotClock::epoch_start(epoch + 2) {
-        let says = l1.registry.gatewayAt(U256::from(slot)).call().await.expect("an answer");
+        let says = l1.contract().gatewayAt(U256::from(slot)).call().await.expect("an answer");
         assert_eq!(snapshot.schedule.gateway_at(slot), Ok(says), "slot {slot}");
     }
     assert_ne!(snapshot.schedule.gateway_at(SlotClock::epoch_start(epoch)), Ok(NOBODY));
@@ -58,7 +58,7 @@ async fn follows_schedule_gateways_and_urls_through_reorgs_and_outages() {
     assert!(!later.schedule.contains(epoch + 1));
 
     // Without an L1 the last good snapshot stays, and says so.
-    l1.anvil.kill().await.expect("killed");
+    l1.stop().await;
     let stale = until_snapshot(&handle, "staleness", |now| now.stale.is_some()).await;
     assert_eq!(stale.schedule, later.schedule);
     assert_eq!(stale.gateways, later.gateways);

@@ -18,12 +18,12 @@ const CODE: Bytes = bytes!(
 const RING: u64 = 8191;
 
 /// Puts the contract in place.
-pub(super) async fn install(provider: &impl Provider) -> TransportResult<()> {
+pub async fn install(provider: &impl Provider) -> TransportResult<()> {
     provider.anvil_set_code(ADDRESS, CODE).await
 }
 
 /// Stores the parent beacon block's root for a block's timestamp, as the system call at the block's start would.
-pub(super) async fn store(provider: &impl Provider, timestamp: u64, root: B256) -> TransportResult<()> {
+pub async fn store(provider: &impl Provider, timestamp: u64, root: B256) -> TransportResult<()> {
     let index = timestamp % RING;
     provider.anvil_set_storage_at(ADDRESS, U256::from(index), B256::from(U256::from(timestamp))).await?;
     provider.anvil_set_storage_at(ADDRESS, U256::from(index + RING), root).await?;
