@@ -93,8 +93,13 @@ fn flatten(name: &str, value: &Value, keys: &mut BTreeMap<String, Value>) {
             let dot = if name.is_empty() { "" } else { "." };
             table.iter().for_each(|(key, value)| flatten(&format!("{name}{dot}{key}"), value, keys));
         }
-        Value::Array(items) if items.iter().all(Value::is_table) => {
-            items.iter().enumerate().for_each(|(index, value)| flatten(&format!("{name}[{index}]"), value, keys));
+        // Entries are told by their ids: their order means nothing.
+        Value::Array(items) if items.iter().all(|item| item.get("id").is_some()) => {
+            for item in items {
+                let Some((id, mut rest)) = item.get("id").zip(item.as_table().cloned()) else { continue };
+                rest.remove("id");
+                flatten(&format!("{name}(id {id})"), &Value::Table(rest), keys);
+            }
         }
         other => {
             keys.insert(name.to_owned(), other.clone());
@@ -141,9 +146,33 @@ mod tests {
             said,
             [
                 "engine.listen: \"127.0.0.1:8551\" -> \"127.0.0.1:8552\" (takes a restart)",
-                "gateways.overrides[0].mode: \"dry_run\" -> \"enabled\"",
+                "gateways.overrides(id 3).mode: \"dry_run\" -> \"enabled\"",
                 "gateways.payload_budget_ms: 500 -> 400",
                 "gateways.policy.gas_ratio: (none) -> 10",
+            ]
+        );
+    }
+
+    #[test]
+    fn entries_are_told_by_their_ids_and_not_by_their_places() {
+        let with = |entries: &str| {
+            let mut table: toml::Table = include_str!("../portal.example.toml").parse().expect("TOML");
+            let entries: toml::Table = entries.parse().expect("TOML");
+            table["gateways"].as_table_mut().expect("a section").extend(entries);
+            Config::from_table(table).expect("a configuration")
+        };
+        let before = with("overrides = [{ id = 3, url = \"http://three\" }, { id = 5, url = \"http://five\" }]");
+        let turned = with("overrides = [{ id = 5, url = \"http://five\" }, { id = 3, url = \"http://three\" }]");
+        assert_eq!(diff(&before, &turned), []);
+        let after = with("overrides = [{ id = 1 }, { id = 5, url = \"http://cinq\" }]");
+        let said: Vec<_> = diff(&before, &after).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "gateways.overrides(id 1).mode: (none) -> \"enabled\"",
+                "gateways.overrides(id 3).mode: \"enabled\" -> (none)",
+                "gateways.overrides(id 3).url: \"http://three\" -> (none)",
+                "gateways.overrides(id 5).url: \"http://five\" -> \"http://cinq\"",
             ]
         );
     }
