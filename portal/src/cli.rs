@@ -5,6 +5,7 @@ use baton_schedule::NodeUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+use tracing_subscriber::filter::LevelFilter;
 
 /// Asks the scheduled gateway for every L2 block, and falls back when it fails.
 ///
@@ -42,6 +43,17 @@ pub enum Command {
     },
     /// Run with rollup-boost's flags and environment variables; also when the program is called rollup-boost.
     Boost(Box<BoostArgs>),
+}
+
+impl Command {
+    /// How much to log and how, if it logs.
+    pub fn logging(&self) -> Option<(LevelFilter, LogFormat)> {
+        match self {
+            Self::Run { log_format, .. } => Some((LevelFilter::INFO, *log_format)),
+            Self::Boost(args) => Some(args.logging()),
+            Self::CheckConfig { .. } => None,
+        }
+    }
 }
 
 /// How to log.

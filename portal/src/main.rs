@@ -10,22 +10,30 @@ use eyre::WrapErr;
 use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 fn main() -> ExitCode {
-    match start() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Where that can't be written, there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "Error: {}", said(&error));
-            ExitCode::FAILURE
-        }
+    let command = Cli::parse_from(arguments()).command;
+    let format = command.logging().map(|(level, format)| {
+        log(level, format);
+        format
+    });
+    let Err(error) = start(command) else { return ExitCode::SUCCESS };
+    let error = said(&error);
+    if format == Some(LogFormat::Json) && tracing::enabled!(Level::ERROR) {
+        tracing::error!(%error, "the portal can't run");
+    } else {
+        // Where that can't be written, there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "Error: {error}");
     }
+    ExitCode::FAILURE
 }
 
-/// An error and its causes, but for those that it quotes itself.
+/// An error and its causes, but for those that it quotes itself, in one line.
 fn said(error: &eyre::Report) -> String {
-    error.chain().map(|cause| cause.to_string().trim().to_owned()).fold(String::new(), |said, cause| {
+    error.chain().fold(String::new(), |said, cause| {
+        let cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         if said.is_empty() {
             cause
         } else if said.contains(&cause) {
@@ -39,15 +47,10 @@ fn said(error: &eyre::Report) -> String {
 /// One thread for lanes, the admin port and the schedule, beside the engine port's own: whatever there is to send to gateways, it takes at most one
 /// processor from op-node's calls.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
-async fn start() -> eyre::Result<()> {
-    match Cli::parse_from(arguments()).command {
-        Command::Run { settings, log_format } => {
-            log(LevelFilter::INFO, log_format);
-            run(|| Ok(settings.load()?)).await
-        }
+async fn start(command: Command) -> eyre::Result<()> {
+    match command {
+        Command::Run { settings, .. } => run(|| Ok(settings.load()?)).await,
         Command::Boost(args) => {
-            let (level, format) = args.logging();
-            log(level, format);
             for (setting, reason) in args.without_effect() {
                 tracing::warn!(setting, reason, "a setting of rollup-boost's has no effect here");
             }
@@ -132,7 +135,7 @@ fn reload(running: &mut Running, load: impl Fn() -> eyre::Result<Config>) {
             tracing::info!(changes = changes.len(), "the configuration was read anew");
         }
         Err(error) => {
-            tracing::error!(error = %format!("{error:#}"), "the new configuration is wrong; the old one stays")
+            tracing::error!(error = said(&error), "the new configuration is wrong; the old one stays")
         }
     }
 }

@@ -35,11 +35,35 @@ async fn a_wrong_configuration_is_refused_and_the_key_named() {
         assert!(named.is_none_or(|named| said.matches(named).count() == 1) && !said.contains("main.rs"), "{said}");
     }
     // The environment lies over the file.
-    std::fs::write(&file, good).expect("written");
+    std::fs::write(&file, &good).expect("written");
     let command =
         portal().env("BATON_PORTAL_FALLBACK_URL", "ws://x").arg("check-config").arg("--config").arg(&file).output();
     let said = String::from_utf8_lossy(&command.await.expect("it runs").stderr).into_owned();
     assert!(said.contains("fallback.url"), "{said}");
+}
+
+#[tokio::test]
+async fn a_start_that_fails_is_said_once_in_the_form_of_the_log() {
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let file = secrets.path().join("portal.toml");
+    let text = write_config(&secrets, "http://127.0.0.1:1", &Options::default()).replace("queue =", "queues =");
+    std::fs::write(&file, text).expect("written");
+    let started = async |variables: &[(&str, &str)]| {
+        let output = portal().envs(variables.iter().copied()).arg("run").arg("--config").arg(&file).output().await;
+        let output = output.expect("it runs");
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((said.lines().count(), said.matches("queues").count()), (1, 1), "{said}");
+        said
+    };
+    let json = ("BATON_PORTAL_LOG_FORMAT", "json");
+    let line: Value = serde_json::from_str(&started(&[json]).await).expect("JSON");
+    let error = line["fields"]["error"].as_str().unwrap_or_else(|| panic!("{line}"));
+    assert!(line["level"] == "ERROR" && error.contains("queues"), "{line}");
+    // Whoever starts it by hand, or logs nothing, is told all the same.
+    for variables in [&[][..], &[json, ("RUST_LOG", "off")]] {
+        assert!(started(variables).await.starts_with("Error: "));
+    }
 }
 
 /// Reads the log until a line has a field, and gives the field.
@@ -161,14 +185,18 @@ async fn sighup_reads_the_configuration_anew() {
     let mut running = command.args(["run", "--log-format", "json", "--config"]).arg(&file).spawn().expect("it runs");
     let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
     said(&mut log, "admin").await;
-    for (queue, expected) in
-        [("65", "gateways.queue: 64 -> 65"), ("0", "`gateways.queue` is 0"), ("64", "gateways.queue: 65 -> 64")]
-    {
+    for (queue, expected) in [
+        ("65", "gateways.queue: 64 -> 65"),
+        ("0", "`gateways.queue` is 0"),
+        ("64\nqueues = 1", "unknown field `queues`"),
+        ("64", "gateways.queue: 65 -> 64"),
+    ] {
         std::fs::write(&file, text.replace("queue = 64", &format!("queue = {queue}"))).expect("written");
         signal(&running, "-HUP").await;
-        let field = if queue == "0" { "error" } else { "change" };
+        let field = if expected.contains("->") { "change" } else { "error" };
         let found = said(&mut log, field).await;
-        assert!(found.contains(expected), "{found}");
+        // Once, in one line.
+        assert!(found.matches(expected).count() == 1 && !found.contains('\n'), "{found}");
     }
     signal(&running, "-TERM").await;
     assert!(running.wait().await.expect("a status").success());
