@@ -129,6 +129,11 @@ impl BoostArgs {
         self.load_with(&Variables::of_this_process())
     }
 
+    /// Like [`Settings::hidden`]: only the portal's own flags lie over a file.
+    pub fn hidden(&self) -> Vec<String> {
+        self.settings.hidden()
+    }
+
     /// Flags and variables that are given and have no effect here, with the reason, for a warning.
     pub fn without_effect(&self) -> Vec<(String, &'static str)> {
         self.without_effect_with(&Variables::of_this_process())

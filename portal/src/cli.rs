@@ -1,6 +1,6 @@
 //! The command line: a configuration file, and what overrides it.
 
-use crate::{Config, ConfigError, boost::BoostArgs, config};
+use crate::{Config, ConfigError, boost::BoostArgs, config, reload};
 use baton_schedule::NodeUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -148,6 +148,14 @@ impl Settings {
         Config::from_table(table)
     }
 
+    /// The keys of the file for which a flag or a variable says something else. Of a file that can't be read, none.
+    pub fn hidden(&self) -> Vec<String> {
+        let Some(Ok(file)) = self.config.as_deref().map(read) else { return Vec::new() };
+        let mut laid = file.clone();
+        self.lay_over(&mut laid);
+        reload::hidden(&file, &laid)
+    }
+
     /// Whether a flag or a file says where the schedule is.
     pub(crate) fn has_schedule(&self) -> bool {
         self.registry.is_some() || self.l1_urls.is_some() || self.in_file(|table| table.contains_key("schedule"))
@@ -245,6 +253,24 @@ mod tests {
         // What isn't given of the clock stays as it is in the file.
         let clock = config.schedule.clock.expect("a clock");
         assert_eq!((clock.settlement_delay, clock.slot_length), (3, 12));
+    }
+
+    #[test]
+    fn what_a_flag_hides_of_the_file_is_named() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let file = dir.path().join("portal.toml");
+        std::fs::write(&file, include_str!("../portal.example.toml")).expect("written");
+        let settings = Settings {
+            config: Some(file),
+            // What the file says, too, and what it doesn't say at all, hides nothing.
+            engine_listen: Some("127.0.0.1:8551".to_owned()),
+            payload_budget_ms: Some(400),
+            l1_urls: Some(vec!["ws://node/key".into()]),
+            slot_length: Some(6),
+            ..Settings::default()
+        };
+        assert_eq!(settings.hidden(), ["gateways.payload_budget_ms", "schedule.clock.slot_length", "schedule.l1_urls"]);
+        assert_eq!(Settings { config: None, ..settings }.hidden(), [""; 0]);
     }
 
     #[test]

@@ -49,12 +49,12 @@ fn said(error: &eyre::Report) -> String {
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn start(command: Command) -> eyre::Result<()> {
     match command {
-        Command::Run { settings, .. } => run(|| Ok(settings.load()?)).await,
+        Command::Run { settings, .. } => run(|| Ok(settings.load()?), || settings.hidden()).await,
         Command::Boost(args) => {
             for (setting, reason) in args.without_effect() {
                 tracing::warn!(setting, reason, "a setting of rollup-boost's has no effect here");
             }
-            run(|| Ok(args.load()?)).await
+            run(|| Ok(args.load()?), || args.hidden()).await
         }
         Command::CheckConfig { settings, against } => {
             let config = settings.load()?;
@@ -102,8 +102,8 @@ fn log(level: LevelFilter, format: LogFormat) {
     }
 }
 
-/// Runs until SIGINT or SIGTERM; reads the configuration anew on SIGHUP.
-async fn run(load: impl Fn() -> eyre::Result<Config>) -> eyre::Result<()> {
+/// Runs until SIGINT or SIGTERM; reads the configuration anew on SIGHUP, and says which keys of its file are hidden.
+async fn run(load: impl Fn() -> eyre::Result<Config>, hidden: impl Fn() -> Vec<String>) -> eyre::Result<()> {
     let config = load()?;
     let shutdown = CancellationToken::new();
     // Before anything says that the portal is up: a signal that nobody listens for ends it.
@@ -116,7 +116,7 @@ async fn run(load: impl Fn() -> eyre::Result<Config>) -> eyre::Result<()> {
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
-            _ = hang_up.recv() => reload(&mut running, &load),
+            _ = hang_up.recv() => reload(&mut running, &load, &hidden),
         }
     }
     tracing::info!("shutting down");
@@ -125,12 +125,15 @@ async fn run(load: impl Fn() -> eyre::Result<Config>) -> eyre::Result<()> {
     Ok(())
 }
 
-fn reload(running: &mut Running, load: impl Fn() -> eyre::Result<Config>) {
+fn reload(running: &mut Running, load: impl Fn() -> eyre::Result<Config>, hidden: impl Fn() -> Vec<String>) {
     let changes = load().and_then(|config| Ok(running.reload(&config)?));
     match changes {
         Ok(changes) => {
             for change in &changes {
                 tracing::info!(%change, "the configuration changes");
+            }
+            for key in hidden() {
+                tracing::info!(key, "a flag or variable comes before what the file says");
             }
             tracing::info!(changes = changes.len(), "the configuration was read anew");
         }

@@ -6,7 +6,7 @@ use crate::{
 };
 use baton_schedule::NodeUrl;
 use std::{collections::BTreeMap, fmt};
-use toml::Value;
+use toml::{Table, Value};
 
 /// One key that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,17 @@ pub(crate) fn set_back(written: &Modes, running: &Modes, after: &Modes) -> Vec<C
         change(format!("gateways.overrides(id {id}).mode"), (of(written, id), of(running, id), of(after, id)))
     });
     global.into_iter().chain(single).collect()
+}
+
+/// The keys of a file for which something else was laid over it.
+pub(crate) fn hidden(file: &Table, laid: &Table) -> Vec<String> {
+    let keys = |table: &Table| {
+        let mut keys = BTreeMap::new();
+        flatten("", &Value::Table(table.clone()), &mut keys);
+        keys
+    };
+    let laid = keys(laid);
+    keys(file).into_iter().filter(|(key, value)| laid.get(key) != Some(value)).map(|(key, _)| key).collect()
 }
 
 /// All keys with their values, tables and lists taken apart.

@@ -182,6 +182,7 @@ async fn sighup_reads_the_configuration_anew() {
     let text = write_config(&secrets, &fallback.url(), &Options::default());
     std::fs::write(&file, &text).expect("written");
     let mut command = portal();
+    command.env("BATON_PORTAL_PAYLOAD_BUDGET_MS", "20000");
     let mut running = command.args(["run", "--log-format", "json", "--config"]).arg(&file).spawn().expect("it runs");
     let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
     said(&mut log, "admin").await;
@@ -198,6 +199,13 @@ async fn sighup_reads_the_configuration_anew() {
         // Once, in one line.
         assert!(found.matches(expected).count() == 1 && !found.contains('\n'), "{found}");
     }
+    // A variable hides this one.
+    let budget = "payload_budget_ms = 20000";
+    assert!(text.contains(budget));
+    std::fs::write(&file, text.replace(budget, "payload_budget_ms = 400")).expect("written");
+    signal(&running, "-HUP").await;
+    assert_eq!(said(&mut log, "key").await, "gateways.payload_budget_ms");
+    assert_eq!(said(&mut log, "changes").await, "0");
     signal(&running, "-TERM").await;
     assert!(running.wait().await.expect("a status").success());
 }
