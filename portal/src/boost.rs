@@ -214,7 +214,7 @@ impl BoostArgs {
                     ("url", Some(url(&self.l2_url))),
                     ("jwt_secret_file", l2_secret.clone()),
                     ("timeout_ms", Some(i64::from(self.l2_timeout).into())),
-                    ("max_head_age_s", (age > 0).then(|| age.into())),
+                    ("max_head_age_s", Some(age.into())),
                 ]),
             ),
             (
@@ -388,6 +388,10 @@ mod tests {
         let more = [&[REGISTRY, "--l1-urls=http://l1", "--deployment-block=77"][..], &CLOCK].concat();
         let whole = config(&more);
         assert_eq!(whole.check().expect("right"), []);
+        // The portal's own port is no fallback.
+        let said =
+            config(&[&more[..], &["--fallback-url=http://localhost:8081"]].concat()).check().expect_err("itself");
+        assert!(said.to_string().contains("`fallback.url`") && said.to_string().contains("`engine.listen`"), "{said}");
         assert_eq!((whole.schedule.fixed_gateway, whole.gateways.overrides.len()), (None, 0));
         let clock = whole.schedule.clock.expect("a clock");
         assert_eq!((clock.l1_genesis_time, clock.slot_length, clock.l2_genesis_time), (1000, 12, 2000));

@@ -10,15 +10,18 @@ use std::{
     path::PathBuf,
 };
 
+mod bounds;
 mod checked;
 mod error;
 mod place;
+mod rest;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use checked::{Checked, Endpoint, GatewaySettings, Live, ScheduleSource, Secrets, feed_uri};
-pub use error::{ConfigError, SharedSecret};
+pub use error::{ConfigError, SharedSecret, Warning};
 pub(crate) use place::Places;
+pub(crate) use rest::Rest;
 
 /// All there is to configure. Unknown keys are refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,7 +95,7 @@ pub struct FallbackConfig {
     /// How long one of its answers may take, in milliseconds.
     #[serde(default = "default_fallback_timeout_ms")]
     pub timeout_ms: u64,
-    /// How old its newest block may be before the portal calls itself unhealthy, in seconds. None: any age.
+    /// How old its newest block may be before the portal calls itself unhealthy, in seconds. None or 0: any age.
     #[serde(default)]
     pub max_head_age_s: Option<u64>,
 }
@@ -119,7 +122,7 @@ pub struct ValidatorConfig {
 pub struct GatewaysConfig {
     /// The secret for every gateway without one of its own.
     pub jwt_secret_file: PathBuf,
-    /// How long op-node may be kept waiting for the owner's payload, from its `getPayload` to the end of the fallback's check, in milliseconds.
+    /// How long op-node may be kept waiting for the owner's payload, from its `getPayload` to the end of the fallback's check, in milliseconds. At most 30,000.
     #[serde(default = "default_payload_budget_ms")]
     pub payload_budget_ms: u64,
     /// How long one update may take at a gateway, in milliseconds.
@@ -187,7 +190,7 @@ pub struct ScheduleConfig {
     pub deployment_block: u64,
     /// How many L1 blocks one query for events may span. By default 2,000, which public nodes answer.
     pub log_span: Option<u64>,
-    /// How often to look for a new L1 block, whatever a websocket says, in milliseconds. By default every sixth of a slot.
+    /// How often to look for a new L1 block, whatever a websocket says, in milliseconds. By default every sixth of a slot; at most eight slots.
     pub poll_interval_ms: Option<u64>,
     /// The deployment's arithmetic of time.
     pub clock: Option<SlotClock>,

@@ -43,7 +43,7 @@ mod wire;
 
 pub use config::{
     AdminConfig, Config, ConfigError, EngineConfig, FallbackConfig, GatewayOverride, GatewaysConfig, ScheduleConfig,
-    SharedSecret, TracingConfig, ValidatorConfig,
+    SharedSecret, TracingConfig, ValidatorConfig, Warning,
 };
 pub use decision::{Decision, KEPT};
 pub use jwt::{Secret, SecretError, TokenError};

@@ -59,8 +59,8 @@ async fn start(command: Command) -> eyre::Result<()> {
         Command::CheckConfig { settings, against } => {
             let config = settings.load()?;
             let mut out = std::io::stdout().lock();
-            for shared in config.check()? {
-                writeln!(out, "warning: {shared}")?;
+            for warning in config.check()? {
+                writeln!(out, "warning: {warning}")?;
             }
             if let Some(path) = against {
                 // What the command line and the environment say, they say to the other one, too.

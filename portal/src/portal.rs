@@ -1,7 +1,10 @@
 //! Putting it together: listeners, tasks, and their end.
 
 use crate::{
-    config::{Checked, Config, ConfigError, Endpoint, GatewaySettings, Places, ScheduleSource, Secrets, SharedSecret},
+    config::{
+        Checked, Config, ConfigError, Endpoint, GatewaySettings, Places, Rest, ScheduleSource, Secrets, SharedSecret,
+        Warning,
+    },
     door::Door,
     gateways::Gateways,
     lane::{Lane, Peer},
@@ -80,15 +83,16 @@ pub struct Running {
 
 impl Running {
     /// Takes another configuration, for calls from now on, and says what it changes. What takes a restart stays as it is; a configuration with
-    /// anything wrong in it changes nothing at all.
+    /// anything wrong in it, or whose gateways don't fit what stays, changes nothing at all.
     pub fn reload(&mut self, config: &Config) -> Result<Vec<Change>, ConfigError> {
-        let checked = config.checked_beside(&self.places)?;
+        let rest = Rest { fixed: self.proxy.fixed(), secrets: &self.secrets, places: &self.places };
+        let checked = config.checked_beside(Some(&rest))?;
         let set_back = reload::set_back(&self.config.gateways.modes(), &self.proxy.live().modes, &checked.live.modes);
         let mut changes = reload::diff(&self.config, config);
         changes.retain(|change| set_back.iter().all(|other| other.key != change.key));
         changes.extend(set_back);
         changes.extend(reload::secrets(&self.secrets, &checked.secrets));
-        warn_of_shared(&checked);
+        say(&checked.warnings);
         if let Some(publisher) = &self.without_l1 {
             publisher.publish(without_l1(&checked.gateways));
         }
@@ -131,9 +135,13 @@ fn reserve(gateways: &mut GatewaySettings, ports: [Option<SocketAddr>; 3]) {
     }
 }
 
-fn warn_of_shared(checked: &Checked) {
-    for SharedSecret { gateways, own } in &checked.shared {
-        warn!(gateways, own, "a gateway has a secret of the operator's, and could call what takes it");
+fn say(warnings: &[Warning]) {
+    for warning in warnings {
+        match warning {
+            Warning::SharedSecret(SharedSecret { gateways, own }) => {
+                warn!(gateways, own, "a gateway has a secret of the operator's, and could call what takes it");
+            }
+        }
     }
 }
 
@@ -178,7 +186,7 @@ async fn start(
 ) -> Result<Running, StartError> {
     let metrics = telemetry::install();
     telemetry::begin();
-    warn_of_shared(&config);
+    say(&config.warnings);
     let engine = listen("engine.listen", config.engine).await?;
     let admin = listen("admin.listen", config.admin).await?;
     let debug = match config.debug {

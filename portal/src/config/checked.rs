@@ -1,6 +1,11 @@
 //! A configuration as the portal runs by it: checked, secrets read.
 
-use super::{Config, ConfigError, GatewaysConfig, ScheduleConfig, TracingConfig, error::SharedSecret, place::Places};
+use super::{
+    Config, ConfigError, GatewaysConfig, ScheduleConfig, TracingConfig, bounds,
+    error::Warning,
+    place::Places,
+    rest::{Gateways, Rest},
+};
 use crate::{
     breaker::Limits,
     jwt::Secret,
@@ -30,8 +35,8 @@ pub(crate) struct Checked {
     pub(crate) collector: Option<Uri>,
     pub(crate) schedule: ScheduleSource,
     pub(crate) secrets: Secrets,
-    /// What is right here, and a risk where gateways are others'.
-    pub(crate) shared: Vec<SharedSecret>,
+    /// What had better be otherwise.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// All secrets, by the keys that name them, for telling a changed one.
@@ -76,7 +81,7 @@ pub(crate) struct Endpoint {
 }
 
 /// Where single gateways are instead of where the registry says, and their own secrets.
-type Overrides = BTreeMap<GatewayId, (Option<Uri>, Option<Secret>)>;
+pub(super) type Overrides = BTreeMap<GatewayId, (Option<Uri>, Option<Secret>)>;
 
 /// How gateways are reached.
 #[derive(Clone, Debug)]
@@ -107,33 +112,18 @@ impl GatewaySettings {
 }
 
 impl Config {
-    /// Checks everything that can be checked without a network, and reads the secrets. Gives the gateways' secrets that are the operator's own, too,
-    /// which without a registry may be meant so.
-    pub fn check(&self) -> Result<Vec<SharedSecret>, ConfigError> {
-        self.checked().map(|checked| checked.shared)
+    /// Checks everything that can be checked without a network, and reads the secrets. Gives what can be used and had better be otherwise.
+    pub fn check(&self) -> Result<Vec<Warning>, ConfigError> {
+        self.checked().map(|checked| checked.warnings)
     }
 
     pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
-        self.checked_beside(&Places::default())
+        self.checked_beside(None)
     }
 
-    /// The same where no gateway may be at other places either: those of a portal that runs and takes this configuration.
-    pub(crate) fn checked_beside(&self, running: &Places) -> Result<Checked, ConfigError> {
-        for (name, value) in [
-            ("engine.max_body_mb", self.engine.max_body_mb as u64),
-            ("fallback.timeout_ms", self.fallback.timeout_ms),
-            ("gateways.payload_budget_ms", self.gateways.payload_budget_ms),
-            ("gateways.timeout_ms", self.gateways.timeout_ms),
-            ("gateways.queue", self.gateways.queue as u64),
-            ("gateways.read_timeout_ms", self.gateways.read_timeout_ms),
-            ("gateways.breaker.pause_ms", self.gateways.breaker.pause_ms),
-            ("validator.timeout_ms", self.validator.as_ref().map_or(1, |validator| validator.timeout_ms)),
-            ("validator.queue", self.validator.as_ref().map_or(1, |validator| validator.queue as u64)),
-        ] {
-            if value == 0 {
-                return Err(ConfigError::Zero(name));
-            }
-        }
+    /// The same where `[gateways]` is taken over by a portal that runs, the rest of which stays as it is.
+    pub(crate) fn checked_beside(&self, running: Option<&Rest<'_>>) -> Result<Checked, ConfigError> {
+        bounds::check(self)?;
         if self.gateways.soft_blocks.as_ref().is_some_and(|rule| rule.within_ms < SHORTEST) {
             return Err(ConfigError::NoTimeToSign);
         }
@@ -154,33 +144,34 @@ impl Config {
             })
         });
         let validator = validator.transpose()?;
-        let mut places = self.places(&fallback, validator.as_ref());
-        places.extend(running);
+        let mut places = self.places(&fallback, validator.as_ref())?;
         let gateways_secret = secret("gateways.jwt_secret_file", &self.gateways.jwt_secret_file)?;
-        let overrides = self.gateways.checked_overrides(&places)?;
-        if let ScheduleSource::Fixed(id) = schedule
-            && !overrides.get(&id).is_some_and(|(uri, _)| uri.is_some())
-        {
-            return Err(ConfigError::FixedGateway(id));
-        }
-        if matches!(schedule, ScheduleSource::Fixed(_)) && self.gateways.soft_blocks.is_some() {
-            return Err(ConfigError::NoTurns);
-        }
+        let overrides = self.gateways.checked_overrides()?;
+        let feeds = self.gateways.feeds()?;
         let own = [
             ("engine.jwt_secret_file", Some(&engine_secret)),
             ("fallback.jwt_secret_file", Some(&fallback.secret)),
             ("validator.jwt_secret_file", validator.as_ref().map(|validator| &validator.endpoint.secret)),
         ];
-        let own: Vec<_> = own.into_iter().filter_map(|(key, secret)| Some((key, secret?))).collect();
-        let single = overrides.iter().filter_map(|(id, (_, secret))| Some((secret_of(*id), secret.as_ref()?)));
-        let theirs: Vec<_> =
-            std::iter::once(("gateways.jwt_secret_file".to_owned(), &gateways_secret)).chain(single).collect();
-        let shared = shared(&own, &theirs);
-        if let (ScheduleSource::Follower(_), Some(first)) = (&schedule, shared.first()) {
-            return Err(ConfigError::SharedSecret(first.clone()));
+        let own = own.into_iter().filter_map(|(key, secret)| Some((key.to_owned(), secret?.clone())));
+        let single = overrides.iter().filter_map(|(id, (_, secret))| Some((secret_of(*id), secret.clone()?)));
+        let theirs = std::iter::once(("gateways.jwt_secret_file".to_owned(), gateways_secret.clone())).chain(single);
+        let (mut secrets, theirs): (Secrets, Secrets) = (own.collect(), theirs.collect());
+        let gateways = Gateways { written: &self.gateways, overrides: &overrides, feeds: &feeds, secrets: &theirs };
+        let fixed = match schedule {
+            ScheduleSource::Fixed(id) => Some(id),
+            ScheduleSource::Follower(_) => None,
+        };
+        let mut shared = Rest { fixed, secrets: &secrets, places: &places }.fits(&gateways)?;
+        if let Some(running) = running {
+            let more = running.fits(&gateways).map_err(|error| ConfigError::BesideRunning(Box::new(error)))?;
+            shared.extend(more);
+            shared.sort_unstable();
+            shared.dedup();
+            places.extend(running.places);
         }
-        let own = own.into_iter().map(|(key, secret)| (key.to_owned(), secret));
-        let secrets = own.chain(theirs).map(|(key, secret)| (key, secret.clone())).collect();
+        let warnings = shared.into_iter().map(Warning::SharedSecret).collect();
+        secrets.extend(theirs);
         Ok(Checked {
             engine: self.engine.listen,
             engine_secret,
@@ -196,45 +187,50 @@ impl Config {
                 places,
             },
             validator,
-            live: self.gateways.live(self.gateways.feeds()?),
+            live: self.gateways.live(feeds),
             debug: self.admin.debug_listen,
-            max_head_age: self.fallback.max_head_age_s.map(Duration::from_secs),
+            max_head_age: self.fallback.max_head_age_s.filter(|age| *age != 0).map(Duration::from_secs),
             collector: self.tracing.collector()?,
             schedule,
             secrets,
-            shared,
+            warnings,
         })
     }
 
-    /// What is the operator's own, as far as addresses are known yet.
-    fn places(&self, fallback: &Endpoint, validator: Option<&CheckedValidator>) -> Places {
+    /// What is the operator's own, as far as addresses are known yet. No two of them are at the same place: an execution client at the engine port, for
+    /// one, would be the portal itself.
+    fn places(&self, fallback: &Endpoint, validator: Option<&CheckedValidator>) -> Result<Places, ConfigError> {
         let mut places = Places::default();
         let ports = [
             ("engine.listen", Some(self.engine.listen)),
             ("admin.listen", Some(self.admin.listen)),
             ("admin.debug_listen", self.admin.debug_listen),
         ];
-        for (key, address) in ports {
-            address.into_iter().for_each(|address| places.add_port(key, address));
+        let ports: Vec<_> = ports.into_iter().filter_map(|(key, address)| Some((key, address?))).collect();
+        for (index, (key, address)) in ports.iter().enumerate() {
+            let other = ports[..index].iter().find(|(_, other)| bounds::collide(*address, *other));
+            if let Some((other, _)) = other {
+                return Err(ConfigError::SameAddress { field: key, other, address: *address });
+            }
+            places.add_port(key, *address);
         }
-        places.add_client("fallback.url", &fallback.uri);
-        if let Some(validator) = validator {
-            places.add_client("validator.url", &validator.endpoint.uri);
+        let validator = validator.zip(self.validator.as_ref());
+        let validator = validator.map(|(read, written)| ("validator.url", &written.url, &read.endpoint.uri));
+        for (key, written, uri) in
+            [Some(("fallback.url", &self.fallback.url, &fallback.uri)), validator].into_iter().flatten()
+        {
+            if let Some(taken_by) = places.taken_by(uri) {
+                return Err(ConfigError::Taken { field: key.to_owned(), value: written.as_str().into(), taken_by });
+            }
+            places.add_client(key, uri);
         }
-        places
+        Ok(places)
     }
 }
 
 /// The key of one gateway's secret; entries have no order that means anything.
 fn secret_of(id: GatewayId) -> String {
     format!("gateways.overrides(id {id}).jwt_secret_file")
-}
-
-/// Every pair of the operator's and a gateway's secret that are the same.
-fn shared(own: &[(&str, &Secret)], gateways: &[(String, &Secret)]) -> Vec<SharedSecret> {
-    let pairs = gateways.iter().flat_map(|gateway| own.iter().map(move |own| (gateway, own)));
-    let same = pairs.filter(|((_, theirs), (_, ours))| theirs == ours);
-    same.map(|((gateways, _), (own, _))| SharedSecret { gateways: gateways.clone(), own: (*own).to_owned() }).collect()
 }
 
 impl TracingConfig {
@@ -246,15 +242,11 @@ impl TracingConfig {
 }
 
 impl GatewaysConfig {
-    fn checked_overrides(&self, places: &Places) -> Result<Overrides, ConfigError> {
+    fn checked_overrides(&self) -> Result<Overrides, ConfigError> {
         let mut overrides = BTreeMap::new();
         for (index, entry) in self.overrides.iter().enumerate() {
             let field = |name: &str| format!("gateways.overrides[{index}].{name}");
             let uri = entry.url.as_deref().map(|url| uri(&field("url"), url)).transpose()?;
-            if let Some(taken_by) = uri.as_ref().and_then(|uri| places.taken_by(uri)) {
-                let value = entry.url.as_deref().unwrap_or_default().into();
-                return Err(ConfigError::Taken { field: field("url"), value, taken_by });
-            }
             let file = entry.jwt_secret_file.as_deref();
             let secret = file.map(|file| secret(&field("jwt_secret_file"), file)).transpose()?;
             if entry.id == NOBODY || overrides.insert(entry.id, (uri, secret)).is_some() {
@@ -303,6 +295,9 @@ impl ScheduleConfig {
                 ("schedule.registry", self.registry.is_some()),
                 ("schedule.l1_urls", !self.l1_urls.is_empty()),
                 ("schedule.clock", self.clock.is_some()),
+                ("schedule.deployment_block", self.deployment_block != 0),
+                ("schedule.log_span", self.log_span.is_some()),
+                ("schedule.poll_interval_ms", self.poll_interval_ms.is_some()),
             ];
             return match others.into_iter().find(|(_, is_set)| *is_set) {
                 Some((key, _)) => Err(ConfigError::TwoSchedules(key)),
@@ -320,6 +315,14 @@ impl ScheduleConfig {
             follower.poll_interval = Duration::from_millis(interval);
         }
         follower.validate()?;
+        if follower.poll_interval > follower.max_head_age {
+            return Err(ConfigError::TooMuch {
+                field: "schedule.poll_interval_ms",
+                value: self.poll_interval_ms.unwrap_or_default(),
+                most: u64::try_from(follower.max_head_age.as_millis()).unwrap_or(u64::MAX),
+                why: "an L1 head that is eight slots old counts as stuck",
+            });
+        }
         Ok(ScheduleSource::Follower(follower))
     }
 }
@@ -334,7 +337,11 @@ fn uri(field: &str, value: &str) -> Result<Uri, ConfigError> {
 
 fn http_uri(value: &str) -> Option<Uri> {
     let uri: Uri = value.trim().parse().ok()?;
-    (uri.scheme_str() == Some("http") && uri.host().is_some()).then_some(uri)
+    let authority = uri.authority()?.as_str();
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    // A port may be left away; one that is there must be one, or another than was meant would be dialled.
+    let is_port = uri.host() == Some(address) || uri.port_u16().is_some_and(|port| port != 0);
+    (uri.scheme_str() == Some("http") && is_port).then_some(uri)
 }
 
 /// Where a feed of soft blocks answers questions: the port on which it serves websockets. `None` if it can't be reached from here.

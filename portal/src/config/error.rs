@@ -3,7 +3,7 @@
 use crate::{jwt::SecretError, soft_blocks::SHORTEST};
 use baton_protocol::GatewayId;
 use baton_schedule::NodeUrl;
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 /// Why a configuration can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum ConfigError {
     },
     /// A URL can't be dialled.
     #[error(
-        "`{field}`, {value}, must be a plain HTTP URL such as \"http://127.0.0.1:9551\"; for https:// put a tunnel in front"
+        "`{field}`, {value}, must be a plain HTTP URL such as \"http://127.0.0.1:9551\", its port 1 to 65535; for https:// put a tunnel in front"
     )]
     Url {
         /// Which.
@@ -56,6 +56,38 @@ pub enum ConfigError {
     /// A number is zero.
     #[error("`{0}` is 0; set it to a positive number")]
     Zero(&'static str),
+    /// A number can't be meant.
+    #[error("`{field}` is {value}; set it to at most {most}: {why}")]
+    TooMuch {
+        /// Which.
+        field: &'static str,
+        /// What it is.
+        value: u64,
+        /// The most that it may be.
+        most: u64,
+        /// Why.
+        why: &'static str,
+    },
+    /// The longest pause of the breaker is shorter than the first, in milliseconds.
+    #[error(
+        "`gateways.breaker.longest_pause_ms` ({longest}) is less than `gateways.breaker.pause_ms` ({first}), with which pauses begin; set it to {first} or more"
+    )]
+    Pauses {
+        /// The first.
+        first: u64,
+        /// The longest.
+        longest: u64,
+    },
+    /// Two listeners that can't both be.
+    #[error("`{field}` ({address}) has the port of `{other}`; give it another, or 0 for any free one")]
+    SameAddress {
+        /// Which.
+        field: &'static str,
+        /// The other one's key.
+        other: &'static str,
+        /// What it is.
+        address: SocketAddr,
+    },
     /// Nobody can sign that fast.
     #[error(
         "`gateways.soft_blocks.within_ms` is less than {SHORTEST}: no gateway can sign so soon after it has the head; give it more"
@@ -77,8 +109,8 @@ pub enum ConfigError {
         "{0}; gateways on a registry are others', who could call that port with it: make another with `openssl rand -hex 32`"
     )]
     SharedSecret(SharedSecret),
-    /// A gateway where the portal or one of its execution clients is.
-    #[error("`{field}`, {value}, is where `{taken_by}` is; set it to the gateway's own address")]
+    /// A gateway where the portal or one of its execution clients is, or one of those where another is.
+    #[error("`{field}`, {value}, is where `{taken_by}` is; give each an address of its own")]
     Taken {
         /// Which.
         field: String,
@@ -95,13 +127,33 @@ pub enum ConfigError {
     /// Overrides for the same or no gateway.
     #[error("`gateways.overrides`: id {0} stands there twice, or is 0, which is nobody's")]
     Override(GatewayId),
+    /// What would count at once of a configuration that is right doesn't fit what stays of the one that runs.
+    #[error(
+        "the new `[gateways]` doesn't fit the rest of what runs, which stays until a restart: {0}; to take the whole configuration, start the portal again"
+    )]
+    BesideRunning(Box<ConfigError>),
     /// The schedule's part.
     #[error("`schedule`: {0}")]
     Schedule(#[from] baton_schedule::ConfigError),
 }
 
-/// One secret under two names, one of which is a gateway's.
+/// What can be used and had better be otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// A gateway could call what takes the operator's secret.
+    SharedSecret(SharedSecret),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SharedSecret(shared) => shared.fmt(f),
+        }
+    }
+}
+
+/// One secret under two names, one of which is a gateway's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SharedSecret {
     /// The gateways' key.
     pub gateways: String,

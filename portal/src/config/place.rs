@@ -1,4 +1,5 @@
-//! Where a gateway may not be: at the portal's own ports, which would have the portal call itself, and at the operator's execution clients.
+//! Where a gateway may not be: at the portal's own ports, which would have the portal call itself, and at the operator's execution clients, each of which has a
+//! place of its own as well.
 
 use http::Uri;
 use std::net::{IpAddr, SocketAddr};

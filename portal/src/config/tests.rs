@@ -7,7 +7,7 @@ const L1_URLS: &str = "l1_urls = [\"ws://127.0.0.1:8546\", \"http://127.0.0.1:85
 
 /// The example, with secrets that are there.
 fn example(dir: &Path) -> String {
-    for (byte, name) in ["op-node", "fallback", "validator", "gateways", "gateway-3"].iter().enumerate() {
+    for (byte, name) in (1..).zip(["op-node", "fallback", "validator", "gateways", "gateway-3"]) {
         let secret = format!("{byte:02}").repeat(32);
         std::fs::write(dir.join(format!("{name}.hex")), secret).expect("written");
     }
@@ -58,9 +58,13 @@ fn errors_name_the_field() {
             "`schedule.fixed_gateway` and `schedule.l1_urls`",
         ),
         ("log_span = 2000", "log_span = 0", "log_span"),
+        ("settlement_delay = 2", "settlement_delay = 9999999999", "schedule.clock.settlement_delay"),
+        ("# poll_interval_ms = 2000", "poll_interval_ms = 96001", "schedule.poll_interval_ms"),
         ("url = \"http://127.0.0.1:9651\"", "url = \"http://localhost:8551\"", "`engine.listen`"),
         ("url = \"http://127.0.0.1:9651\"", "url = \"http://[::1]:9551/\"", "`fallback.url`"),
         ("url = \"http://127.0.0.1:9651\"", "url = \"http://0.0.0.0:9552\"", "`validator.url`"),
+        ("# feed = \"ws://127.0.0.1:9652\"", "feed = \"ws://localhost:7300\"", "`admin.listen`"),
+        ("url = \"http://127.0.0.1:9651\"", "url = \"http://127.0.0.1:0\"", "gateways.overrides[0].url"),
         ("timeout_ms = 2000\nqueue = 256\n\n[gateways]", "timeout_ms = 0\n\n[gateways]", "validator.timeout_ms"),
         ("pause_ms = 12000", "pause_ms = 0", "gateways.breaker.pause_ms"),
         ("within_ms = 2000", "within_ms = 99", "gateways.soft_blocks.within_ms"),
@@ -74,6 +78,103 @@ fn errors_name_the_field() {
     }
     std::fs::remove_file(dir.path().join("gateways.hex")).expect("removed");
     assert!(error(&good).contains("gateways.jwt_secret_file"));
+}
+
+#[test]
+fn execution_clients_are_at_neither_the_portals_ports_nor_the_same_place() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let good = example(dir.path());
+    let with = |engine: &str, fallback: &str, validator: &str| {
+        let text = good.replace("\"127.0.0.1:8551\"", &format!("\"{engine}\""));
+        text.replace("http://127.0.0.1:9551", fallback).replace("http://127.0.0.1:9552", validator)
+    };
+    let elsewhere = "http://10.0.0.1:8551";
+    for engine in ["127.0.0.1:8551", "0.0.0.0:8551", "[::]:8551"] {
+        for here in ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"] {
+            for (port, key) in [(8551, "`engine.listen`"), (7300, "`admin.listen`"), (5555, "`admin.debug_listen`")] {
+                let here = format!("http://{here}:{port}");
+                let said = error(&with(engine, &here, elsewhere));
+                assert!(said.contains("`fallback.url`") && said.contains(key), "{said}");
+                let said = error(&with(engine, elsewhere, &here));
+                assert!(said.contains("`validator.url`") && said.contains(key), "{said}");
+            }
+        }
+        // The same port elsewhere is another.
+        let right = with(engine, elsewhere, "http://op-geth:8551");
+        assert!(Config::from_toml(&right).expect("parses").check().is_ok());
+    }
+    // A second opinion that is the first.
+    for validator in [elsewhere, "http://[::ffff:10.0.0.1]:8551/"] {
+        let said = error(&with("127.0.0.1:8551", elsewhere, validator));
+        assert!(said.contains("`validator.url`") && said.contains("`fallback.url`"), "{said}");
+    }
+    for unusable in ["http://10.0.0.1:0", "http://10.0.0.1:99999", "http://10.0.0.1:"] {
+        let said = error(&with("127.0.0.1:8551", unusable, elsewhere));
+        assert!(said.contains("`fallback.url`") && said.contains("1 to 65535"), "{said}");
+    }
+}
+
+#[test]
+fn each_listener_has_an_address_of_its_own() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let good = example(dir.path());
+    for (from, to, field, other) in [
+        ("127.0.0.1:7300", "127.0.0.1:8551", "`admin.listen`", "`engine.listen`"),
+        ("127.0.0.1:5555", "0.0.0.0:7300", "`admin.debug_listen`", "`admin.listen`"),
+        ("127.0.0.1:5555", "[::]:8551", "`admin.debug_listen`", "`engine.listen`"),
+    ] {
+        let said = error(&good.replace(from, to));
+        assert!(said.contains(field) && said.contains(other), "{said}");
+    }
+    let free = good.replace("127.0.0.1:7300", "127.0.0.1:0").replace("127.0.0.1:5555", "127.0.0.1:0");
+    assert!(Config::from_toml(&free).expect("parses").check().is_ok());
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_refused() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let good: toml::Table = example(dir.path()).parse().expect("TOML");
+    let with = |key: &str, value: u64| {
+        let mut file = good.clone();
+        let (sections, key) = key.rsplit_once('.').expect("a section");
+        let section = sections.split('.').fold(&mut file, |table, name| table[name].as_table_mut().expect("a table"));
+        section.insert(key.to_owned(), i64::try_from(value).expect("a number of TOML").into());
+        file.to_string()
+    };
+    for (key, most) in [
+        ("engine.max_body_mb", 1024),
+        ("fallback.timeout_ms", 600_000),
+        ("validator.timeout_ms", 600_000),
+        ("validator.queue", 65_536),
+        ("gateways.payload_budget_ms", 30_000),
+        ("gateways.timeout_ms", 600_000),
+        ("gateways.queue", 65_536),
+        ("gateways.read_timeout_ms", 30_000),
+        ("gateways.breaker.pause_ms", 384_000),
+        ("gateways.breaker.longest_pause_ms", 604_800_000),
+        ("gateways.policy.gas_ratio", 100),
+        ("gateways.policy.value_ratio", 1000),
+        ("gateways.soft_blocks.within_ms", 30_000),
+        ("schedule.clock.settlement_delay", 31),
+        ("schedule.poll_interval_ms", 96_000),
+    ] {
+        let right = Config::from_toml(&with(key, most)).and_then(|config| config.check());
+        assert!(right.is_ok(), "{key} {right:?}");
+        let said = error(&with(key, most + 1));
+        assert!(said.contains(&format!("`{key}`")) && said.contains(&most.to_string()), "{said}");
+    }
+    let said = error(&with("gateways.breaker.longest_pause_ms", 11_999));
+    assert!(said.contains("longest_pause_ms` (11999)") && said.contains("pause_ms` (12000)"), "{said}");
+}
+
+#[test]
+fn no_age_and_an_age_of_0_are_any() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let good = example(dir.path());
+    for (line, age) in [("", None), ("max_head_age_s = 0", None), ("max_head_age_s = 7", Some(7))] {
+        let config = Config::from_toml(&good.replace("max_head_age_s = 60", line)).expect("parses");
+        assert_eq!(config.checked().expect("right").max_head_age.map(|age| age.as_secs()), age, "{line}");
+    }
 }
 
 /// The example without a registry: one gateway of the operator's own, which has no turns to lose.
@@ -98,9 +199,9 @@ fn gateways_on_a_registry_have_no_secret_of_the_operators() {
             let said = error(&text);
             assert!(said.contains(field) && said.contains(own_field), "{said}");
             // The one builder of a rollup without a registry may be the operator's, too.
-            let shared = Config::from_toml(&without_registry(&text)).expect("parses").check().expect("right");
-            assert_eq!(shared.len(), 1, "{shared:?}");
-            assert!(shared[0].gateways == field && shared[0].own.starts_with(own_field), "{shared:?}");
+            let warnings = Config::from_toml(&without_registry(&text)).expect("parses").check().expect("right");
+            let [Warning::SharedSecret(shared)] = &warnings[..] else { panic!("{warnings:?}") };
+            assert!(shared.gateways == field && shared.own.starts_with(own_field), "{shared:?}");
         }
     }
 }
@@ -110,6 +211,10 @@ fn a_fixed_gateway_has_a_url() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let text = without_registry(&example(dir.path()));
     assert!(Config::from_toml(&text).expect("parses").check().is_ok());
+    for (key, value) in [("deployment_block", 1), ("log_span", 2000), ("poll_interval_ms", 100)] {
+        let said = error(&text.replace("fixed_gateway = 3", &format!("fixed_gateway = 3\n{key} = {value}")));
+        assert!(said.contains(&format!("`schedule.fixed_gateway` and `schedule.{key}`")), "{said}");
+    }
     let said = error(&text.replace("fixed_gateway = 3", "fixed_gateway = 4"));
     assert!(said.contains("`schedule.fixed_gateway` is 4"), "{said}");
     let mut table: toml::Table = example(dir.path()).parse().expect("TOML");

@@ -79,12 +79,53 @@ async fn no_entry_of_a_reload_leads_to_what_runs() {
     ] {
         let mut config = stand.config();
         config.fallback.url = "http://127.0.0.1:1".to_owned();
-        let entry = json!({"id": 1, "url": place});
-        config.gateways.overrides = vec![serde_json::from_value(entry).expect("an entry")];
-        let error = stand.portal.reload(&config).expect_err("its own side").to_string();
-        assert!(error.contains("gateways.overrides[0].url") && error.contains(key), "{error}");
+        for name in ["url", "feed"] {
+            let entry = json!({"id": 1, name: place});
+            config.gateways.overrides = vec![serde_json::from_value(entry).expect("an entry")];
+            let error = stand.portal.reload(&config).expect_err("its own side").to_string();
+            assert!(error.contains(&format!("gateways.overrides[0].{name}")) && error.contains(key), "{error}");
+        }
         assert_eq!(builder(&stand.block(GENESIS, 1).await), "gateway 1");
     }
+}
+
+/// What takes a restart goes on with the secret that it has, which gateways then mustn't know.
+#[tokio::test]
+async fn no_reload_tells_gateways_a_secret_that_is_still_in_use() {
+    let mut stand = Stand::start_with(Options { validator: true, ..Options::DEFAULT }).await;
+    let theirs = secret_file(&stand.secrets, "theirs", GATEWAYS);
+    let next = secret_file(&stand.secrets, "next", [7; 32]);
+    let file = |name: &str| stand.secrets.path().join(name);
+    let (op_node, fallback, validator) = (file("op-node"), file("fallback"), file("validator"));
+    for (taken, key) in [
+        (&op_node, "engine.jwt_secret_file"),
+        (&fallback, "fallback.jwt_secret_file"),
+        // Which isn't in the file any more.
+        (&validator, "validator.jwt_secret_file"),
+    ] {
+        let mut config = stand.config();
+        config.engine.jwt_secret_file = next.clone();
+        config.fallback.jwt_secret_file = next.clone();
+        config.gateways.jwt_secret_file = taken.clone();
+        // By itself it is right: nobody else has that secret in it.
+        assert_eq!(config.check().expect("right"), []);
+        let error = stand.portal.reload(&config).expect_err("in use").to_string();
+        assert!(error.contains("`gateways.jwt_secret_file`") && error.contains(key), "{error}");
+        assert!(error.contains("restart"), "{error}");
+        let entry = json!({"id": 1, "jwt_secret_file": taken});
+        config.gateways.jwt_secret_file = theirs.clone();
+        config.gateways.overrides = vec![serde_json::from_value(entry).expect("an entry")];
+        let error = stand.portal.reload(&config).expect_err("in use").to_string();
+        assert!(error.contains("`gateways.overrides(id 1).jwt_secret_file`") && error.contains(key), "{error}");
+    }
+    // A file that holds another secret by now doesn't tell which is in use.
+    let mut config = stand.config();
+    secret_file(&stand.secrets, "op-node", [8; 32]);
+    config.gateways.jwt_secret_file = secret_file(&stand.secrets, "as before", [1; 32]);
+    assert_eq!(config.check().expect("right"), []);
+    let error = stand.portal.reload(&config).expect_err("in use").to_string();
+    assert!(error.contains("`engine.jwt_secret_file`"), "{error}");
+    assert_eq!(builder(&stand.block(GENESIS, 1).await), "gateway 1");
 }
 
 #[tokio::test]
@@ -171,6 +212,32 @@ async fn without_a_registry_a_new_entry_is_a_new_gateway() {
     portal.reload(&before).expect("right");
     let status: Value = serde_json::from_str(&op_node.admin("/status.json").await.1).expect("JSON");
     assert_eq!(status["gateways"].as_array().map(Vec::len), Some(1), "{status}");
+}
+
+/// The schedule takes a restart, entries don't: the gateway that owns every block keeps its URL as long as it does.
+#[tokio::test]
+async fn no_reload_leaves_blocks_without_an_owner() {
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    let one = Node::start("gateway 1", 4, Secret::new(GATEWAYS)).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let before = fixed(&secrets, &fallback, &[&one]);
+    let mut portal = run(&before, CancellationToken::new()).await.expect("the portal starts");
+    let op_node = OpNode::new(&portal);
+    let mut after = before.clone();
+    after.schedule.fixed_gateway = Some(2);
+    after.gateways.overrides[0].id = 2;
+    assert_eq!(after.check().expect("right"), []);
+    let error = portal.reload(&after).expect_err("nobody's blocks").to_string();
+    assert!(error.contains("`schedule.fixed_gateway` is 1") && error.contains("restart"), "{error}");
+    // Nor are turns taken away where there are none yet.
+    let mut with_turns = config(&secrets, &fallback.url(), &Options::DEFAULT);
+    with_turns.gateways.overrides = before.gateways.overrides.clone();
+    let rule = json!({"within_ms": 2000, "chain_id": 1, "inbox": "0x00000000000000000000000000000000000000b2"});
+    with_turns.gateways.soft_blocks = Some(serde_json::from_value(rule).expect("a rule"));
+    assert_eq!(with_turns.check().expect("right"), []);
+    let error = portal.reload(&with_turns).expect_err("no turns").to_string();
+    assert!(error.contains("gateways.soft_blocks") && error.contains("restart"), "{error}");
+    assert_eq!(builder(&op_node.block(GENESIS, 1).await), "gateway 1");
 }
 
 #[tokio::test]
