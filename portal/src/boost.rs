@@ -241,6 +241,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use clap::Parser;
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 
     fn parsed(args: &[&str]) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(["portal", "boost"].iter().chain(args))
@@ -378,6 +379,7 @@ mod tests {
         let flag = |name: &str, bytes: &str| {
             let path = secrets.path().join(name);
             std::fs::write(&path, bytes.repeat(32)).expect("written");
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
             format!("--{name}-jwt-path={}", path.display())
         };
         let (l2, builder) = (flag("l2", "01"), flag("builder", "02"));

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 use std::{
     fmt,
+    os::unix::fs::PermissionsExt,
     path::Path,
     sync::{Mutex, PoisonError},
 };
@@ -50,6 +51,9 @@ pub enum SecretError {
     /// The file, or variable, holds something else.
     #[error("{0} must hold 32 bytes as 64 hexadecimal digits (`openssl rand -hex 32` makes some)")]
     Format(String),
+    /// Anybody would try that.
+    #[error("{0} holds nothing but zeroes, which is no secret; make one with `openssl rand -hex 32`")]
+    Zeroes(String),
 }
 
 /// Why a token is refused.
@@ -108,12 +112,12 @@ impl Secret {
     /// A secret from a file of 64 hexadecimal digits, with or without `0x`, or from the variable that follows `env:`.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
         let name = || path.display().to_string();
-        let text = match path.to_str().and_then(|path| path.strip_prefix(VARIABLE)) {
+        let text = match variable(path) {
             Some(variable) => std::env::var(variable).map_err(|_| SecretError::Variable(variable.to_owned()))?,
             None => std::fs::read_to_string(path).map_err(|source| SecretError::Read { path: name(), source })?,
         };
         let bytes = alloy::hex::decode_to_array(text.trim()).map_err(|_| SecretError::Format(name()))?;
-        Ok(Self(bytes))
+        if bytes == [0; 32] { Err(SecretError::Zeroes(name())) } else { Ok(Self(bytes)) }
     }
 
     /// A token issued at a time (Unix seconds), without `exp`, which some clients refuse.
@@ -158,6 +162,20 @@ impl Secret {
         mac.update(message);
         mac
     }
+}
+
+/// The variable that stands where a secret's file could.
+fn variable(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix(VARIABLE)
+}
+
+/// The permissions of a secret's file (links followed) if they let its group or others read or write it, such as 0o644. `None` for a variable.
+pub(crate) fn open_to_others(path: &Path) -> Option<u32> {
+    if variable(path).is_some() {
+        return None;
+    }
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o066 != 0).then_some(mode)
 }
 
 /// Checks tokens, the same one again at a glance: a consensus client's calls within a second all carry it.
@@ -282,6 +300,8 @@ mod tests {
         assert!(!format!("{read:?}").contains('7'));
         std::fs::write(&path, "0707").expect("written");
         assert!(matches!(Secret::read(&path), Err(SecretError::Format(_))));
+        std::fs::write(&path, "0x".to_owned() + &"00".repeat(32)).expect("written");
+        assert!(matches!(Secret::read(&path), Err(SecretError::Zeroes(_))));
         assert!(
             matches!(Secret::read(Path::new("env:BATON_NO_SUCH")), Err(SecretError::Variable(name)) if name == "BATON_NO_SUCH")
         );

@@ -141,6 +141,10 @@ fn say(warnings: &[Warning]) {
             Warning::SharedSecret(SharedSecret { gateways, own }) => {
                 warn!(gateways, own, "a gateway has a secret of the operator's, and could call what takes it");
             }
+            Warning::OpenFile { key, path, mode } => {
+                let (path, mode) = (path.display(), format!("{mode:o}"));
+                warn!(key, %path, mode, "others can read or write a secret's file; chmod 600 it");
+            }
         }
     }
 }

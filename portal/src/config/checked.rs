@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     breaker::Limits,
-    jwt::Secret,
+    jwt::{self, Secret},
     mode::Modes,
     policy::{Policy, Rules},
     soft_blocks::{SHORTEST, SoftBlockRule},
@@ -170,7 +170,10 @@ impl Config {
             shared.dedup();
             places.extend(running.places);
         }
-        let warnings = shared.into_iter().map(Warning::SharedSecret).collect();
+        let open = self.secret_files().filter_map(|(key, path)| {
+            Some(Warning::OpenFile { key, path: path.to_owned(), mode: jwt::open_to_others(path)? })
+        });
+        let warnings = shared.into_iter().map(Warning::SharedSecret).chain(open).collect();
         secrets.extend(theirs);
         Ok(Checked {
             engine: self.engine.listen,
@@ -225,6 +228,19 @@ impl Config {
             places.add_client(key, uri);
         }
         Ok(places)
+    }
+
+    /// Where all secrets are, by the keys that name them.
+    fn secret_files(&self) -> impl Iterator<Item = (String, &Path)> {
+        let common = [
+            ("engine.jwt_secret_file", Some(&self.engine.jwt_secret_file)),
+            ("fallback.jwt_secret_file", Some(&self.fallback.jwt_secret_file)),
+            ("validator.jwt_secret_file", self.validator.as_ref().map(|validator| &validator.jwt_secret_file)),
+            ("gateways.jwt_secret_file", Some(&self.gateways.jwt_secret_file)),
+        ];
+        let common = common.into_iter().filter_map(|(key, path)| Some((key.to_owned(), path?.as_path())));
+        let overrides = self.gateways.overrides.iter();
+        common.chain(overrides.filter_map(|entry| Some((secret_of(entry.id), entry.jwt_secret_file.as_deref()?))))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{jwt::SecretError, soft_blocks::SHORTEST};
 use baton_protocol::GatewayId;
 use baton_schedule::NodeUrl;
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 /// Why a configuration can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -142,12 +142,25 @@ pub enum ConfigError {
 pub enum Warning {
     /// A gateway could call what takes the operator's secret.
     SharedSecret(SharedSecret),
+    /// Others on this machine can read or write a secret's file.
+    OpenFile {
+        /// The key that names it.
+        key: String,
+        /// The file.
+        path: PathBuf,
+        /// Its permissions, such as 0o644.
+        mode: u32,
+    },
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SharedSecret(shared) => shared.fmt(f),
+            Self::OpenFile { key, path, mode } => {
+                let path = path.display();
+                write!(f, "`{key}`, {path}, can be read or written by others (mode {mode:o}); `chmod 600` it")
+            }
         }
     }
 }

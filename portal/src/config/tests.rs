@@ -1,7 +1,7 @@
 //! What is refused, what is warned of, and that errors name the field.
 
 use super::*;
-use std::path::Path;
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path};
 
 const L1_URLS: &str = "l1_urls = [\"ws://127.0.0.1:8546\", \"http://127.0.0.1:8545\"]";
 
@@ -10,8 +10,14 @@ fn example(dir: &Path) -> String {
     for (byte, name) in (1..).zip(["op-node", "fallback", "validator", "gateways", "gateway-3"]) {
         let secret = format!("{byte:02}").repeat(32);
         std::fs::write(dir.join(format!("{name}.hex")), secret).expect("written");
+        permit(dir, name, 0o600);
     }
     include_str!("../../portal.example.toml").replace("/etc/baton", &dir.display().to_string())
+}
+
+fn permit(dir: &Path, name: &str, mode: u32) {
+    let path = dir.join(format!("{name}.hex"));
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("set");
 }
 
 fn error(text: &str) -> String {
@@ -175,6 +181,36 @@ fn no_age_and_an_age_of_0_are_any() {
         let config = Config::from_toml(&good.replace("max_head_age_s = 60", line)).expect("parses");
         assert_eq!(config.checked().expect("right").max_head_age.map(|age| age.as_secs()), age, "{line}");
     }
+}
+
+#[test]
+fn secrets_that_others_can_read_or_write_are_warned_of() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let good = example(dir.path());
+    for (name, key) in [
+        ("op-node", "engine.jwt_secret_file"),
+        ("fallback", "fallback.jwt_secret_file"),
+        ("validator", "validator.jwt_secret_file"),
+        ("gateways", "gateways.jwt_secret_file"),
+        ("gateway-3", "gateways.overrides(id 3).jwt_secret_file"),
+    ] {
+        let warned = |mode| {
+            permit(dir.path(), name, mode);
+            Config::from_toml(&good).expect("parses").check().expect("right")
+        };
+        for mode in [0o644, 0o640, 0o660, 0o604, 0o602, 0o777] {
+            let path = dir.path().join(format!("{name}.hex"));
+            assert_eq!(warned(mode), [Warning::OpenFile { key: key.to_owned(), path, mode }]);
+        }
+        let said = warned(0o644)[0].to_string();
+        assert!(said.contains(key) && said.contains(&format!("{name}.hex")) && said.contains("644"), "{said}");
+        for mode in [0o400, 0o700, 0o711, 0o600] {
+            assert_eq!(warned(mode), []);
+        }
+    }
+    std::fs::write(dir.path().join("validator.hex"), "00".repeat(32)).expect("written");
+    let said = error(&good);
+    assert!(said.contains("`validator.jwt_secret_file`") && said.contains("zeroes"), "{said}");
 }
 
 /// The example without a registry: one gateway of the operator's own, which has no turns to lose.

@@ -7,7 +7,7 @@ use crate::{
 };
 use baton_portal::Secret;
 use serde_json::{Value, json};
-use std::{process::Stdio, sync::atomic::Ordering, time::Duration};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::Stdio, sync::atomic::Ordering, time::Duration};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -64,6 +64,35 @@ async fn a_start_that_fails_is_said_once_in_the_form_of_the_log() {
     for variables in [&[][..], &[json, ("RUST_LOG", "off")]] {
         assert!(started(variables).await.starts_with("Error: "));
     }
+}
+
+#[tokio::test]
+async fn secrets_that_others_can_read_are_warned_of() {
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let file = secrets.path().join("portal.toml");
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    std::fs::write(&file, write_config(&secrets, &fallback.url(), &Options::default())).expect("written");
+    let permit = |mode| {
+        let path = secrets.path().join("gateways");
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("set");
+        path
+    };
+    let path = permit(0o644);
+    let checked = portal().arg("check-config").arg("--config").arg(&file).output().await.expect("it runs");
+    let out = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success());
+    assert!(out.starts_with("warning: `gateways.jwt_secret_file`") && out.contains(&*path.to_string_lossy()), "{out}");
+    // At the start and, with a mode of its own each time, on each reload.
+    let mut command = portal();
+    let mut running = command.args(["run", "--log-format", "json", "--config"]).arg(&file).spawn().expect("it runs");
+    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    assert_eq!(said(&mut log, "key").await, "gateways.jwt_secret_file");
+    said(&mut log, "admin").await;
+    permit(0o604);
+    signal(&running, "-HUP").await;
+    assert_eq!(said(&mut log, "mode").await, "604");
+    signal(&running, "-TERM").await;
+    assert!(running.wait().await.expect("a status").success());
 }
 
 /// Reads the log until a line has a field, and gives the field.

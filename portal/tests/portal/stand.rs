@@ -7,8 +7,10 @@ use baton_protocol::{EpochSchedule, GatewayId, Kind, NOBODY, Schedule, SlotClock
 use baton_schedule::{GatewayInfo, GatewayUrls, L1Head, Publisher, SequencerKeys, Snapshot, channel};
 use serde_json::{Value, json};
 use std::{
+    fs::Permissions,
     net::SocketAddr,
     ops::Deref,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -139,10 +141,11 @@ pub(crate) fn present(urls: [String; 2]) -> Snapshot {
     Snapshot { clock, ..snapshot(urls) }
 }
 
-/// Writes a secret.
+/// Writes a secret, for its owner only.
 pub(crate) fn secret_file(folder: &TempDir, name: &str, bytes: [u8; 32]) -> PathBuf {
     let path = folder.path().join(name);
     std::fs::write(&path, alloy::hex::encode(bytes)).expect("written");
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
     path
 }
 
