@@ -18,7 +18,10 @@ use crate::{
 };
 use alloy::primitives::Address;
 use baton_protocol::{GatewayId, SlotClock};
-use baton_schedule::{Follower, GatewayInfo, GatewayUrls, Handle, Publisher, SequencerKeys, Snapshot, channel};
+use baton_schedule::{
+    Follower, GatewayInfo, GatewayUrls, Handle, NodeUrl, Publisher, SequencerKeys, Snapshot, channel,
+};
+use http::Uri;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
@@ -153,7 +156,7 @@ fn say(warnings: &[Warning]) {
 fn without_l1(settings: &GatewaySettings) -> Snapshot {
     let clock =
         SlotClock { l1_genesis_time: 0, slot_length: 12, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 0 };
-    let gateway = |id: GatewayId| GatewayInfo {
+    let gateway = |id: GatewayId, uri: &Option<Uri>| GatewayInfo {
         id,
         owner: Address::ZERO,
         settler: Address::ZERO,
@@ -161,10 +164,13 @@ fn without_l1(settings: &GatewaySettings) -> Snapshot {
         ended_slot: None,
         withdrawable_slot: None,
         eligible: true,
-        urls: GatewayUrls::default(),
+        urls: GatewayUrls {
+            endpoint: uri.as_ref().map(|uri| NodeUrl::from(uri.to_string()).to_string()).unwrap_or_default(),
+            feed: String::new(),
+        },
     };
     Snapshot {
-        gateways: settings.overrides.keys().map(|id| (*id, gateway(*id))).collect(),
+        gateways: settings.overrides.iter().map(|(id, (uri, _))| (*id, gateway(*id, uri))).collect(),
         stale: None,
         ..Snapshot::unread(clock)
     }

@@ -1,6 +1,9 @@
 //! Answers to `registry_*`: which gateway when, from the schedule in memory. Pure.
 
-use crate::peek::RegistryQuery;
+use crate::{
+    peek::RegistryQuery,
+    route::{self, Skip},
+};
 use alloy::primitives::{Address, B256};
 use baton_protocol::{GatewayId, Kind, NOBODY, SlotClock, Window};
 use baton_schedule::{GatewayInfo, Snapshot};
@@ -26,16 +29,25 @@ pub enum RegistryError {
     NoNext,
 }
 
+/// The gateway of every block, where no chain says who owns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// Which.
+    pub gateway: GatewayId,
+    /// The number of the block that is due, as far as is known: without a chain no clock says it.
+    pub due: u64,
+}
+
 /// Who owns a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ownership {
     /// The L2 block.
     pub block: u64,
-    /// The slot that decides, rule `[T3]`.
-    pub owner_slot: u64,
-    /// The window it lies in, rule `[T5]`.
-    pub window: Window,
+    /// The slot that decides, rule `[T3]`; `None` without a schedule.
+    pub owner_slot: Option<u64>,
+    /// The window it lies in, rule `[T5]`, as far as its gateway isn't ended, rule `[C6]`; `None` without a schedule.
+    pub window: Option<Window>,
     /// The owner; `None` in an open slot.
     pub gateway: Option<Listed>,
 }
@@ -78,35 +90,39 @@ pub enum RegistryAnswer {
     All(Vec<Listed>),
 }
 
-/// Answers a question at a time (Unix seconds). The block that is due is the first whose timestamp is later.
-pub fn answer(query: RegistryQuery, snapshot: &Snapshot, now: u64) -> Result<RegistryAnswer, RegistryError> {
-    let due = due_block(&snapshot.clock, now);
+/// Answers a question at a time (Unix seconds). The block that is due is the first whose timestamp is later. `fixed` takes the place of the schedule.
+pub fn answer(
+    query: RegistryQuery,
+    snapshot: &Snapshot,
+    now: u64,
+    fixed: Option<Fixed>,
+) -> Result<RegistryAnswer, RegistryError> {
+    let due = fixed.map_or_else(|| due_block(&snapshot.clock, now), |fixed| fixed.due);
+    // A key counts by the slot that a block's owner is looked up in, rule `[T6]`.
+    let epoch = SlotClock::epoch_of(snapshot.clock.owner_slot(due));
+    let gateways = snapshot.gateways.values().filter(|info| info.id != NOBODY);
+    let one = |number| match fixed {
+        Some(fixed) => {
+            let gateway = snapshot.gateways.get(&fixed.gateway).map(|info| listed(info, epoch));
+            Ok(Ownership { block: number, owner_slot: None, window: None, gateway })
+        }
+        None => ownership(number, snapshot),
+    };
     match query {
-        RegistryQuery::Future(blocks) => future(due.saturating_add(blocks), snapshot),
-        RegistryQuery::Registered => {
-            let epoch = SlotClock::epoch_of(snapshot.clock.slot_at(now));
-            let eligible = snapshot.gateways.values().filter(|info| info.id != NOBODY && info.eligible);
-            Ok(RegistryAnswer::Registered(eligible.map(|info| told(info, epoch)).collect()))
+        RegistryQuery::Future(blocks) => {
+            let block = due.saturating_add(blocks);
+            let Listed { endpoint, sequencer_key, .. } = one(block)?.gateway.ok_or(RegistryError::Open(block))?;
+            Ok(RegistryAnswer::Future(block, endpoint, sequencer_key.unwrap_or_default(), B256::ZERO))
         }
-        RegistryQuery::AtBlock(number) => {
-            Ok(RegistryAnswer::One(Box::new(ownership(number.unwrap_or(due), snapshot)?)))
-        }
+        RegistryQuery::Registered => Ok(RegistryAnswer::Registered(
+            gateways.filter(|info| info.eligible).map(|info| told(info, epoch)).collect(),
+        )),
+        RegistryQuery::AtBlock(number) => Ok(RegistryAnswer::One(Box::new(one(number.unwrap_or(due))?))),
+        RegistryQuery::Next if fixed.is_some() => Err(RegistryError::NoNext),
         RegistryQuery::Next => next(due, snapshot).map(|next| RegistryAnswer::One(Box::new(next))),
-        RegistryQuery::All => {
-            let epoch = SlotClock::epoch_of(snapshot.clock.slot_at(now));
-            let gateways = snapshot.gateways.values().filter(|info| info.id != NOBODY);
-            Ok(RegistryAnswer::All(gateways.map(|info| listed(info, epoch)).collect()))
-        }
+        RegistryQuery::All => Ok(RegistryAnswer::All(gateways.map(|info| listed(info, epoch)).collect())),
         RegistryQuery::Unknown => Err(RegistryError::Unknown),
     }
-}
-
-fn future(block: u64, snapshot: &Snapshot) -> Result<RegistryAnswer, RegistryError> {
-    let slot = snapshot.clock.owner_slot(block);
-    let window = window(slot, snapshot)?;
-    let info = (window.kind != Kind::Open).then(|| snapshot.gateways.get(&window.gateway)).flatten();
-    let (endpoint, address, secret) = told(info.ok_or(RegistryError::Open(block))?, SlotClock::epoch_of(slot));
-    Ok(RegistryAnswer::Future(block, endpoint, address, secret))
 }
 
 fn told(info: &GatewayInfo, epoch: u64) -> Told {
@@ -131,7 +147,7 @@ pub struct TimelineWindow {
     pub to: u64,
 }
 
-/// All windows that are known, oldest first. Times are those of the blocks they own, which are built `settlementDelay` before the slots.
+/// All windows that are known, oldest first, those of ended gateways open, rule `[C6]`. Times are those of the blocks they own, which are built `settlementDelay` before the slots.
 pub fn timeline(snapshot: &Snapshot) -> Vec<TimelineWindow> {
     let clock = &snapshot.clock;
     let start = |slot: u64| clock.slot_start(slot.saturating_sub(clock.settlement_delay));
@@ -139,7 +155,7 @@ pub fn timeline(snapshot: &Snapshot) -> Vec<TimelineWindow> {
     for epoch in snapshot.schedule.epochs() {
         let mut slot = SlotClock::epoch_start(epoch.epoch);
         while slot < SlotClock::epoch_start(epoch.epoch + 1) {
-            let Ok(window) = snapshot.schedule.window_at(slot) else { break };
+            let Ok(window) = window(slot, snapshot) else { break };
             slot = window.end;
             windows.push(TimelineWindow { from: start(window.first), to: start(window.end), window });
         }
@@ -151,8 +167,9 @@ fn ownership(block: u64, snapshot: &Snapshot) -> Result<Ownership, RegistryError
     let owner_slot = snapshot.clock.owner_slot(block);
     let window = window(owner_slot, snapshot)?;
     let epoch = SlotClock::epoch_of(owner_slot);
-    let gateway = (window.kind != Kind::Open).then(|| snapshot.gateways.get(&window.gateway)).flatten();
-    Ok(Ownership { block, owner_slot, window, gateway: gateway.map(|info| listed(info, epoch)) })
+    let gateway = route::slot_owner(snapshot, owner_slot).ok().and_then(|id| snapshot.gateways.get(&id));
+    let gateway = gateway.map(|info| listed(info, epoch));
+    Ok(Ownership { block, owner_slot: Some(owner_slot), window: Some(window), gateway })
 }
 
 /// The first block of the first window after `block`'s that belongs to somebody else.
@@ -170,8 +187,17 @@ fn next(block: u64, snapshot: &Snapshot) -> Result<Ownership, RegistryError> {
     }
 }
 
+/// The window in which a slot lies. That of a gateway that is ended in the middle of it ends there, and an open one begins.
 fn window(slot: u64, snapshot: &Snapshot) -> Result<Window, RegistryError> {
-    snapshot.schedule.window_at(slot).map_err(|_| RegistryError::UnknownEpoch(SlotClock::epoch_of(slot)))
+    let window = snapshot.schedule.window_at(slot);
+    let window = window.map_err(|_| RegistryError::UnknownEpoch(SlotClock::epoch_of(slot)))?;
+    let ended = snapshot.gateways.get(&window.gateway).and_then(|info| info.ended_slot).unwrap_or(u64::MAX);
+    Ok(match route::slot_owner(snapshot, slot) {
+        Err(Skip::Ended(_)) => {
+            Window { gateway: NOBODY, kind: Kind::Open, first: window.first.max(ended), end: window.end }
+        }
+        _ => Window { end: window.end.min(ended), ..window },
+    })
 }
 
 fn listed(info: &GatewayInfo, epoch: u64) -> Listed {
@@ -223,7 +249,7 @@ mod tests {
     }
 
     fn one(query: RegistryQuery, snapshot: &Snapshot, now: u64) -> Ownership {
-        match answer(query, snapshot, now) {
+        match answer(query, snapshot, now, None) {
             Ok(RegistryAnswer::One(ownership)) => *ownership,
             other => panic!("{other:?}"),
         }
@@ -234,7 +260,7 @@ mod tests {
         let snapshot = snapshot(|slot| if slot < 8 { 1 } else { 2 });
         // At 1010 block 10 has its timestamp; 11 is due, in slot 5, owner slot 7: gateway 1's last.
         let current = one(RegistryQuery::AtBlock(None), &snapshot, 1010);
-        assert_eq!((current.block, current.owner_slot), (11, 7));
+        assert_eq!((current.block, current.owner_slot), (11, Some(7)));
         assert_eq!(current.gateway.map(|listed| listed.id), Some(1));
         let current = one(RegistryQuery::AtBlock(None), &snapshot, 1011);
         assert_eq!(current.gateway.map(|listed| listed.id), Some(2));
@@ -250,7 +276,8 @@ mod tests {
         });
         let gone = GatewayInfo { id: 3, eligible: false, ..snapshot.gateways[&2].clone() };
         snapshot.gateways.insert(3, gone);
-        let ask = |query| answer(query, &snapshot, 1010).map(|answer| serde_json::to_value(answer).expect("JSON"));
+        let ask =
+            |query| answer(query, &snapshot, 1010, None).map(|answer| serde_json::to_value(answer).expect("JSON"));
         let (key, secret) = (Address::repeat_byte(1), B256::ZERO);
         assert_eq!(ask(RegistryQuery::Future(0)), Ok(json!([11, "http://gateway-1", key, secret])));
         assert_eq!(ask(RegistryQuery::Future(1)), Err(RegistryError::Open(12)));
@@ -264,9 +291,9 @@ mod tests {
     fn the_next_gateway_is_another() {
         let snapshot = snapshot(|slot| if slot < 8 { 1 } else { 2 });
         let next = one(RegistryQuery::Next, &snapshot, 1000);
-        assert_eq!((next.block, next.owner_slot, next.window.first), (12, 8, 8));
+        assert_eq!((next.block, next.owner_slot, next.window.map(|window| window.first)), (12, Some(8), Some(8)));
         assert_eq!(next.gateway.map(|listed| listed.endpoint), Some("http://gateway-2".to_owned()));
-        assert_eq!(answer(RegistryQuery::Next, &snapshot, 1020), Err(RegistryError::NoNext));
+        assert_eq!(answer(RegistryQuery::Next, &snapshot, 1020, None), Err(RegistryError::NoNext));
     }
 
     #[test]
@@ -282,19 +309,84 @@ mod tests {
         let snapshot = snapshot(|_| NOBODY);
         let at = one(RegistryQuery::AtBlock(Some(3)), &snapshot, 0);
         assert_eq!(at.gateway, None);
-        assert_eq!(at.window.kind, Kind::Open);
+        assert_eq!(at.window.map(|window| window.kind), Some(Kind::Open));
     }
 
     #[test]
     fn what_is_not_known_is_said() {
         let snapshot = snapshot(|_| 1);
-        assert_eq!(answer(RegistryQuery::AtBlock(Some(1000)), &snapshot, 0), Err(RegistryError::UnknownEpoch(15)));
-        assert_eq!(answer(RegistryQuery::Unknown, &snapshot, 0), Err(RegistryError::Unknown));
+        assert_eq!(
+            answer(RegistryQuery::AtBlock(Some(1000)), &snapshot, 0, None),
+            Err(RegistryError::UnknownEpoch(15))
+        );
+        assert_eq!(answer(RegistryQuery::Unknown, &snapshot, 0, None), Err(RegistryError::Unknown));
     }
 
     #[test]
     fn all_gateways_without_the_operator() {
-        let Ok(RegistryAnswer::All(all)) = answer(RegistryQuery::All, &snapshot(|_| 1), 1000) else { panic!("a list") };
+        let all = answer(RegistryQuery::All, &snapshot(|_| 1), 1000, None);
+        let Ok(RegistryAnswer::All(all)) = all else { panic!("a list") };
         assert_eq!(all.iter().map(|listed| listed.id).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn an_ended_gateway_is_not_named() {
+        // Ended in slot 5, in the middle of its window; the end of the epoch would have been its own again.
+        let mut snapshot = snapshot(|slot| if (8..20).contains(&slot) { 2 } else { 1 });
+        snapshot.gateways.get_mut(&1).expect("gateway 1").ended_slot = Some(5);
+        let at = |number| one(RegistryQuery::AtBlock(Some(number)), &snapshot, 0);
+        let seen = |number| {
+            let Ownership { window, gateway, .. } = at(number);
+            let window = window.expect("a schedule");
+            (gateway.map(|listed| listed.id), window.gateway, window.kind, window.first, window.end)
+        };
+        // Block 5 is in slot 2, owner slot 4.
+        assert_eq!(seen(5), (Some(1), 1, Kind::Fallback, 0, 5));
+        assert_eq!(seen(6), (None, NOBODY, Kind::Open, 5, 8));
+        assert_eq!(seen(12), (Some(2), 2, Kind::Fallback, 8, 20));
+        assert_eq!(seen(40), (None, NOBODY, Kind::Open, 20, 32));
+        let future = |now| answer(RegistryQuery::Future(0), &snapshot, now, None);
+        assert_eq!(future(1005), Err(RegistryError::Open(6)));
+        assert!(future(1004).is_ok());
+        let next = one(RegistryQuery::Next, &snapshot, 1006);
+        assert_eq!((next.block, next.gateway.map(|listed| listed.id)), (12, Some(2)));
+        let windows = timeline(&snapshot);
+        let windows: Vec<_> = windows.iter().map(|at| (at.window.gateway, at.window.first, at.window.end)).collect();
+        assert_eq!(windows, [(1, 0, 5), (NOBODY, 5, 8), (2, 8, 20), (NOBODY, 20, 32)]);
+    }
+
+    #[test]
+    fn a_new_key_is_told_from_the_first_block_it_counts_for() {
+        let mut snapshot = snapshot(|_| 1);
+        snapshot.schedule.insert(EpochSchedule { epoch: 1, slots: [(1, Kind::Fallback); 32] });
+        let (old, new) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        snapshot.gateways.get_mut(&1).expect("gateway 1").keys =
+            SequencerKeys { current: new, previous: old, from_epoch: 1 };
+        // Epoch 1 begins with slot 32, whose first block is due two slots before, at 1060.
+        for (now, key) in [(1058, old), (1059, new)] {
+            let ask = |query| answer(query, &snapshot, now, None);
+            let Ok(RegistryAnswer::Future(_, _, current, _)) = ask(RegistryQuery::Future(0)) else { panic!("one") };
+            let Ok(RegistryAnswer::Registered(registered)) = ask(RegistryQuery::Registered) else { panic!("a list") };
+            let Ok(RegistryAnswer::All(all)) = ask(RegistryQuery::All) else { panic!("a list") };
+            assert_eq!((current, registered[0].1, all[0].sequencer_key), (key, key, Some(key)), "{now}");
+        }
+    }
+
+    #[test]
+    fn a_fixed_gateway_is_every_blocks() {
+        let unread = Snapshot { gateways: snapshot(|_| 1).gateways, ..Snapshot::unread(CLOCK) };
+        let ask = |query| answer(query, &unread, 1000, Some(Fixed { gateway: 2, due: 7 }));
+        let (key, secret) = (Address::repeat_byte(1), B256::ZERO);
+        let told = |block| Ok(RegistryAnswer::Future(block, "http://gateway-2".to_owned(), key, secret));
+        assert_eq!(ask(RegistryQuery::Future(0)), told(7));
+        assert_eq!(ask(RegistryQuery::Future(5)), told(12));
+        for (number, block) in [(None, 7), (Some(900), 900)] {
+            let Ok(RegistryAnswer::One(one)) = ask(RegistryQuery::AtBlock(number)) else { panic!("one") };
+            assert_eq!((one.block, one.owner_slot, one.window), (block, None, None));
+            assert_eq!(one.gateway.map(|listed| listed.id), Some(2));
+        }
+        assert_eq!(ask(RegistryQuery::Next), Err(RegistryError::NoNext));
+        let Ok(RegistryAnswer::All(all)) = ask(RegistryQuery::All) else { panic!("a list") };
+        assert_eq!(all.len(), 2);
     }
 }

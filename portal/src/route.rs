@@ -7,6 +7,7 @@ use crate::{
 use baton_protocol::{GatewayId, NOBODY, SlotClock};
 use baton_schedule::Snapshot;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What routing looks at.
 #[derive(Clone, Copy, Debug)]
@@ -175,16 +176,20 @@ pub fn owner(number: Option<u64>, view: View<'_>) -> Owner {
         return reachable(gateway, view);
     }
     let Some(number) = number else { return Owner::Skip(Skip::OffGrid) };
-    let slot = view.snapshot.clock.owner_slot(number);
-    let Ok(gateway) = view.snapshot.schedule.gateway_at(slot) else { return Owner::Skip(Skip::UnknownEpoch) };
+    match slot_owner(view.snapshot, view.snapshot.clock.owner_slot(number)) {
+        Ok(gateway) => reachable(gateway, view),
+        Err(skip) => Owner::Skip(skip),
+    }
+}
+
+/// Whose a slot is; why nobody's, if it isn't anybody's: unknown, open, or its gateway is ended, rule `[C6]`.
+pub fn slot_owner(snapshot: &Snapshot, slot: u64) -> Result<GatewayId, Skip> {
+    let gateway = snapshot.schedule.gateway_at(slot).map_err(|_| Skip::UnknownEpoch)?;
     if gateway == NOBODY {
-        return Owner::Skip(Skip::OpenSlot);
+        return Err(Skip::OpenSlot);
     }
-    let ended = view.snapshot.gateways.get(&gateway).and_then(|info| info.ended_slot);
-    if ended.is_some_and(|ended| ended <= slot) {
-        return Owner::Skip(Skip::Ended(gateway));
-    }
-    reachable(gateway, view)
+    let ended = snapshot.gateways.get(&gateway).and_then(|info| info.ended_slot);
+    if ended.is_some_and(|ended| ended <= slot) { Err(Skip::Ended(gateway)) } else { Ok(gateway) }
 }
 
 fn reachable(gateway: GatewayId, view: View<'_>) -> Owner {
@@ -197,15 +202,14 @@ fn reachable(gateway: GatewayId, view: View<'_>) -> Owner {
     Owner::Ask(gateway)
 }
 
-/// The gateways that are worth a connection: those in the known schedule, and those eligible to be scheduled.
+/// The gateways that are worth a connection: those in the known schedule until they are ended, and those eligible to be scheduled.
 pub fn worth_telling(snapshot: &Snapshot) -> Vec<GatewayId> {
     let current = snapshot.l1_head.map_or(0, |head| SlotClock::epoch_of(snapshot.clock.slot_at(head.timestamp)));
-    let scheduled = |id: GatewayId| {
-        let now_or_later = snapshot.schedule.epochs().filter(|epoch| epoch.epoch >= current);
-        now_or_later.flat_map(|epoch| epoch.slots).any(|(gateway, _)| gateway == id)
-    };
+    let epochs = snapshot.schedule.epochs().map(|epoch| epoch.epoch).filter(|epoch| *epoch >= current);
+    let slots = epochs.flat_map(|epoch| SlotClock::epoch_start(epoch)..SlotClock::epoch_start(epoch + 1));
+    let scheduled: BTreeSet<GatewayId> = slots.filter_map(|slot| slot_owner(snapshot, slot).ok()).collect();
     let gateways = snapshot.gateways.values().filter(|info| info.id != NOBODY);
-    gateways.filter(|info| info.eligible || scheduled(info.id)).map(|info| info.id).collect()
+    gateways.filter(|info| info.eligible || scheduled.contains(&info.id)).map(|info| info.id).collect()
 }
 
 #[cfg(test)]
@@ -409,5 +413,23 @@ mod tests {
         let timestamp = CLOCK.slot_start(SlotClock::epoch_start(1));
         snapshot.l1_head = Some(L1Head { number: 1, hash: HASH, parent_hash: HASH, timestamp });
         assert_eq!(worth_telling(&snapshot), [2]);
+    }
+
+    #[test]
+    fn an_ended_gateway_is_not_worth_telling_for_slots_that_are_open() {
+        let mut snapshot = snapshot();
+        let mut next = EpochSchedule { epoch: 1, slots: [(2, baton_protocol::Kind::Fallback); 32] };
+        next.slots[31].0 = 1;
+        snapshot.schedule.insert(next);
+        for id in [1, 2, 3] {
+            snapshot.gateways.get_mut(&id).expect("a gateway").eligible = false;
+        }
+        let timestamp = CLOCK.slot_start(SlotClock::epoch_start(1));
+        snapshot.l1_head = Some(L1Head { number: 1, hash: HASH, parent_hash: HASH, timestamp });
+        assert_eq!(worth_telling(&snapshot), [1, 2]);
+        snapshot.gateways.get_mut(&1).expect("gateway 1").ended_slot = Some(63);
+        assert_eq!(worth_telling(&snapshot), [2]);
+        assert_eq!(slot_owner(&snapshot, 63), Err(Skip::Ended(1)));
+        assert_eq!(slot_owner(&snapshot, 62), Ok(2));
     }
 }

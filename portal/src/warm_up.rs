@@ -1,5 +1,6 @@
 //! Which gateway's turn is about to begin: a pure function of the schedule.
 
+use crate::route::{self, Skip};
 use baton_protocol::{GatewayId, NOBODY};
 use baton_schedule::Snapshot;
 
@@ -16,7 +17,10 @@ pub struct Coming {
 pub fn coming(snapshot: &Snapshot, number: u64, ahead: u64) -> Option<Coming> {
     let owner = |number| {
         let slot = snapshot.clock.owner_slot(number);
-        Some((snapshot.schedule.gateway_at(slot).ok()?, slot))
+        match route::slot_owner(snapshot, slot) {
+            Err(Skip::UnknownEpoch) => None,
+            owner => Some((owner.unwrap_or(NOBODY), slot)),
+        }
     };
     let (current, _) = owner(number)?;
     let later = (1..=ahead).map_while(|ahead| owner(number.checked_add(ahead)?));

@@ -522,7 +522,10 @@ impl Proxy {
 
     /// `registry_*`
     fn recall(&self, id: Option<&RawValue>, query: RegistryQuery) -> Bytes {
-        match registry::answer(query, &self.schedule.snapshot(), unix_now().as_secs()) {
+        // Without a chain, blocks are known by those that were served.
+        let due = || self.decisions.last(1).first().and_then(|last| last.number).map_or(0, |last| last + 1);
+        let fixed = self.fixed.map(|gateway| registry::Fixed { gateway, due: due() });
+        match registry::answer(query, &self.schedule.snapshot(), unix_now().as_secs(), fixed) {
             Ok(answer) => match serde_json::to_string(&answer) {
                 Ok(result) => rpc::success(id, result),
                 Err(error) => rpc::failure(id, rpc::UPSTREAM_FAILED, &error.to_string()),

@@ -45,7 +45,7 @@ fn read_call(call: &Call<'_>, snapshot: &Snapshot) {
         }
         Method::Registry(query) => {
             // What isn't known is an error, whatever the number.
-            let _ = registry::answer(*query, snapshot, u64::MAX);
+            let _ = registry::answer(*query, snapshot, u64::MAX, None);
         }
         _ => {}
     }

@@ -157,6 +157,25 @@ async fn users_reads_go_to_the_builder_first_and_consensus_clients_to_the_fallba
 }
 
 #[tokio::test]
+async fn the_builder_is_every_blocks_gateway() {
+    let stand = Swapped::start(&ANY_AGE).await;
+    let ask = async |method: &str, params: Value| stand.op_node.call(method, params).await["result"].clone();
+    let (key, secret) = (alloy::primitives::Address::ZERO, alloy::primitives::B256::ZERO);
+    let current = async || ask("registry_currentGateway", json!([])).await;
+    assert_eq!(current().await, json!([0, stand.builder.url(), key, secret]));
+    stand.op_node.block(GENESIS, 7).await;
+    stand.op_node.decision_about(7).await;
+    assert_eq!(current().await, json!([8, stand.builder.url(), key, secret]), "the one after that which was served");
+    assert_eq!(ask("registry_futureGateway", json!([3])).await[0], 11);
+    assert_eq!(ask("registry_registeredGateways", json!([])).await, json!([[stand.builder.url(), key, secret]]));
+    let all = ask("registry_gateways", json!([])).await;
+    assert_eq!((&all[0]["endpoint"], all.as_array().map(Vec::len)), (&json!(stand.builder.url()), Some(1)), "{all}");
+    let at = ask("registry_gatewayAtBlock", json!([900])).await;
+    assert_eq!((&at["block"], &at["gateway"]["endpoint"]), (&json!(900), &json!(stand.builder.url())), "{at}");
+    assert_eq!((&at["ownerSlot"], &at["window"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
 async fn the_debug_port_is_a_port_of_its_own() {
     let stand = Swapped::start(&["--execution-mode", "dry-run", "--max-unsafe-interval", "0", "--metrics"]).await;
     let answer = stand.op_node.debug("debug_getExecutionMode", json!([])).await;
