@@ -92,7 +92,7 @@ pub struct FallbackConfig {
     pub url: String,
     /// The secret shared with it.
     pub jwt_secret_file: PathBuf,
-    /// How long one of its answers may take, in milliseconds.
+    /// How long one of its answers may take, in milliseconds. By default less than any op-node waits, so that op-node hears what is wrong.
     #[serde(default = "default_fallback_timeout_ms")]
     pub timeout_ms: u64,
     /// How old its newest block may be before the portal calls itself unhealthy, in seconds. None or 0: any age.
@@ -207,7 +207,7 @@ const fn default_max_body_mb() -> usize {
 }
 
 const fn default_fallback_timeout_ms() -> u64 {
-    10_000
+    4_500
 }
 
 const fn default_payload_budget_ms() -> u64 {

@@ -56,7 +56,7 @@ const REFUSALS: [StatusCode; 7] = [
     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
 ];
 
-/// Upper bounds of the latency buckets, in seconds: from loopback's tenths of a millisecond to op-node's limit of five seconds.
+/// Upper bounds of the latency buckets, in seconds: from loopback's tenths of a millisecond to the five seconds that older op-nodes wait.
 const SECONDS: [f64; 14] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 /// The process's recorder. `None` if another part of the process has installed its own, which then has the portal's metrics as well.
