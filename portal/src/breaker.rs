@@ -169,6 +169,14 @@ impl Breaker {
         matches!(self.0, State::Closed(_))
     }
 
+    /// How long it leaves the gateway out, in milliseconds; `None` while it is closed.
+    pub const fn pause_ms(&self) -> Option<u64> {
+        match self.0 {
+            State::Closed(_) => None,
+            State::Open { pause, .. } | State::HalfOpen { pause, .. } => Some(pause),
+        }
+    }
+
     /// What it looks like at a time.
     pub const fn condition(&self, now: u64) -> Condition {
         match self.0 {

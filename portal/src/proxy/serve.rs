@@ -34,7 +34,7 @@ use tokio::{
     runtime::Handle,
     time::{Instant, sleep_until, timeout},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// The fallback's answer. It is read when something depends on it, which with a good payload of the owner's is after op-node has its answer.
 #[derive(Debug)]
@@ -314,6 +314,10 @@ impl Proxy {
             took_ms = decision.took_ms,
             "payload"
         );
+        if decision.choice == Choice::Nothing {
+            let Decision { number, owner, reason, .. } = &decision;
+            error!(number, owner, %payload_id, %reason, "no payload for a block: neither gateway nor fallback has one");
+        }
         telemetry::payload(served.choice, owner, outcome.name());
         self.tracer.put(build.ordered, served.asked_ns, &decision);
         self.decisions.push(decision);
@@ -322,7 +326,13 @@ impl Proxy {
     /// Tells the gateway's breaker how it went.
     fn note_fault(&self, build: &Build<Building>, attempt: &Attempt, fallback: Option<&Offer>) {
         let Owner::Ask(gateway) = build.owner else { return };
-        let Some(fault) = breaker::verdict(&attempt.outcome) else { return };
+        let Some(fault) = breaker::verdict(&attempt.outcome) else {
+            if build.purpose == Purpose::Trial {
+                let (outcome, reason) = (attempt.outcome.name(), &attempt.outcome);
+                info!(gateway, outcome, %reason, "a trial says nothing about its gateway: it is tried again after the same pause");
+            }
+            return;
+        };
         match (attempt.is_empty(), fallback) {
             // Only the fallback's payload, which is still to come, says whether it had to be.
             (true, None) => self.note(gateway, fault),
@@ -358,13 +368,25 @@ impl Proxy {
     /// Tells a gateway's breaker of a fault, or that there was none.
     pub(crate) fn note(&self, gateway: baton_protocol::GatewayId, fault: Option<Fault>) {
         let (limits, now) = (self.live().limits, self.uptime());
-        let (opened, condition) = {
+        let (before, after, condition) = {
             let mut breakers = lock(&self.breakers);
             let breaker = breakers.entry(gateway).or_default();
-            (breaker.note(fault, &limits, now), breaker.condition(now))
+            let before = *breaker;
+            breaker.note(fault, &limits, now);
+            (before, *breaker, breaker.condition(now))
         };
-        if opened {
-            warn!(gateway, ?fault, "a gateway failed too often and is left out for a while");
+        match (before.is_closed(), after.pause_ms()) {
+            (true, Some(pause_ms)) => {
+                warn!(gateway, ?fault, pause_ms, "a gateway failed too often and is left out for a while");
+            }
+            (false, Some(pause_ms)) if before != after => {
+                warn!(gateway, ?fault, pause_ms, "a gateway's trial failed and it is left out for longer");
+            }
+            (false, None) => {
+                let pause_ms = before.pause_ms();
+                info!(gateway, pause_ms, "a gateway's trial was good: it is asked for blocks again");
+            }
+            _ => {}
         }
         telemetry::breaker(gateway, condition);
     }

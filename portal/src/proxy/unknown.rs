@@ -17,7 +17,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-use tracing::info;
+use tracing::error;
 
 impl Proxy {
     /// Passes on whatever the fallback says.
@@ -44,7 +44,7 @@ impl Proxy {
         let Some(own) = result.and_then(OwnPayload::read) else {
             let skipped = OwnerOutcome::Skipped(Skip::UnknownOrder(None));
             telemetry::payload(Choice::Nothing, None, skipped.name());
-            info!(%payload_id, reason = %skipped, "no payload");
+            error!(%payload_id, reason = %skipped, "no payload for a block: the fallback has none under this id");
             return;
         };
         let (live, snapshot, lanes) = (self.live(), self.schedule.snapshot(), self.gateways.lanes());
