@@ -224,13 +224,14 @@ impl Drop for Lane {
 /// Carries a track's updates to the peer, one by one.
 async fn carry(peer: Peer, upstream: Upstream, track: Arc<Track>, health: Arc<Mutex<Health>>) {
     let mut reachable = true;
+    let mut told = None;
     loop {
         let next = track.queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Some((kind, update)) = next else {
             track.bell.notified().await;
             continue;
         };
-        let (started, was_reachable) = (Instant::now(), reachable);
+        let started = Instant::now();
         let answer = upstream.call(update.body).await;
         let outcome = match &answer {
             Ok(body) => {
@@ -250,7 +251,7 @@ async fn carry(peer: Peer, upstream: Upstream, track: Arc<Track>, health: Arc<Mu
             }
         };
         telemetry::peer_request(peer, update.label, outcome, started.elapsed());
-        if peer == Peer::Validator && reachable != was_reachable {
+        if peer == Peer::Validator && told.replace(reachable) != Some(reachable) {
             telemetry::validator_up(reachable);
         }
         {

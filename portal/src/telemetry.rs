@@ -92,7 +92,7 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
             describe_counter!(OWNER_OUTCOMES, "How asking owners for payloads went, by gateway and outcome");
             describe_gauge!(FALLBACK_UP, "1 while the fallback answers, payload calls included");
             describe_gauge!(FALLBACK_HEAD_OLD, "1 while the fallback's newest block is older than it may be");
-            describe_gauge!(VALIDATOR_UP, "0 while the second validator's last update couldn't be delivered");
+            describe_gauge!(VALIDATOR_UP, "1 once the second validator has answered, 0 while its last update couldn't be delivered");
             describe_counter!(REFUSED, "Calls to the engine port that were refused, by HTTP status");
             describe_counter!(TRACES_DROPPED, "Blocks whose traces didn't reach the collector");
             describe_gauge!(SCHEDULE_STALE, "1 while the schedule can't be refreshed from L1");
@@ -143,7 +143,7 @@ pub(crate) fn lane_opened(peer: Peer) -> LaneDrops {
             counter!(WARM_UPS, "gateway" => id.to_string()).increment(0);
             counter!(TURNS_LOST, "gateway" => id.to_string()).increment(0);
         }
-        Peer::Validator => validator_up(true),
+        Peer::Validator => validator_up(false),
         Peer::Fallback => {}
     }
     LaneDrops::begin(peer)
