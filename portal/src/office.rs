@@ -48,25 +48,18 @@ impl Office {
         }
     }
 
-    /// Health, in rollup-boost's codes: 200, 206 while the scheduled gateway fails and the fallback builds alone, 503 without a fallback.
+    /// Health, in rollup-boost's codes: 200, 206 while the fallback builds alone because something else fails, 503 without a fallback. The body says why.
     pub(crate) fn health(&self, path: &str) -> Option<Reply> {
         Some(match path {
-            "/healthz" => match self.proxy.degree() {
-                Degree::Healthy => Reply::new(StatusCode::OK, TEXT, "ok"),
-                Degree::WithoutGateway => Reply::new(
-                    StatusCode::PARTIAL_CONTENT,
-                    TEXT,
-                    "ok, but the scheduled gateway fails and the fallback builds alone",
-                ),
-                Degree::HeadOld => Reply::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    TEXT,
-                    "the fallback's newest block is older than `fallback.max_head_age_s`, or it doesn't say which that is",
-                ),
-                Degree::FallbackDown => {
-                    Reply::new(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the fallback doesn't answer")
-                }
-            },
+            "/healthz" => {
+                let (degree, text) = self.proxy.degree();
+                let status = match degree {
+                    Degree::Healthy => StatusCode::OK,
+                    Degree::WithoutGateway | Degree::WithoutValidator => StatusCode::PARTIAL_CONTENT,
+                    Degree::HeadOld | Degree::FallbackDown => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                Reply::new(status, TEXT, text)
+            }
             "/readyz" => {
                 let snapshot = self.proxy.schedule.snapshot();
                 match (snapshot.is_known() || self.proxy.fixed().is_some(), &snapshot.stale) {

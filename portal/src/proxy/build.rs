@@ -7,6 +7,7 @@ use crate::{
     config::Live,
     demand::Demand,
     gateways::Lanes,
+    health,
     mode::Mode,
     peek::{Call, Method, Order},
     route::{self, Form, Kind, Skip},
@@ -23,8 +24,8 @@ use std::{
 };
 use tracing::{debug, info, warn};
 
-/// A call by which a gateway shows that it can be reached and knows the portal's secret.
-const GREETING: &str = "engine_exchangeCapabilities";
+/// A call by which a gateway, or the second validator, shows that it can be reached and knows the portal's secret.
+pub(super) const GREETING: &str = "engine_exchangeCapabilities";
 
 impl Proxy {
     pub(super) async fn build(
@@ -54,7 +55,7 @@ impl Proxy {
         lock(&self.latest).head = Some((call.name.clone().into_owned(), head_only.into()));
         self.warm_up(number, lanes, live);
         let (at, started) = (unix_now(), Instant::now());
-        let answer = match self.ask_engine(body).await {
+        let answer = match self.ask_engine(health::Call::ForkchoiceUpdated, body).await {
             Ok(answer) => answer,
             Err(error) => return unreachable_fallback(call.id, &error),
         };

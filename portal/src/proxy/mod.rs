@@ -3,16 +3,18 @@
 mod attempt;
 mod batch;
 mod build;
+mod health;
 mod outbox;
 mod passing;
 mod serve;
 mod signing;
 mod unknown;
 
+pub(crate) use health::Degree;
 pub(crate) use passing::Rest;
 
 use crate::{
-    body::{Outgoing, Pieces},
+    body::Pieces,
     breaker::{Breaker, Condition},
     builds::Builds,
     config::{GatewaySettings, Live},
@@ -40,23 +42,21 @@ use arc_swap::ArcSwap;
 use baton_protocol::GatewayId;
 use baton_schedule::Handle;
 use bytes::Bytes;
+use health::Told;
 use outbox::Outbox;
 use passing::Then;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
     runtime,
     time::{Instant, sleep, timeout},
 };
-use tracing::{info, warn};
+use tracing::info;
 
 /// A call that every Engine API port has. Those of the Engine API itself are no better: the ones that move nothing are answered without the engine that may
 /// hang, and the others aren't the portal's to make.
@@ -99,8 +99,8 @@ pub(crate) struct Proxy {
     /// The last payload of a gateway that was served and isn't known to be adopted.
     served: Mutex<Option<Expected>>,
     health: FallbackHealth,
-    /// Whether logs and metrics have the fallback as up.
-    told_up: AtomicBool,
+    /// What logs and metrics have of the fallback.
+    told: Mutex<Told>,
     /// The chain's default EIP-1559 parameters, as the fallback last showed them.
     default_fees: Mutex<Option<B64>>,
     started: Instant,
@@ -147,20 +147,6 @@ pub(crate) struct Also {
     pub(crate) max_head_age: Option<Duration>,
 }
 
-/// How the portal is: rollup-boost's three degrees, the last of them for two reasons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Degree {
-    /// All is well.
-    Healthy,
-    /// Blocks are built, by the fallback, because the scheduled gateway fails.
-    WithoutGateway,
-    /// The fallback answers, but its newest block is older than it may be.
-    HeadOld,
-    /// The fallback doesn't answer.
-    FallbackDown,
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -177,6 +163,10 @@ impl Proxy {
         let Also { fixed, tracer, max_head_age } = also;
         telemetry::mode(live.modes.global);
         telemetry::fallback_up(false);
+        if let Some(lane) = &validator {
+            // Else nothing would be known of it before the first head.
+            lane.send(Kind::WarmUp, build::GREETING, rpc::request(rpc::next_id(), build::GREETING, &["[]"]));
+        }
         Self {
             schedule,
             health: FallbackHealth::new(fallback.timeout()),
@@ -199,7 +189,7 @@ impl Proxy {
             pipes: Pipes::default(),
             elsewhere: runtime::Handle::current(),
             served: Mutex::default(),
-            told_up: AtomicBool::new(false),
+            told: Mutex::default(),
             default_fees: Mutex::default(),
             started: Instant::now(),
         }
@@ -282,48 +272,9 @@ impl Proxy {
         self.outbox.run().await;
     }
 
-    /// Whether the fallback answers.
-    pub(crate) fn fallback_up(&self) -> bool {
-        self.health.is_up(self.uptime())
-    }
-
     /// The gateway that owns every block, if one does.
     pub(crate) const fn fixed(&self) -> Option<GatewayId> {
         self.fixed
-    }
-
-    /// How it is.
-    pub(crate) fn degree(&self) -> Degree {
-        if !self.fallback_up() {
-            return Degree::FallbackDown;
-        }
-        if self.health.has_old_head() {
-            return Degree::HeadOld;
-        }
-        let Some((gateway, number)) = self.scheduled() else { return Degree::Healthy };
-        let lanes = self.gateways.lanes();
-        let failing = |lane: &Arc<Lane>| {
-            let health = lane.health();
-            health.last.is_some() && !health.reachable
-        };
-        let open = lock(&self.breakers).get(&gateway).is_some_and(|breaker| !breaker.is_closed());
-        let lost = number.is_some_and(|number| self.has_lost_turn(gateway, number));
-        let enabled = self.live.load().modes.of(gateway) == Mode::Enabled;
-        if enabled && (open || lost || lanes.get(gateway).is_none_or(failing)) {
-            Degree::WithoutGateway
-        } else {
-            Degree::Healthy
-        }
-    }
-
-    /// The owner of the block that is due next, and its number, if there is a schedule.
-    fn scheduled(&self) -> Option<(GatewayId, Option<u64>)> {
-        self.fixed.map(|id| (id, None)).or_else(|| {
-            let snapshot = self.schedule.snapshot();
-            let number = registry::due_block(&snapshot.clock, unix_now().as_secs());
-            let owner = snapshot.owner_of_block(number).filter(|id| *id != baton_protocol::NOBODY)?;
-            Some((owner, Some(number)))
-        })
     }
 
     /// Whether a gateway has lost the turn in which a block is.
@@ -417,63 +368,6 @@ impl Proxy {
         (answer, rest)
     }
 
-    /// Makes a payload call to the fallback, and keeps in mind whether it is answered.
-    async fn ask_engine(&self, body: impl Into<Outgoing<'_>>) -> Result<Bytes, UpstreamError> {
-        let answer = self.fallback.call(body).await;
-        self.engine_said(answer.as_ref().map(|_| ()));
-        answer
-    }
-
-    /// Keeps in mind whether the fallback has answered a payload call.
-    fn engine_said(&self, answer: Result<(), &UpstreamError>) {
-        match answer {
-            Ok(()) => {
-                if self.health.succeeded() {
-                    self.tell_health(None);
-                }
-            }
-            Err(error) => {
-                self.health.failed(self.uptime());
-                self.tell_health(Some(error));
-            }
-        }
-    }
-
-    /// Tells logs and metrics how the fallback is, if that is news, and why it isn't up.
-    fn tell_health(&self, error: Option<&UpstreamError>) {
-        let up = self.fallback_up();
-        if self.told_up.swap(up, Ordering::Relaxed) != up {
-            if up {
-                info!("the fallback answers");
-            } else {
-                warn!(error = error.map(tracing::field::display), "the fallback doesn't answer");
-            }
-            telemetry::fallback_up(up);
-        }
-    }
-
-    /// Looks whether the fallback answers within a time, and whether its head is new enough.
-    pub(crate) async fn probe(&self, within: Duration) {
-        let body = if self.max_head_age.is_some() { HEAD } else { PROBE };
-        let answer = timeout(within, self.prober.call(body)).await;
-        let answer = answer.unwrap_or(Err(UpstreamError::Timeout(within)));
-        self.health.probed(answer.is_ok());
-        self.tell_health(answer.as_ref().err());
-        // Whoever had news at the same moment on the other thread may have been the last to set it, with what was older.
-        telemetry::fallback_up(self.fallback_up());
-        if let (Some(limit), Ok(answer)) = (self.max_head_age, &answer) {
-            let old = rpc::timestamp(answer).is_none_or(|at| unix_now().as_secs().saturating_sub(at) > limit.as_secs());
-            if self.health.head_is(old) {
-                telemetry::fallback_head_old(old);
-                if old {
-                    warn!(limit_s = limit.as_secs(), "the fallback's newest block is too old");
-                } else {
-                    info!("the fallback's newest block is new again");
-                }
-            }
-        }
-    }
-
     /// The fallback's answer as it is; a JSON-RPC error if there is none.
     async fn forward(&self, id: Option<&RawValue>, body: Bytes) -> Bytes {
         match self.fallback.call(body.clone()).await {
@@ -496,9 +390,7 @@ impl Proxy {
     /// A user's read: the gateway that builds knows the newest state.
     async fn read(&self, call: &Call<'_>, body: Bytes, lanes: &Lanes, live: &Live) -> Bytes {
         if let Some(patience) = live.multiplex
-            && let Some((gateway, _)) = self.scheduled()
-            && live.modes.of(gateway) == Mode::Enabled
-            && lock(&self.breakers).get(&gateway).is_none_or(Breaker::is_closed)
+            && let Some(gateway) = self.reader(lanes, live)
             && let Some(lane) = lanes.get(gateway)
         {
             let started = Instant::now();

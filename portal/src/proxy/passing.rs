@@ -5,6 +5,7 @@ use crate::{
     body::{Incoming, Outgoing, Pieces},
     config::Live,
     gateways::Lanes,
+    health,
     peek::{self, Call},
     route::Kind,
     rpc, telemetry,
@@ -116,6 +117,12 @@ impl Proxy {
         let limit = self.fallback.timeout();
         let deadline = Instant::now() + limit;
         let mut body = body.into();
+        // The fallback has all of it from here on, so that it is the one to wait for.
+        let watch = || {
+            let call = if kind == Kind::Head { health::Call::ForkchoiceUpdated } else { health::Call::NewPayload };
+            is_of_chain(kind).then(|| self.health.wait(call, self.uptime()))
+        };
+        let mut waiting = None;
         let mut is_put = false;
         let mut put = || {
             is_put = is_put || put();
@@ -126,11 +133,14 @@ impl Proxy {
             let asked_and_put = poll_fn(|context| {
                 let polled = asked.as_mut().poll(context);
                 // Of a body that is still coming, only once all of it is there.
-                put();
+                if put() && waiting.is_none() && polled.is_pending() {
+                    waiting = watch();
+                }
                 polled
             });
             timeout_at(deadline, asked_and_put).await.unwrap_or(Err(UpstreamError::Timeout(limit)))
         };
+        drop(waiting);
         if !put() && !matches!(answer, Err(UpstreamError::Body(_))) {
             // The fallback failed, or has answered, before it had all of the body. The others get it all the same, and op-node, which may still be
             // writing, sees the answer. What is still missing then has broken off.

@@ -12,6 +12,7 @@ use crate::{
     builds::{Build, Purpose},
     decision::{Decision, Stages},
     demand::{self, Demand},
+    health::Call,
     lane::Building,
     payload::{self, OwnPayload},
     policy::{Candidates, Offer},
@@ -120,7 +121,11 @@ impl Proxy {
         let (mut from_owner, mut from_fallback) = (None::<Attempt>, None::<FromFallback>);
         let mut compare = !live.policies.is_empty();
         let mut ask_fallback = needs_fallback(&build, compare);
+        let mut waiting = None;
         let choice = loop {
+            if ask_fallback && from_fallback.is_none() && waiting.is_none() {
+                waiting = Some(self.health.wait(Call::GetPayload, self.uptime()));
+            }
             let outcome = from_owner.as_ref().map(|attempt| self.judge(&build, attempt, from_fallback.as_ref()));
             let so_far = match &from_fallback {
                 Some(fallback) if minds_fallback(build.purpose, outcome.as_ref(), compare) => {
@@ -138,6 +143,7 @@ impl Proxy {
             tokio::select! {
                 biased;
                 answer = &mut fallback, if ask_fallback && from_fallback.is_none() => {
+                    waiting = None;
                     self.engine_said(answer.as_ref().map(|_| ()));
                     from_fallback = Some(answer.into());
                 }
@@ -147,6 +153,8 @@ impl Proxy {
                 () = sleep_until(deadline), if compare && from_owner.is_some() => compare = false,
             }
         };
+        // What the fallback takes beyond this isn't op-node's time.
+        drop(waiting);
         let (answer, block) = match (choice, from_owner.as_ref().and_then(|attempt| attempt.payload.as_ref())) {
             (Choice::Gateway, Some(payload)) => {
                 (rpc::success(id, &payload.result), Some((payload.block_hash, Some(payload.number))))

@@ -5,6 +5,7 @@ use crate::{
     builds::{Build, Purpose},
     decision::Stages,
     demand::Demand,
+    health::Call,
     payload::OwnPayload,
     peek,
     route::{self, Owner, Skip, View},
@@ -29,7 +30,7 @@ impl Proxy {
         started: Instant,
     ) -> (Bytes, Then) {
         let asked_at = unix_now();
-        let answer = match self.ask_engine(body.clone()).await {
+        let answer = match self.ask_engine(Call::GetPayload, body.clone()).await {
             Ok(answer) => answer,
             Err(error) => unreachable_fallback(id.or_else(|| peek::id(&body)), &error),
         };

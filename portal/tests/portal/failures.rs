@@ -4,10 +4,12 @@
 
 use crate::{
     node::{Fault, GENESIS, Node},
-    stand::{OpNode, Options, Stand, builder, snapshot},
+    stand::{OpNode, Options, Stand, builder, config, snapshot},
 };
-use baton_portal::Secret;
+use baton_portal::{Secret, run_with_schedule};
+use baton_schedule::channel;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 /// Short enough for a test to wait for, long enough to find out other failures first.
 const SHORT: Options = Options { budget_ms: 400, ..Options::DEFAULT };
@@ -271,6 +273,18 @@ async fn fallback_syncing() {
 }
 
 #[tokio::test]
+async fn fallback_refuses_the_token() {
+    let fallback = Node::start("fallback", 3, Secret::new([9; 32])).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let config = config(&secrets, &fallback.url(), &Options::DEFAULT);
+    let (_publisher, schedule) = channel(snapshot([String::new(), String::new()]));
+    let portal = run_with_schedule(&config, schedule, CancellationToken::new()).await.expect("the portal starts");
+    let (status, text) = OpNode::new(&portal).admin("/healthz").await;
+    assert_eq!(status, 503);
+    assert!(text.contains("refuses the portal's token (401") && text.contains("JWT secret"), "{text}");
+}
+
+#[tokio::test]
 async fn fallback_down() {
     let mut stand = Stand::start().await;
     stand.wait_for_admin("/healthz", 200).await;
@@ -297,6 +311,50 @@ async fn fallback_down_is_said_within_a_second() {
 }
 
 #[tokio::test]
+async fn fallback_that_hangs_in_its_engine_is_said_within_a_second() {
+    let head = json!([OpNode::forkchoice(GENESIS), null]);
+    let payload = json!([{"blockHash": GENESIS, "parentHash": GENESIS}, [], GENESIS, []]);
+    for (method, params) in [
+        ("engine_forkchoiceUpdatedV3", head),
+        ("engine_newPayloadV4", payload),
+        ("engine_getPayloadV4", json!(["0x0000000000000001"])),
+    ] {
+        let stand = Stand::start().await;
+        stand.wait_for_admin("/healthz", 200).await;
+        stand.fallback.fail("engine_", Fault::Held);
+        let called = std::time::Instant::now();
+        let said = async {
+            stand.wait_for_admin("/healthz", 503).await;
+            assert!(called.elapsed() < std::time::Duration::from_secs(1), "{method}: {:?}", called.elapsed());
+            let (_, text) = stand.admin("/healthz").await;
+            assert!(text.contains(&format!("hangs: {}", method.trim_end_matches(['V', '3', '4']))), "{text}");
+            stand.fallback.release();
+        };
+        tokio::join!(stand.call(method, params), said);
+        // Once it has answered there is nothing wrong with it.
+        assert_eq!(stand.admin("/healthz").await.0, 200);
+    }
+}
+
+#[tokio::test]
+async fn fallback_slow_to_be_probed_is_not_down_while_its_engine_answers() {
+    let stand = Stand::start().await;
+    stand.wait_for_admin("/healthz", 200).await;
+    stand.fallback.fail("eth_chainId", Fault::Held);
+    let probes = stand.fallback.arrived("eth_chainId").len();
+    while stand.fallback.arrived("eth_chainId").len() < probes + 3 {
+        stand.call("engine_forkchoiceUpdatedV3", json!([OpNode::forkchoice(GENESIS), null])).await;
+        assert_eq!(stand.admin("/healthz").await, (200, "ok".to_owned()));
+    }
+    // Nothing more is heard of it.
+    let quiet = std::time::Instant::now();
+    stand.wait_for_admin("/healthz", 503).await;
+    assert!(quiet.elapsed() < std::time::Duration::from_secs(1), "{:?}", quiet.elapsed());
+    let (_, text) = stand.admin("/healthz").await;
+    assert!(text.contains("doesn't answer: no answer within"), "{text}");
+}
+
+#[tokio::test]
 async fn fallback_hangs_in_its_engine() {
     let stand = Stand::start_with(Options { fallback_timeout_ms: 200, ..Options::DEFAULT }).await;
     stand.wait_for_admin("/healthz", 200).await;
@@ -307,7 +365,9 @@ async fn fallback_hangs_in_its_engine() {
     // It goes on answering probes and users, which says nothing about its engine.
     let probes = stand.fallback.arrived("eth_chainId").len();
     while stand.fallback.arrived("eth_chainId").len() < probes + 3 {
-        assert_eq!(stand.admin("/healthz").await.0, 503);
+        let (status, text) = stand.admin("/healthz").await;
+        assert_eq!(status, 503);
+        assert!(text.contains("last engine call failed") && text.ends_with("s ago: no answer within 200ms"), "{text}");
         assert_eq!(stand.call("eth_syncing", json!([])).await["result"]["by"], "fallback");
     }
     stand.fallback.recover();

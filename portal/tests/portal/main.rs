@@ -9,6 +9,7 @@ mod failures;
 mod followed;
 mod hang_ups;
 mod l1;
+mod logged;
 mod node;
 mod observability;
 mod program;

@@ -27,7 +27,7 @@ pub(crate) struct Measured {
     pub(crate) validator: Node,
     pub(crate) admin: SocketAddr,
     engine: SocketAddr,
-    log: Lines<BufReader<ChildStderr>>,
+    pub(crate) log: Lines<BufReader<ChildStderr>>,
     // Killed and deleted when this is dropped.
     _running: Child,
     _secrets: TempDir,
@@ -98,7 +98,7 @@ impl Measured {
     }
 
     /// The only series with a name and labels.
-    async fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(crate) async fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let found: Vec<_> = self.samples().await.into_iter().filter(|it| it.name == name && it.has(labels)).collect();
         assert_eq!(found.len(), 1, "{name} {labels:?}");
         found[0].value

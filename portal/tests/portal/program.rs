@@ -95,18 +95,25 @@ async fn secrets_that_others_can_read_are_warned_of() {
     assert!(running.wait().await.expect("a status").success());
 }
 
-/// Reads the log until a line has a field, and gives the field.
-pub(crate) async fn said(log: &mut Lines<BufReader<ChildStderr>>, field: &str) -> String {
+/// Reads the log until a line is as wanted, and gives it.
+pub(crate) async fn line(log: &mut Lines<BufReader<ChildStderr>>, is: impl Fn(&Value) -> bool) -> Value {
     let found = async {
         loop {
             let line = log.next_line().await.expect("readable").expect("it says so");
             let line: Value = serde_json::from_str(&line).expect("JSON");
-            if let Some(value) = line["fields"].get(field) {
-                return value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            if is(&line) {
+                return line;
             }
         }
     };
     tokio::time::timeout(Duration::from_secs(20), found).await.expect("in time")
+}
+
+/// Reads the log until a line has a field, and gives the field.
+pub(crate) async fn said(log: &mut Lines<BufReader<ChildStderr>>, field: &str) -> String {
+    let line = line(log, |line| line["fields"].get(field).is_some()).await;
+    let value = &line["fields"][field];
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 async fn signal(running: &Child, name: &str) {
@@ -273,16 +280,8 @@ async fn an_order_in_an_unknown_form_is_warned_of() {
     let request = client.post(format!("http://{engine}")).header("authorization", OpNode::token());
     let answer = request.body(order.to_string()).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
-    let warned = async {
-        loop {
-            let line = log.next_line().await.expect("readable").expect("it goes on");
-            let line: Value = serde_json::from_str(&line).expect("JSON");
-            if line["fields"]["message"].as_str().is_some_and(|message| message.contains("attributes")) {
-                return line;
-            }
-        }
-    };
-    let line = tokio::time::timeout(Duration::from_secs(20), warned).await.expect("in time");
+    let is = |line: &Value| line["fields"]["message"].as_str().is_some_and(|message| message.contains("attributes"));
+    let line = line(&mut log, is).await;
     assert_eq!(line["level"], "WARN");
     assert!(line["fields"]["error"].as_str().is_some_and(|error| error.contains("sequence")), "{line}");
 }

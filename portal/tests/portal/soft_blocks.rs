@@ -2,7 +2,8 @@
 
 use crate::{
     node::GENESIS,
-    stand::{Options, Stand, builder, snapshot},
+    stand::{Options, Stand, builder, present, snapshot},
+    turns::read_from,
 };
 use alloy::{
     primitives::{Address, B256, Bytes},
@@ -156,6 +157,20 @@ async fn a_gateway_without_a_feed_loses_its_turn() {
         stand.loses_its_turn(16).await;
         assert_eq!(builder(&stand.block(head, 2).await), "fallback");
     }
+}
+
+#[tokio::test]
+async fn a_gateway_that_has_lost_its_turn_is_not_asked_what_users_read() {
+    let Watched { stand, .. } = watched_with(10_000, with_feed("")).await;
+    let answer = stand.block(GENESIS, 1).await;
+    stand.adopt(&answer["result"]).await;
+    stand.loses_its_turn(16).await;
+    // By the present clock it is slot 2.
+    stand.publish(present);
+    assert_eq!(read_from(&stand).await, "fallback");
+    let (status, text) = stand.admin("/healthz").await;
+    assert_eq!(status, 206);
+    assert!(text.contains("gateway, 1, has lost its turn"), "{text}");
 }
 
 #[tokio::test]

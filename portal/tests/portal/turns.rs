@@ -2,7 +2,7 @@
 
 use crate::{
     node::{Fault, GENESIS},
-    stand::{OpNode, Stand, builder, present, snapshot, write_config},
+    stand::{OpNode, Options, Stand, builder, present, snapshot, write_config},
 };
 use baton_portal::Config;
 use baton_protocol::Kind;
@@ -18,8 +18,16 @@ fn second_gateways(urls: [String; 2]) -> Snapshot {
     other
 }
 
+/// On the present clock, gateway 1 having been ended when the chain began.
+fn ended(urls: [String; 2]) -> Snapshot {
+    let mut other = present(urls);
+    let gateway = other.gateways.get_mut(&1).expect("gateway 1");
+    (gateway.ended_slot, gateway.eligible) = (Some(0), false);
+    other
+}
+
 /// Who answered what a user reads.
-async fn read_from(stand: &Stand) -> Value {
+pub(crate) async fn read_from(stand: &Stand) -> Value {
     stand.call("eth_call", json!([{}, "latest"])).await["result"]["by"].clone()
 }
 
@@ -103,5 +111,41 @@ async fn health_is_partial_while_the_gateway_whose_turn_it_is_is_left_out() {
     // Nor is it asked what users read.
     assert_eq!(read_from(&stand).await, "fallback");
     stand.publish(second_gateways);
+    stand.wait_for_admin("/healthz", 200).await;
+}
+
+#[tokio::test]
+async fn an_ended_gateway_has_no_turn() {
+    let stand = Stand::start().await;
+    stand.publish(present);
+    assert_eq!(read_from(&stand).await, "gateway 1");
+    stand.publish(ended);
+    assert_eq!(read_from(&stand).await, "fallback");
+    for (method, params) in [("registry_currentGateway", json!([])), ("registry_futureGateway", json!([2]))] {
+        let answer = stand.call(method, params).await;
+        assert_eq!(answer["error"]["code"], -32001, "{method}: {answer}");
+        assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains("open slot")), "{answer}");
+    }
+    let at = stand.call("registry_gatewayAtBlock", json!([])).await;
+    assert_eq!((&at["result"]["gateway"], &at["result"]["window"]["gateway"]), (&Value::Null, &json!(0)), "{at}");
+    let next = stand.call("registry_nextGateway", json!([])).await;
+    assert_eq!(next["result"]["gateway"]["id"], 2, "{next}");
+    // Its lane is closed, since the slots that are left aren't its; that the fallback builds alone in an open slot is no failure.
+    stand.wait_for_gateway(|gateway| gateway["id"] == 2).await;
+    assert_eq!(stand.admin("/healthz").await, (200, "ok".to_owned()));
+}
+
+#[tokio::test]
+async fn health_is_partial_while_nobody_can_be_asked_because_the_validator_is_down() {
+    let mut stand = Stand::start_with(Options { validator: true, ..Options::DEFAULT }).await;
+    stand.publish(present);
+    stand.wait_for_admin("/healthz", 200).await;
+    stand.validator.stop().await;
+    stand.call("engine_forkchoiceUpdatedV3", json!([OpNode::forkchoice(GENESIS), null])).await;
+    stand.wait_for_admin("/healthz", 206).await;
+    let (_, text) = stand.admin("/healthz").await;
+    assert!(text.contains("second validator"), "{text}");
+    // Nobody's turn: then it makes no difference.
+    stand.publish(ended);
     stand.wait_for_admin("/healthz", 200).await;
 }

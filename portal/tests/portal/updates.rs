@@ -226,6 +226,19 @@ async fn a_body_that_stalls_says_nothing_about_the_fallback() {
     }
 }
 
+#[tokio::test]
+async fn a_body_that_stalls_is_not_a_fallback_that_hangs() {
+    let stand = Stand::start().await;
+    stand.wait_for_admin("/healthz", 200).await;
+    let mut block = std::pin::pin!(slow_block(&stand, Duration::from_millis(1500)));
+    loop {
+        tokio::select! {
+            _stream = &mut block => return,
+            health = stand.admin("/healthz") => assert_eq!(health, (200, "ok".to_owned())),
+        }
+    }
+}
+
 /// A block whose body takes its time.
 async fn slow_block(stand: &Stand, pause: std::time::Duration) -> tokio::net::TcpStream {
     use tokio::io::AsyncWriteExt;

@@ -1,0 +1,103 @@
+//! What the program's log says of what fails, and of what is well again.
+
+use crate::{
+    node::{Fault, GENESIS, Node},
+    observability::Measured,
+    program::{line, portal},
+    stand::{GATEWAYS, OpNode, Options, secret_file, write_config},
+};
+use baton_portal::Secret;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+fn message(line: &Value) -> &str {
+    line["fields"]["message"].as_str().unwrap_or_default()
+}
+
+impl Measured {
+    /// Reads the log until a message contains a text.
+    async fn says(&mut self, text: &str) -> Value {
+        line(&mut self.log, |line| message(line).contains(text)).await
+    }
+
+    async fn built(&self, number: u64) -> Value {
+        self.op_node.block(GENESIS, number).await;
+        self.op_node.decision_about(number).await
+    }
+}
+
+#[tokio::test]
+async fn a_gateways_pauses_and_trials_are_said() {
+    let mut portal = Measured::start(1).await;
+    portal.gateway.fail("engine_getPayload", Fault::WrongTimestamp);
+    portal.built(1).await;
+    let line = portal.says("failed too often").await;
+    assert_eq!((&line["level"], &line["fields"]["pause_ms"]), (&json!("WARN"), &json!(1)), "{line}");
+    assert_eq!(line["fields"]["fault"], "Some(Mismatch)");
+    let trial = async |portal: &mut Measured, number, text| {
+        // Its pause is a few milliseconds long.
+        while portal.built(number).await["purpose"] != "trial" {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        portal.says(text).await
+    };
+    let line = trial(&mut portal, 2, "trial failed").await;
+    assert_eq!((&line["level"], &line["fields"]["pause_ms"]), (&json!("WARN"), &json!(2)), "{line}");
+    portal.gateway.recover();
+    portal.fallback.fail("engine_newPayload", Fault::Status("SYNCING"));
+    let line = trial(&mut portal, 3, "says nothing").await;
+    assert_eq!((&line["fields"]["gateway"], &line["fields"]["outcome"]), (&json!(1), &json!("undecided")), "{line}");
+    portal.fallback.recover();
+    let line = trial(&mut portal, 4, "trial was good").await;
+    assert_eq!((&line["level"], &line["fields"]["pause_ms"]), (&json!("INFO"), &json!(2)), "{line}");
+    assert_eq!(portal.built(5).await["outcome"], "valid");
+}
+
+#[tokio::test]
+async fn a_block_that_nobody_has_a_payload_for_is_an_error() {
+    let mut portal = Measured::start(60_000).await;
+    portal.gateway.fail("engine_getPayload", Fault::Garbage);
+    portal.fallback.fail("engine_getPayload", Fault::Error);
+    portal.op_node.block(GENESIS, 1).await;
+    let line = portal.says("no payload for a block: neither").await;
+    assert_eq!((&line["level"], &line["fields"]["owner"]), (&json!("ERROR"), &json!(1)), "{line}");
+    portal.op_node.payload("0x0000000000000007").await;
+    let line = portal.says("none under this id").await;
+    assert_eq!((&line["level"], &line["fields"]["payload_id"]), (&json!("ERROR"), &json!("0x0000000000000007")));
+}
+
+#[tokio::test]
+async fn what_is_wrong_from_the_start_is_said_at_the_start() {
+    let fallback = Node::start("fallback", 3, Secret::new([9; 32])).await;
+    let mut validator = Node::start("validator", 4, Secret::new(GATEWAYS)).await;
+    validator.stop().await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let text = write_config(&secrets, &fallback.url(), &Options::DEFAULT);
+    let (text, _) = text.split_once("[schedule]").expect("a schedule");
+    let theirs = secret_file(&secrets, "validator", [4; 32]);
+    let (url, more) = (validator.url(), "[[gateways.overrides]]\nid = 1\nurl = \"http://127.0.0.1:1\"\n");
+    let more =
+        format!("{more}[schedule]\nfixed_gateway = 1\n[validator]\nurl = \"{url}\"\njwt_secret_file = {theirs:?}\n");
+    let file = secrets.path().join("portal.toml");
+    std::fs::write(&file, format!("{text}\n{more}")).expect("written");
+    let mut command = portal();
+    let mut running = command.args(["run", "--log-format", "json", "--config"]).arg(&file).spawn().expect("it runs");
+    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    let (mut admin, mut refused, mut unreachable) = (None, None, None);
+    while admin.is_none() || refused.is_none() || unreachable.is_none() {
+        let line = line(&mut log, |_| true).await;
+        let fields = &line["fields"];
+        match message(&line) {
+            "the portal is up" => admin = fields["admin"].as_str().and_then(|text| text.parse().ok()),
+            "the fallback can't be relied on" => refused = fields["trouble"].as_str().map(str::to_owned),
+            "a peer can't be reached" => unreachable = fields["peer"].as_str().map(str::to_owned),
+            _ => {}
+        }
+    }
+    assert!(refused.is_some_and(|reason| reason.contains("JWT secret differs")));
+    assert_eq!(unreachable.as_deref(), Some("validator"));
+    let admin = admin.expect("an address");
+    let (_, metrics) = OpNode::at(admin, admin).admin("/metrics").await;
+    assert!(metrics.contains("baton_portal_validator_up 0\n"), "{metrics}");
+    drop(running);
+}
