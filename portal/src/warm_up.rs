@@ -31,7 +31,9 @@ pub fn coming(snapshot: &Snapshot, number: u64, ahead: u64) -> Option<Coming> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy::primitives::Address;
     use baton_protocol::{EpochSchedule, Kind, Schedule, SlotClock};
+    use baton_schedule::{GatewayInfo, GatewayUrls, SequencerKeys};
 
     /// Two blocks a slot; gateway 1 has slots 0 to 7, 8 is open, gateway 2 has the rest.
     fn snapshot() -> Snapshot {
@@ -63,6 +65,24 @@ mod tests {
         // In its own turn nothing changes.
         assert_eq!(coming(&snapshot, 14, 10), None);
         assert_eq!(coming(&snapshot, 13, 0), None);
+    }
+
+    #[test]
+    fn an_ended_gateway_is_not_coming() {
+        let mut snapshot = snapshot();
+        let keys = SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 };
+        let ended = GatewayInfo {
+            id: 2,
+            owner: Address::ZERO,
+            settler: Address::ZERO,
+            keys,
+            ended_slot: Some(9),
+            withdrawable_slot: None,
+            eligible: false,
+            urls: GatewayUrls::default(),
+        };
+        snapshot.gateways.insert(2, ended);
+        assert_eq!(coming(&snapshot, 10, 4), None);
     }
 
     #[test]

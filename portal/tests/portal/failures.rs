@@ -310,30 +310,39 @@ async fn fallback_down_is_said_within_a_second() {
     assert!(stopped.elapsed() < std::time::Duration::from_secs(1), "{:?}", stopped.elapsed());
 }
 
+/// Makes a call to a fallback that hangs in its engine: that is said within a second, and no longer than it lasts.
+async fn hanging_is_said_in_time(stand: &Stand, method: &str, call: impl Future<Output = Value>) {
+    stand.wait_for_admin("/healthz", 200).await;
+    stand.fallback.fail("engine_", Fault::Held);
+    let called = std::time::Instant::now();
+    let said = async {
+        stand.wait_for_admin("/healthz", 503).await;
+        assert!(called.elapsed() < std::time::Duration::from_secs(1), "{method}: {:?}", called.elapsed());
+        let (_, text) = stand.admin("/healthz").await;
+        assert!(text.contains(&format!("hangs: {method} has waited")), "{text}");
+        stand.fallback.release();
+    };
+    tokio::join!(call, said);
+    assert_eq!(stand.admin("/healthz").await.0, 200);
+}
+
 #[tokio::test]
 async fn fallback_that_hangs_in_its_engine_is_said_within_a_second() {
+    let stand = Stand::start().await;
     let head = json!([OpNode::forkchoice(GENESIS), null]);
+    let call = stand.call("engine_forkchoiceUpdatedV3", head);
+    hanging_is_said_in_time(&stand, "engine_forkchoiceUpdated", call).await;
+    let stand = Stand::start().await;
     let payload = json!([{"blockHash": GENESIS, "parentHash": GENESIS}, [], GENESIS, []]);
-    for (method, params) in [
-        ("engine_forkchoiceUpdatedV3", head),
-        ("engine_newPayloadV4", payload),
-        ("engine_getPayloadV4", json!(["0x0000000000000001"])),
-    ] {
-        let stand = Stand::start().await;
-        stand.wait_for_admin("/healthz", 200).await;
-        stand.fallback.fail("engine_", Fault::Held);
-        let called = std::time::Instant::now();
-        let said = async {
-            stand.wait_for_admin("/healthz", 503).await;
-            assert!(called.elapsed() < std::time::Duration::from_secs(1), "{method}: {:?}", called.elapsed());
-            let (_, text) = stand.admin("/healthz").await;
-            assert!(text.contains(&format!("hangs: {}", method.trim_end_matches(['V', '3', '4']))), "{text}");
-            stand.fallback.release();
-        };
-        tokio::join!(stand.call(method, params), said);
-        // Once it has answered there is nothing wrong with it.
-        assert_eq!(stand.admin("/healthz").await.0, 200);
-    }
+    let call = stand.call("engine_newPayloadV4", payload);
+    hanging_is_said_in_time(&stand, "engine_newPayload", call).await;
+    let stand = Stand::start().await;
+    // Whether the portal knows the order or not.
+    let call = stand.payload("0x0000000000000001");
+    hanging_is_said_in_time(&stand, "engine_getPayload", call).await;
+    let stand = Stand::start().await;
+    let id = stand.order(GENESIS, 1).await;
+    hanging_is_said_in_time(&stand, "engine_getPayload", stand.payload(&id)).await;
 }
 
 #[tokio::test]
