@@ -44,12 +44,17 @@ pub enum FollowError {
         /// Its hash when the read began.
         hash: B256,
     },
-    /// The head is old.
-    #[error("the L1 head is {0} s old; the L1 or its node has stalled")]
-    Stuck(u64),
+    /// The head is old. What is said is the same at every look, so that it is said once.
+    #[error("the L1 head, block {number} of timestamp {timestamp}, is old; the L1 or its node has stalled")]
+    Stuck {
+        /// The block's number.
+        number: u64,
+        /// Unix seconds.
+        timestamp: u64,
+    },
     /// No chain has such a head by now.
     #[error(
-        "the L1 node says that block {number} of timestamp {timestamp} is its head, which can't be true by now; check the node, and this machine's clock"
+        "the L1 node says that block {number} of timestamp {timestamp} is its head, which can't be true by now; check the node, this machine's clock, and `clock`"
     )]
     Implausible {
         /// The block's number.

@@ -2,7 +2,11 @@
 
 use crate::{
     Ancestor, ConfigError, FollowError, FollowerConfig, Handle, HeadTrail, L1Head, Publisher, Snapshot, UrlBook,
-    channel, epochs::epochs_to_read, l1::L1, node::Node,
+    channel,
+    epochs::epochs_to_read,
+    l1::L1,
+    node::Node,
+    plausibility::{has_time_for, is_plausible},
 };
 use baton_protocol::{Schedule, SlotClock};
 use std::{
@@ -16,8 +20,9 @@ use tracing::{debug, info, warn};
 
 /// How often to say how far the reading has come.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// How far ahead of this machine's clock a head may be, seconds, and how many more blocks than seconds there may be.
-const MAX_AHEAD: u64 = 3600;
+/// How many of the newest blocks are searched for events again when there is a new head, as far as one query spans so many: nodes may know of a block before
+/// they find its events, and say nothing of it.
+const SEARCHED_AGAIN: u64 = 64;
 
 /// In which order to ask `count` nodes when `active` answered last: it first, then the ones after it, round.
 pub fn fail_over_order(active: usize, count: usize) -> impl Iterator<Item = usize> {
@@ -46,9 +51,20 @@ pub struct Follower {
 struct Followed {
     trail: HeadTrail,
     urls: UrlBook,
+    /// The last block whose events needn't be searched for again.
+    searched: Option<u64>,
     schedule: Schedule,
     /// Whether a reorg was seen since a read succeeded.
     reorged: bool,
+}
+
+/// Which heads a read takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    /// Those of a node that keeps up, whatever was read before: there may have been a reorg.
+    Fresh,
+    /// Those of nodes that don't, if they are newer than what was read before.
+    Newer,
 }
 
 /// What a read of one node came to.
@@ -99,13 +115,13 @@ impl Follower {
         }
     }
 
-    /// One look at the L1: asks node after node until one answers with a fresh head. If none does, takes a node whose only fault is an old
-    /// head, and marks the snapshot.
+    /// One look at the L1: asks node after node until one answers with a fresh head. If none does, takes the newest of the heads that are old, if it
+    /// says more than is known, and marks the snapshot.
     async fn look(&mut self) {
-        let mut stuck = None;
+        let mut stuck: Option<((u64, u64), usize)> = None;
         let mut last_error = None;
         for index in fail_over_order(self.active, self.nodes.len()) {
-            match self.ask(index, true).await {
+            match self.ask(index, Takes::Fresh).await {
                 Ok(read) => {
                     if index != self.active {
                         info!(from = self.active, to = index, "changed to another L1 node");
@@ -116,8 +132,10 @@ impl Follower {
                 }
                 Err(error) => {
                     debug!(node = index, %error, "an L1 node failed");
-                    if matches!(error, FollowError::Stuck(_)) {
-                        stuck.get_or_insert(index);
+                    if let FollowError::Stuck { number, timestamp } = error {
+                        let found = ((timestamp, number), index);
+                        // The first of equals.
+                        stuck = stuck.filter(|(age, _)| *age >= found.0).or(Some(found));
                     }
                     last_error = Some(error);
                 }
@@ -125,8 +143,8 @@ impl Follower {
         }
         let Some(error) = last_error else { return };
         let reason: Arc<str> = Arc::from(error.to_string());
-        if let Some(index) = stuck
-            && let Ok(read) = self.ask(index, false).await
+        if let Some((_, index)) = stuck
+            && let Ok(read) = self.ask(index, Takes::Newer).await
         {
             return self.accept(read, Some(reason));
         }
@@ -135,13 +153,13 @@ impl Follower {
     }
 
     /// Reads one node. A connection that is found lost after it had held for long is made anew before the node counts as failing.
-    async fn ask(&mut self, index: usize, only_fresh: bool) -> Result<Read, FollowError> {
+    async fn ask(&mut self, index: usize, takes: Takes) -> Result<Read, FollowError> {
         let mut may_repeat = true;
         loop {
             let l1 = self.nodes[index].open().await?;
             // What is read now is at least as new as what was announced until now.
             self.nodes[index].forget_announced();
-            let read = self.read(&l1, only_fresh).await;
+            let read = self.read(&l1, takes).await;
             match &read {
                 Err(error) if self.nodes[index].failed(error) && may_repeat => may_repeat = false,
                 _ => return read,
@@ -186,20 +204,24 @@ impl Follower {
     }
 
     /// Reads one node, from its head on down. All that it changes here is how far events are known.
-    async fn read(&mut self, l1: &L1, only_fresh: bool) -> Result<Read, FollowError> {
+    async fn read(&mut self, l1: &L1, takes: Takes) -> Result<Read, FollowError> {
         let head = l1.head().await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if !is_plausible(&head, &self.clock, self.deployment_block, now) {
             return Err(FollowError::Implausible { number: head.number, timestamp: head.timestamp });
         }
-        if only_fresh {
-            let age = now.saturating_sub(head.timestamp);
-            if age > self.max_head_age.as_secs() {
-                return Err(FollowError::Stuck(age));
+        let published = self.publisher.latest().l1_head;
+        let is_taken = match takes {
+            Takes::Fresh => now.saturating_sub(head.timestamp) <= self.max_head_age.as_secs(),
+            Takes::Newer => {
+                published.is_none_or(|known| head.number > known.number && head.timestamp >= known.timestamp)
             }
+        };
+        if !is_taken {
+            return Err(FollowError::Stuck { number: head.number, timestamp: head.timestamp });
         }
         // What is on the trail beyond what was published is only how far events are known.
-        let known = self.publisher.latest().l1_head.is_some_and(|known| head.number <= known.number);
+        let known = published.is_some_and(|known| head.number <= known.number);
         if known && !self.state.reorged && self.state.trail.contains(head.number, head.hash) {
             return Ok(Read::Nothing);
         }
@@ -208,9 +230,11 @@ impl Follower {
             let kept_up_to = state.trail.newest().map(|(number, _)| number);
             info!(head = head.number, kept_up_to, "L1 reorg");
             state.urls.roll_back(kept_up_to);
+            state.searched = state.searched.min(kept_up_to);
             state.reorged = true;
         }
-        let first = state.trail.newest().map_or(self.deployment_block, |(number, _)| number + 1);
+        let again = SEARCHED_AGAIN.min(self.log_span - 1).max(1);
+        let first = state.searched.map_or(0, |searched| searched + 1).max(self.deployment_block);
         let (mut said, mut is_checked) = (Instant::now(), true);
         for span in Spans::new(first..=head.number, self.log_span) {
             let end = *span.end();
@@ -230,8 +254,13 @@ impl Follower {
                 }
             }
             let (logs, last) = read?;
+            let last = last.ok_or(FollowError::MissingBlock(end))?;
+            if !has_time_for(&head, &self.clock, end, last.timestamp) {
+                return Err(FollowError::Implausible { number: head.number, timestamp: head.timestamp });
+            }
             state.urls.add(logs);
-            state.trail.push(&last.ok_or(FollowError::MissingBlock(end))?);
+            state.trail.push(&last);
+            state.searched = head.number.checked_sub(again).map(|sure| sure.min(end));
             is_checked = false;
         }
         if !is_checked {
@@ -260,13 +289,6 @@ impl Follower {
         };
         Ok(Read::New(Box::new((state, snapshot))))
     }
-}
-
-/// Whether a chain can have such a head by now: not from far in the future, and of no more than a block a second since there was the registry. A node that
-/// claims more would be asked for events until the end of time, and no other node would be asked meanwhile.
-const fn is_plausible(head: &L1Head, clock: &SlotClock, deployment_block: u64, now: u64) -> bool {
-    let seconds = head.timestamp.saturating_sub(clock.l1_genesis_time).saturating_add(MAX_AHEAD);
-    head.timestamp <= now.saturating_add(MAX_AHEAD) && head.number.saturating_sub(deployment_block) <= seconds
 }
 
 /// A range of blocks, one query's span after the other.
@@ -335,27 +357,6 @@ async fn drop_reorged(l1: &L1, trail: &mut HeadTrail, head: &L1Head) -> Result<b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::B256;
-
-    #[test]
-    fn a_head_that_no_chain_can_have_is_told() {
-        let clock = SlotClock {
-            l1_genesis_time: 1000,
-            slot_length: 12,
-            l2_genesis_time: 1000,
-            l2_block_time: 2,
-            settlement_delay: 2,
-        };
-        let plausible = |number, timestamp| {
-            let head = L1Head { number, hash: B256::ZERO, parent_hash: B256::ZERO, timestamp };
-            is_plausible(&head, &clock, 500, 2000)
-        };
-        assert!(plausible(0, 0) && plausible(583, 2000));
-        assert!(plausible(500 + 1000 + MAX_AHEAD, 2000) && plausible(583, 2000 + MAX_AHEAD));
-        assert!(!plausible(501 + 1000 + MAX_AHEAD, 2000));
-        assert!(!plausible(583, 2001 + MAX_AHEAD));
-        assert!(!plausible(u64::MAX, u64::MAX));
-    }
 
     #[test]
     fn spans_cover_every_block_once() {

@@ -18,6 +18,7 @@ mod http;
 mod l1;
 mod node;
 mod node_url;
+mod plausibility;
 mod redial;
 mod snapshot;
 mod trail;

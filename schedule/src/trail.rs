@@ -52,9 +52,9 @@ impl HeadTrail {
         self.heads.pop_back();
     }
 
-    /// Adds a head whose ancestors are all that are left here.
+    /// Adds a head whose ancestors are all that are left here. One that isn't above them is one of them.
     pub fn push(&mut self, head: &L1Head) {
-        if self.newest() == Some((head.number, head.hash)) {
+        if self.newest().is_some_and(|(number, _)| head.number <= number) {
             return;
         }
         if self.heads.len() == REMEMBERED {

@@ -64,6 +64,21 @@ async fn a_reorg_on_the_way_takes_back_what_its_blocks_had_brought_and_no_more()
 }
 
 #[tokio::test]
+async fn a_head_of_more_blocks_than_there_were_slots_is_told_by_the_first_span() {
+    // Not too many for the seconds since the genesis, by which it is told before any span is read.
+    let (l1, wire, handle) = on_the_way(Fault::Lies(3000), SPAN).await;
+    let told = |now: &Snapshot| now.stale.as_deref().is_some_and(|why| why.contains("can't be true"));
+    let snapshot = until_snapshot(&handle, "a reason", told).await;
+    assert!(!snapshot.is_known());
+    // Another node is asked.
+    let l1_urls = vec![wire.url.as_str().into(), l1.url.as_str().into()];
+    let config = FollowerConfig { l1_urls, log_span: SPAN, ..l1.config() };
+    let handle = Follower::spawn(config, CancellationToken::new()).expect("a good configuration");
+    let snapshot = until_snapshot(&handle, "the other's head", Snapshot::is_known).await;
+    assert_eq!(endpoint(&snapshot), "http://moved");
+}
+
+#[tokio::test]
 async fn a_span_is_read_in_the_time_of_one_answer() {
     let (_l1, wire, handle) = on_the_way(Fault::LogsInCompany, SPAN).await;
     let snapshot = until_snapshot(&handle, "the whole past", Snapshot::is_known).await;

@@ -2,6 +2,7 @@
 
 mod catching_up;
 mod l1;
+mod lagging;
 mod registry;
 mod secrets;
 mod websocket;

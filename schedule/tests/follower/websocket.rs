@@ -133,7 +133,7 @@ async fn the_next_node_is_used_while_a_websocket_is_down_and_the_first_again_whe
 async fn a_node_that_claims_ages_of_blocks_is_not_asked_for_them() {
     let l1 = L1::start().await;
     l1.register(1).await;
-    let liar = Wire::to(&l1.ws_url(), Fault::Lies).await;
+    let liar = Wire::to(&l1.ws_url(), Fault::Lies(i64::MAX.unsigned_abs() / 2)).await;
     let handle = follow(&l1, &[&liar.url, &l1.url], SOON).await;
     assert!(change_is_seen(&l1, &handle, "http://over-the-other").await < PATIENCE);
     assert_eq!(liar.asked("eth_getLogs"), 0);

@@ -39,8 +39,14 @@ pub(crate) enum Fault {
     Refuses,
     /// The other side hangs up after the handshake.
     HangsUp,
-    /// Heads have numbers that the chain won't reach for ages.
-    Lies,
+    /// Blocks say that they have so much higher numbers.
+    Lies(u64),
+    /// The head stays at a block.
+    StuckAt(u64),
+    /// Queries for events find nothing.
+    FindsNothing,
+    /// The reason of a revert isn't passed on.
+    BareReverts,
 }
 
 /// The wire. Down when dropped.
@@ -142,9 +148,13 @@ async fn connection(stream: TcpStream, mut state: State) {
         tokio::select! {
             changed = state.fault.changed() => if changed.is_err() { return },
             message = follower.next() => {
-                let Some(Ok(message)) = message else { return };
-                let call: Value = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+                let Some(Ok(mut message)) = message else { return };
+                let mut call = json_of(&message);
                 let method = call["method"].as_str().unwrap_or_default().to_owned();
+                if let Fault::StuckAt(number) = fault && call["params"][0] == "latest" {
+                    call["params"][0] = json!(format!("0x{number:x}"));
+                    message = Message::text(call.to_string());
+                }
                 let too_many = match fault {
                     Fault::FewLogs(most) if method == "eth_getLogs" => {
                         state.asked.lock().expect("lock").iter().filter(|asked| **asked == method).count() >= most
@@ -154,6 +164,9 @@ async fn connection(stream: TcpStream, mut state: State) {
                 if too_many || fault == Fault::Refuses || fault == Fault::NoSubscriptions && method == "eth_subscribe" {
                     let no = json!({"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32601, "message": "no such method"}});
                     if follower.send(Message::text(no.to_string())).await.is_err() { return }
+                } else if fault == Fault::FindsNothing && method == "eth_getLogs" {
+                    let nothing = json!({"jsonrpc": "2.0", "id": call["id"], "result": []});
+                    if follower.send(Message::text(nothing.to_string())).await.is_err() { return }
                 } else if fault == Fault::LogsInCompany && method == "eth_getLogs"
                     || fault == Fault::BlocksHeld && method == BLOCK && call["params"][0] != "latest"
                 {
@@ -172,7 +185,11 @@ async fn connection(stream: TcpStream, mut state: State) {
             message = node.next(), if fault != Fault::Held => {
                 let Some(Ok(message)) = message else { return };
                 let announces = message.to_text().is_ok_and(|text| text.contains("\"eth_subscription\""));
-                let message = if fault == Fault::Lies { with_high_number(message) } else { message };
+                let message = match fault {
+                    Fault::Lies(more) => with_higher_number(message, more),
+                    Fault::BareReverts => without_reason(message),
+                    _ => message,
+                };
                 let dropped = fault == Fault::Silent || fault == Fault::Unannounced && announces;
                 if !dropped && follower.send(message).await.is_err() { return }
             }
@@ -180,12 +197,25 @@ async fn connection(stream: TcpStream, mut state: State) {
     }
 }
 
-/// A block with a number of ages to come, if the message holds a block.
-fn with_high_number(message: Message) -> Message {
-    let mut answer: Value = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    if answer["result"]["number"].is_string() {
-        answer["result"]["number"] = json!("0x7fffffffffffffff");
-        return Message::text(answer.to_string());
+fn json_of(message: &Message) -> Value {
+    message.to_text().ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// A block with a higher number, if the message holds a block.
+fn with_higher_number(message: Message, more: u64) -> Message {
+    let mut answer = json_of(&message);
+    let Some(number) = answer["result"]["number"].as_str() else { return message };
+    let number = u64::from_str_radix(&number[2..], 16).expect("a number");
+    answer["result"]["number"] = json!(format!("0x{:x}", number + more));
+    Message::text(answer.to_string())
+}
+
+/// A revert as providers tell it that say no more, if the message holds a revert.
+fn without_reason(message: Message) -> Message {
+    let mut answer = json_of(&message);
+    if !answer["error"]["data"].is_string() {
+        return message;
     }
-    message
+    answer["error"] = json!({"code": -32000, "message": "execution reverted"});
+    Message::text(answer.to_string())
 }
