@@ -10,6 +10,9 @@ pub(crate) struct WantedEpochs {
     pub(crate) first: u64,
     /// Those to read, in order.
     pub(crate) epochs: Vec<u64>,
+    /// The next, while nobody is known to have published it and no block belongs to it yet: a node that only says that the registry refuses to tell it is
+    /// taken to mean that it isn't fixed. That some nodes don't pass on the registry's reason mustn't keep all else from being read.
+    pub(crate) may_be_open: Option<u64>,
 }
 
 /// The epochs from `past` before the head's up to the next: those not known yet, the newest two again and again because a reorg may reach behind
@@ -25,7 +28,11 @@ pub(crate) fn epochs_to_read(
     let first = current.saturating_sub(past);
     let epochs =
         (first..=current + 1).filter(|epoch| reorged || *epoch >= current || !known.contains(*epoch)).collect();
-    WantedEpochs { first, epochs }
+    let next = current + 1;
+    // The registry's own deadline is its margin earlier, `[S6]`, which honest nodes keep to.
+    let is_early = clock.slot_at(head.timestamp) + clock.settlement_delay < SlotClock::epoch_start(next);
+    let may_be_open = (is_early && (reorged || !known.contains(next))).then_some(next);
+    WantedEpochs { first, epochs, may_be_open }
 }
 
 #[cfg(test)]
@@ -56,7 +63,7 @@ mod tests {
         }
         assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(7), 2, &known, false).epochs, [7, 8]);
         let next = epochs_to_read(&CLOCK, &head_in_epoch(8), 2, &known, false);
-        assert_eq!(next, WantedEpochs { first: 6, epochs: vec![8, 9] });
+        assert_eq!(next, WantedEpochs { first: 6, epochs: vec![8, 9], may_be_open: Some(9) });
     }
 
     #[test]
@@ -66,6 +73,21 @@ mod tests {
             known.insert(EpochSchedule { epoch, slots: [(1, Kind::Fallback); 32] });
         }
         assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(7), 2, &known, true).epochs, [5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn the_next_epoch_may_be_open_while_it_is_unknown_and_far_enough_away() {
+        let at = |slot, known: &Schedule, reorged| {
+            let head = L1Head { timestamp: CLOCK.slot_start(slot), ..head_in_epoch(7) };
+            epochs_to_read(&CLOCK, &head, 2, known, reorged).may_be_open
+        };
+        let mut known = Schedule::default();
+        let end = SlotClock::epoch_start(8) - CLOCK.settlement_delay;
+        assert_eq!(at(SlotClock::epoch_start(7), &known, false), Some(8));
+        assert_eq!((at(end - 1, &known, false), at(end, &known, false)), (Some(8), None));
+        // Once it is published, only a reorg can take it back.
+        known.insert(EpochSchedule { epoch: 8, slots: [(1, Kind::Fallback); 32] });
+        assert_eq!((at(end - 1, &known, false), at(end - 1, &known, true)), (None, Some(8)));
     }
 
     #[test]

@@ -275,7 +275,7 @@ impl Follower {
         for epoch in &wanted.epochs {
             state.schedule.forget(*epoch);
         }
-        for epoch in l1.schedules(&head, wanted.epochs).await? {
+        for epoch in l1.schedules(&head, wanted.epochs, wanted.may_be_open).await? {
             state.schedule.insert(epoch);
         }
         debug!(head = head.number, gateways = gateways.len(), "read the L1");

@@ -9,7 +9,7 @@ use alloy::{
     pubsub::RawSubscription,
     rpc::types::{Block, Filter},
     sol_types::SolEvent,
-    transports::TransportError,
+    transports::{RpcError, TransportError},
 };
 use baton_bindings::{IRegistry, registry::IRegistry::IRegistryInstance};
 use baton_protocol::{EpochSchedule, GatewayId};
@@ -124,8 +124,14 @@ impl L1 {
             .await
     }
 
-    /// Schedules of epochs, as of one block. The last of them may not be fixed yet, and is left out then: it can still be published, `[S2]`.
-    pub(crate) async fn schedules(&self, at: &L1Head, epochs: Vec<u64>) -> Result<Vec<EpochSchedule>, FollowError> {
+    /// Schedules of epochs, as of one block. The last of them may not be fixed yet, and is left out then: it can still be published, `[S2]`. Of
+    /// `may_be_open`, a revert without a reason says as much.
+    pub(crate) async fn schedules(
+        &self,
+        at: &L1Head,
+        epochs: Vec<u64>,
+        may_be_open: Option<u64>,
+    ) -> Result<Vec<EpochSchedule>, FollowError> {
         let block = BlockId::hash(at.hash);
         let newest = epochs.iter().copied().max();
         let read: Vec<Option<EpochSchedule>> = stream::iter(epochs)
@@ -134,12 +140,17 @@ impl L1 {
                 let read = async {
                     match call.call().await {
                         Ok(read) => Ok(Ok(read)),
-                        Err(error) => error.as_decoded_error::<IRegistry::EpochNotFixed>().map(Err).ok_or(error),
+                        Err(error) if may_be_open == Some(epoch) && is_bare_revert(&error) => Ok(Err(None)),
+                        Err(error) => error
+                            .as_decoded_error::<IRegistry::EpochNotFixed>()
+                            .map(|early| Err(Some(early)))
+                            .ok_or(error),
                     }
                 };
                 match self.within("scheduleOf", read).await? {
                     Ok(read) => Ok(Some(read.schedule(epoch)?)),
-                    Err(early) => {
+                    Err(None) => Ok(None),
+                    Err(Some(early)) => {
                         let last = early.last.saturating_to::<u64>();
                         let open = Some(epoch) == newest && last.checked_add(1) == Some(epoch);
                         if open { Ok(None) } else { Err(FollowError::Clock { expected: epoch, last }) }
@@ -156,6 +167,12 @@ impl L1 {
 fn head_of(block: &Block) -> L1Head {
     let header = &block.header;
     L1Head { number: header.number, hash: header.hash, parent_hash: header.parent_hash, timestamp: header.timestamp }
+}
+
+/// Whether a node says that a call was reverted, but not with which data.
+fn is_bare_revert(error: &contract::Error) -> bool {
+    let contract::Error::TransportError(RpcError::ErrorResp(answer)) = error else { return false };
+    answer.message.to_ascii_lowercase().contains("revert") && answer.as_revert_data().is_none_or(|data| data.is_empty())
 }
 
 fn gateway_info(id: GatewayId, read: &IRegistry::Gateway, urls: GatewayUrls) -> GatewayInfo {

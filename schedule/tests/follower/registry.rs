@@ -1,11 +1,14 @@
 //! Schedule, gateways and URLs as the real registry has them.
 
-use crate::l1::{EPOCH, L1, until, until_snapshot};
+use crate::{
+    l1::{EPOCH, L1, until, until_snapshot},
+    wire::{Fault, Wire},
+};
 use alloy::primitives::{Address, U256};
 use baton_protocol::{NOBODY, SlotClock};
-use baton_schedule::{Follower, Snapshot};
+use baton_schedule::{Follower, FollowerConfig, Snapshot};
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -89,6 +92,28 @@ async fn the_next_epoch_is_known_once_it_is_fixed() {
     l1.mine_at(late).await;
     let back = until_snapshot(&handle, "the reorg", at(late)).await;
     assert!(back.schedule.contains(epoch) && !back.schedule.contains(epoch + 1));
+}
+
+#[tokio::test]
+async fn an_epoch_that_is_not_fixed_is_told_without_the_registrys_reason() {
+    let l1 = L1::start_with_verifier().await;
+    let now = l1.clock.slot_at(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs());
+    let epoch = SlotClock::epoch_of(now) + 3;
+    l1.mine(SlotClock::epoch_start(epoch)).await;
+    let wire = Wire::to(&l1.ws_url(), Fault::BareReverts).await;
+    let config = |clock| FollowerConfig { clock, l1_urls: vec![wire.url.as_str().into()], ..l1.config() };
+    let handle = Follower::spawn(config(l1.clock), CancellationToken::new()).expect("a good configuration");
+    let begun = until_snapshot(&handle, "a first snapshot", Snapshot::is_known).await;
+    assert!(begun.stale.is_none() && begun.schedule.contains(epoch) && !begun.schedule.contains(epoch + 1));
+    l1.mine(SlotClock::epoch_start(epoch + 1) - 2 - 16).await;
+    let fixed = until_snapshot(&handle, "the deadline", |now| now.schedule.contains(epoch + 1)).await;
+    assert!(fixed.stale.is_none());
+    // By this clock the next epoch's blocks are due, and by the contract's it can't be known. Nothing is to be taken from that.
+    let late = SlotClock { l1_genesis_time: l1.clock.l1_genesis_time - 17 * l1.clock.slot_length, ..l1.clock };
+    let handle = Follower::spawn(config(late), CancellationToken::new()).expect("a good configuration");
+    l1.mine(SlotClock::epoch_start(epoch + 2) - 19).await;
+    let refused = |now: &Snapshot| now.stale.as_deref().is_some_and(|why| why.contains("reverted"));
+    until_snapshot(&handle, "the refusal", refused).await;
 }
 
 #[tokio::test]
