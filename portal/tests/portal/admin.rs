@@ -142,13 +142,12 @@ async fn an_l1_that_is_down_costs_nobody_a_block() {
     // Its own follower, on a port that nobody listens on.
     let portal = run(&config, shutdown.clone()).await.expect("the portal starts");
     assert!(!portal.schedule.snapshot().is_known());
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "engine_forkchoiceUpdatedV3",
-        "params": [OpNode::forkchoice(GENESIS), OpNode::attributes(1)]});
-    let request = client.post(format!("http://{}", portal.engine)).header("authorization", OpNode::token());
-    let answer = request.body(body.to_string()).send().await.expect("an answer").bytes().await.expect("a body");
-    let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
-    assert!(answer["result"]["payloadId"].is_string(), "{answer}");
+    let op_node = OpNode::new(&portal);
+    let block = op_node.block(GENESIS, 1).await;
+    assert_eq!(builder(&block), "fallback");
+    let head = op_node.adopt(&block["result"]).await;
+    assert_eq!(builder(&op_node.block(head, 2).await), "fallback");
+    assert_eq!(op_node.decision().await["outcome"], "not_asked");
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(10), portal.stopped()).await.expect("it stops");
 }

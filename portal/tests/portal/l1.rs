@@ -4,7 +4,7 @@ use alloy::primitives::{Address, FixedBytes, U256};
 use baton_devnet_l1::RegistryL1;
 use baton_protocol::SlotClock;
 use std::{
-    ops::Deref,
+    ops::{Deref, DerefMut},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -18,6 +18,12 @@ impl Deref for L1 {
 
     fn deref(&self) -> &RegistryL1 {
         &self.0
+    }
+}
+
+impl DerefMut for L1 {
+    fn deref_mut(&mut self) -> &mut RegistryL1 {
+        &mut self.0
     }
 }
 
@@ -41,6 +47,12 @@ impl L1 {
         }
         l1.mine_at(now).await;
         Self(l1)
+    }
+
+    /// Has a gateway move.
+    pub(crate) async fn set_endpoint(&self, gateway: u16, endpoint: String) {
+        let call = self.contract().setUrls(gateway, endpoint, String::new()).into_transaction_request();
+        self.send(call).await;
     }
 
     /// Whose slot it is, as the contract says.

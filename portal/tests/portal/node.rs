@@ -1,5 +1,6 @@
 //! An execution client that keeps a chain of made-up blocks, and that can be told to fail.
 
+use crate::stand::CLOCK;
 use alloy::primitives::{B256, keccak256};
 use axum::{
     Router,
@@ -9,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use baton_portal::Secret;
+use baton_protocol::SlotClock;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde_json::{Value, json};
 use std::{
@@ -76,6 +78,8 @@ struct Inner {
     head: B256,
     /// The timestamp of its newest block, if it is to say.
     latest: Option<u64>,
+    /// By which its blocks have numbers.
+    clock: SlotClock,
 }
 
 /// A served node. Dropping it closes its port.
@@ -113,6 +117,7 @@ impl Node {
             arrived: Vec::new(),
             head: GENESIS,
             latest: None,
+            clock: CLOCK,
         }));
         let (hold, held) = watch::channel(true);
         let app = Router::new()
@@ -151,6 +156,11 @@ impl Node {
     /// From now on its newest block has a timestamp.
     pub(crate) fn set_latest(&self, timestamp: u64) {
         self.inner.lock().expect("not poisoned").latest = Some(timestamp);
+    }
+
+    /// From now on its blocks have the numbers of another chain's clock.
+    pub(crate) fn set_clock(&self, clock: SlotClock) {
+        self.inner.lock().expect("not poisoned").clock = clock;
     }
 
     /// From now on all that it builds is this envelope.
@@ -352,7 +362,8 @@ impl Inner {
         id[0] = self.id_prefix;
         let id = alloy::primitives::B64::from(id).to_string();
         let timestamp = attributes["timestamp"].as_str().expect("a quantity");
-        let number = u64::from_str_radix(&timestamp[2..], 16).expect("a number") - GENESIS_TIME;
+        let time = u64::from_str_radix(&timestamp[2..], 16).expect("a number");
+        let number = self.clock.block_at(time).expect("a block's timestamp");
         // Before Holocene the extra data is free: the node's name, by which tests tell whose block it is.
         let extra_data = match attributes["eip1559Params"].as_str() {
             None => alloy::hex::encode(self.name),
