@@ -10,6 +10,7 @@ use crate::{
 };
 use baton_protocol::{Schedule, SlotClock};
 use std::{
+    cmp::Reverse,
     ops::RangeInclusive,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -118,7 +119,7 @@ impl Follower {
     /// One look at the L1: asks node after node until one answers with a fresh head. If none does, takes the newest of the heads that are old, if it
     /// says more than is known, and marks the snapshot.
     async fn look(&mut self) {
-        let mut stuck: Option<((u64, u64), usize)> = None;
+        let mut stuck = Vec::new();
         let mut last_error = None;
         for index in fail_over_order(self.active, self.nodes.len()) {
             match self.ask(index, Takes::Fresh).await {
@@ -133,9 +134,7 @@ impl Follower {
                 Err(error) => {
                     debug!(node = index, %error, "an L1 node failed");
                     if let FollowError::Stuck { number, timestamp } = error {
-                        let found = ((timestamp, number), index);
-                        // The first of equals.
-                        stuck = stuck.filter(|(age, _)| *age >= found.0).or(Some(found));
+                        stuck.push((Reverse((timestamp, number)), index));
                     }
                     last_error = Some(error);
                 }
@@ -143,10 +142,14 @@ impl Follower {
         }
         let Some(error) = last_error else { return };
         let reason: Arc<str> = Arc::from(error.to_string());
-        if let Some((_, index)) = stuck
-            && let Ok(read) = self.ask(index, Takes::Newer).await
-        {
-            return self.accept(read, Some(reason));
+        stuck.sort_unstable();
+        for (_, index) in stuck {
+            match self.ask(index, Takes::Newer).await {
+                Ok(read) => return self.accept(read, Some(reason)),
+                // The others' heads are no newer.
+                Err(FollowError::Stuck { .. }) => break,
+                Err(error) => debug!(node = index, %error, "an L1 node with an old head failed"),
+            }
         }
         self.failing = true;
         self.mark_stale(reason, error.is_retryable());
