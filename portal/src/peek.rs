@@ -85,9 +85,10 @@ pub enum Order<'a> {
     },
 }
 
-/// What is asked of a block to build: `PayloadAttributesV1` to `V3` with the OP Stack's fields.
+/// What is asked of a block to build: `PayloadAttributesV1` to `V3` with the OP Stack's fields. Forks add fields under the versions that there are, so one
+/// that isn't known here asks for something that no payload would be compared with.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Attributes<'a> {
     /// Unix seconds.
     pub timestamp: U64,
@@ -341,6 +342,9 @@ mod tests {
     fn attributes_of_an_unknown_form_are_an_order_all_the_same() {
         for (attributes, known) in [
             (r#"{"timestamp":"0x10","withdrawals":{}}"#, Some(16)),
+            (r#"{"timestamp":"0x10","anything":7}"#, Some(16)),
+            (r#"{"anything":null,"timestamp":"0x10"}"#, Some(16)),
+            (r#"{"timestamp":"0x10","GasLimit":"0x5"}"#, Some(16)),
             (r#"{"timestamp":"0x10","timestamp":"0x11"}"#, None),
             (r#"{"timestamp":true}"#, None),
             (r#"["0x10"]"#, None),

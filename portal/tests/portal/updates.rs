@@ -470,13 +470,19 @@ async fn a_fallback_that_is_down_is_told_under_the_calls_own_id() {
 /// A form that this portal doesn't know is no reason for gateways to miss the head, nor to keep silent about the block.
 #[tokio::test]
 async fn an_order_in_an_unknown_form_is_the_fallbacks_and_its_head_is_everybodys() {
+    unknown_order("eip1559Params", json!([250, 6])).await;
+    // Of a fork that is to come.
+    unknown_order("anything", json!("0x1")).await;
+}
+
+async fn unknown_order(key: &str, value: Value) {
     let stand = Stand::start().await;
     let head = hash(7);
     for node in [&stand.fallback, &stand.gateways[0], &stand.gateways[1]] {
         node.knows(head);
     }
     let mut attributes = OpNode::attributes(1);
-    attributes["eip1559Params"] = json!([250, 6]);
+    attributes[key] = value;
     let id = stand.order_with(head, &attributes).await;
     for node in &stand.gateways {
         let arrived = node.wait_for("engine_forkchoiceUpdated", 1).await;
