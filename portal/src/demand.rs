@@ -6,6 +6,7 @@
 use crate::{
     payload::{Payload, Withdrawal},
     peek::{ForkchoiceUpdated, Number, Order},
+    version::Field,
 };
 use alloy::primitives::{Address, B64, B256};
 
@@ -31,8 +32,8 @@ pub struct Demand {
     pub fee_recipient: Option<Address>,
     /// The L1 randomness.
     pub prev_randao: Option<B256>,
-    /// The withdrawals. An absent list counts as an empty one: which of the two a block has follows from the fork, and the fallback checks it.
-    pub withdrawals: Vec<Withdrawal>,
+    /// The withdrawals. Whether there is a list follows from the fork; where none was asked for, an empty one is the fallback's to judge.
+    pub withdrawals: Option<Vec<Withdrawal>>,
     /// The fee parameters, from Holocene on. Before, the extra data says nothing and derivation doesn't set it.
     pub fees: Option<FeeParameters>,
     /// The L1 slot, in Amsterdam's attributes as they are drafted.
@@ -95,6 +96,9 @@ pub enum Mismatch {
     /// Fields of its envelope are missing or too many for the version it was asked for in.
     #[error("another fork's form than the version it was asked for in")]
     Fork,
+    /// A field is missing that every payload of its version has.
+    #[error("no {0}, which every payload of the version has that it was asked for in")]
+    Lacks(Field),
     /// Too big for op-node's gossip.
     #[error("more than {MAX_GOSSIP} bytes of transactions, which no op-node gossips")]
     Size,
@@ -143,7 +147,7 @@ impl Demand {
             beacon_root: attributes.parent_beacon_block_root,
             fee_recipient: attributes.suggested_fee_recipient,
             prev_randao: attributes.prev_randao,
-            withdrawals: attributes.withdrawals.clone().unwrap_or_default(),
+            withdrawals: attributes.withdrawals.clone(),
             fees: attributes.eip1559_params.map(|eip1559| FeeParameters { eip1559, min_base_fee }),
             slot_number: attributes.slot_number.map(Number::value),
             forced: forced.map(|raw| Box::from(raw.get().trim_matches('"'))).collect(),
@@ -160,7 +164,9 @@ impl Demand {
         other(self.beacon_root.is_some() && self.beacon_root != payload.beacon_root, Mismatch::BeaconRoot)?;
         other(self.fee_recipient.is_some_and(|to| to != payload.fee_recipient), Mismatch::FeeRecipient)?;
         other(self.prev_randao.is_some_and(|randao| randao != payload.prev_randao), Mismatch::PrevRandao)?;
-        other(self.withdrawals != payload.withdrawals, Mismatch::Withdrawals)?;
+        let has = payload.withdrawals.as_deref();
+        let same = self.withdrawals.as_deref().map_or(has.is_none_or(<[_]>::is_empty), |wants| has == Some(wants));
+        other(!same, Mismatch::Withdrawals)?;
         other(self.fees.is_some_and(|fees| !fees.are_in(&payload.extra_data)), Mismatch::FeeParameters)?;
         other(self.slot_number.is_some() && self.slot_number != payload.slot_number, Mismatch::SlotNumber)?;
         let size: usize = payload.transactions().map(|text| text.len() / 2).sum();
@@ -212,7 +218,7 @@ mod tests {
             beacon_root: Some(B256::repeat_byte(9)),
             fee_recipient: Some(Address::repeat_byte(4)),
             prev_randao: Some(B256::repeat_byte(5)),
-            withdrawals: vec![],
+            withdrawals: Some(vec![]),
             fees: Some(FeeParameters { eip1559: PARAMS, min_base_fee: None }),
             slot_number: None,
             forced: vec!["0x7e01".into(), "0x7e02".into()],
@@ -240,7 +246,9 @@ mod tests {
         let forced = demand().forced;
         let loose = Demand { parent: demand().parent, timestamp: 16, forced, ..Demand::default() };
         assert_eq!(check(&loose), Ok(()));
-        assert_eq!(check_payload(&demand(), &with("withdrawals", Value::Null)), Ok(()));
+        for none in [Value::Null, json!([])] {
+            assert_eq!(check_payload(&loose, &with("withdrawals", none)), Ok(()));
+        }
     }
 
     #[test]
@@ -281,6 +289,10 @@ mod tests {
         assert_eq!(check_payload(&asked, &with("withdrawals", withdrawal("0x4"))), Err(Mismatch::Withdrawals));
         assert_eq!(check(&asked), Err(Mismatch::Withdrawals));
         assert_eq!(check_payload(&demand(), &with("withdrawals", withdrawal("0x3"))), Err(Mismatch::Withdrawals));
+        // No list isn't an empty one, where there is to be one.
+        assert_eq!(check_payload(&demand(), &with("withdrawals", Value::Null)), Err(Mismatch::Withdrawals));
+        let none = Demand { withdrawals: None, ..demand() };
+        assert_eq!(check_payload(&none, &with("withdrawals", withdrawal("0x3"))), Err(Mismatch::Withdrawals));
     }
 
     #[test]

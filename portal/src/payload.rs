@@ -4,7 +4,12 @@
 //! package takes keys in any case and the last of several, others take exact keys and the first, or refuse. So a payload is taken only if there
 //! is one way to read it: known keys, spelled exactly, each once, and hexadecimal values written as the Engine API writes them.
 
-use crate::{object, rpc::AnswerError, taken, version::Fork};
+use crate::{
+    object,
+    rpc::AnswerError,
+    taken,
+    version::{self, Field, Fork},
+};
 use alloy::{
     hex,
     primitives::{Address, B256, Bytes as Binary, U64, U256, keccak256},
@@ -31,8 +36,8 @@ pub struct Payload<'a> {
     pub prev_randao: B256,
     /// The header's extra data, which holds the EIP-1559 parameters from Holocene on.
     pub extra_data: Binary,
-    /// Withdrawals; none before Canyon, where the field is absent.
-    pub withdrawals: Vec<Withdrawal>,
+    /// Withdrawals; `None` before Canyon.
+    pub withdrawals: Option<Vec<Withdrawal>>,
     /// The parent beacon block root, if the envelope carries one.
     pub beacon_root: Option<B256>,
     transactions: Vec<Data<'a>>,
@@ -45,6 +50,8 @@ pub struct Payload<'a> {
     pub gas_used: u64,
     /// What the builder says that the block is worth to the fee recipient, in wei.
     pub value: U256,
+    /// Which of the fields it has that not all forks' payloads do.
+    pub fields: version::Fields,
 }
 
 /// A withdrawal (EIP-4895). The OP Stack has none, but the attributes could ask for them.
@@ -83,6 +90,18 @@ pub struct OwnPayload {
     /// What the block is worth to the fee recipient, in wei: the envelope's.
     #[serde(skip)]
     pub value: U256,
+    #[serde(default)]
+    withdrawals: Option<de::IgnoredAny>,
+    #[serde(default)]
+    blob_gas_used: Option<de::IgnoredAny>,
+    #[serde(default)]
+    excess_blob_gas: Option<de::IgnoredAny>,
+    #[serde(default)]
+    withdrawals_root: Option<de::IgnoredAny>,
+    #[serde(default)]
+    block_access_list: Option<de::IgnoredAny>,
+    #[serde(default)]
+    slot_number: Option<de::IgnoredAny>,
 }
 
 /// The length of a list whose items don't matter.
@@ -127,8 +146,8 @@ struct BlobsBundle<'a> {
     _blobs: Vec<Data<'a>>,
 }
 
-/// `ExecutionPayloadV1` to `V3` and the OP Stack's `withdrawalsRoot`. Fields with an underscore are there to be known, and read by the fallback;
-/// which of them a fork has, the fallback says too.
+/// `ExecutionPayloadV1` to `V3` and the OP Stack's `withdrawalsRoot`. Fields with an underscore are there to be known, and read by the fallback.
+/// Those of `V1` can't be missing; which of the others can't, [`Fork::fields`] says.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Fields<'a> {
@@ -153,25 +172,25 @@ struct Fields<'a> {
     _transactions: de::IgnoredAny,
     #[serde(default)]
     withdrawals: Option<Vec<Withdrawal>>,
-    #[serde(borrow, default, rename = "stateRoot")]
-    _state_root: Option<Data<'a>>,
-    #[serde(borrow, default, rename = "receiptsRoot")]
-    _receipts_root: Option<Data<'a>>,
-    #[serde(borrow, default, rename = "logsBloom")]
-    _logs_bloom: Option<Data<'a>>,
+    #[serde(borrow, rename = "stateRoot")]
+    _state_root: Data<'a>,
+    #[serde(borrow, rename = "receiptsRoot")]
+    _receipts_root: Data<'a>,
+    #[serde(borrow, rename = "logsBloom")]
+    _logs_bloom: Data<'a>,
+    #[serde(borrow)]
+    gas_used: Quantity<'a>,
+    #[serde(borrow, rename = "baseFeePerGas")]
+    _base_fee_per_gas: Quantity<'a>,
     #[serde(borrow, default)]
-    gas_used: Option<Quantity<'a>>,
-    #[serde(borrow, default, rename = "baseFeePerGas")]
-    _base_fee_per_gas: Option<Quantity<'a>>,
-    #[serde(borrow, default, rename = "blobGasUsed")]
-    _blob_gas_used: Option<Quantity<'a>>,
-    #[serde(borrow, default, rename = "excessBlobGas")]
-    _excess_blob_gas: Option<Quantity<'a>>,
-    #[serde(borrow, default, rename = "withdrawalsRoot")]
-    _withdrawals_root: Option<Data<'a>>,
+    blob_gas_used: Option<Quantity<'a>>,
+    #[serde(borrow, default)]
+    excess_blob_gas: Option<Quantity<'a>>,
+    #[serde(borrow, default)]
+    withdrawals_root: Option<Data<'a>>,
     // Amsterdam's, as drafted.
-    #[serde(borrow, default, rename = "blockAccessList")]
-    _block_access_list: Option<Data<'a>>,
+    #[serde(borrow, default)]
+    block_access_list: Option<Data<'a>>,
     #[serde(borrow, default)]
     slot_number: Option<Quantity<'a>>,
 }
@@ -243,13 +262,21 @@ impl<'a> Payload<'a> {
             fee_recipient: fields.fee_recipient.parse()?,
             prev_randao: fields.prev_randao.parse()?,
             extra_data: fields.extra_data.parse()?,
-            withdrawals: fields.withdrawals.unwrap_or_default(),
+            fields: version::Fields([
+                fields.withdrawals.is_some(),
+                fields.blob_gas_used.is_some(),
+                fields.excess_blob_gas.is_some(),
+                fields.withdrawals_root.is_some(),
+                fields.block_access_list.is_some(),
+                fields.slot_number.is_some(),
+            ]),
+            withdrawals: fields.withdrawals,
             beacon_root: envelope.parent_beacon_block_root.map(Data::parse).transpose()?,
             transactions: transactions.collect::<Result<_, _>>()?,
             text,
             requests: envelope.execution_requests.map(ToOwned::to_owned),
             slot_number: fields.slot_number.map(Quantity::number).transpose()?,
-            gas_used: fields.gas_used.map(Quantity::number).transpose()?.unwrap_or_default(),
+            gas_used: fields.gas_used.number()?,
             value: envelope.block_value.map(Quantity::wei).transpose()?.unwrap_or_default(),
         })
     }
@@ -262,6 +289,12 @@ impl<'a> Payload<'a> {
     /// Whether the envelope has the form of a fork's: root and requests are there exactly if the fork has them.
     pub const fn is_of(&self, fork: &Fork) -> bool {
         self.beacon_root.is_some() == fork.beacon_root && self.requests.is_some() == fork.requests
+    }
+
+    /// A field that it lacks and a fork's payloads can't. Clients answer its `newPayload` with an error instead of `INVALID` (-32602, some -38005), by which
+    /// nobody could tell whose fault it is.
+    pub fn lacks(&self, fork: &Fork) -> Option<Field> {
+        fork.fields.iter().copied().find(|field| !self.fields.has(*field))
     }
 
     /// The `newPayload` request that has the fallback check it, in three parts. Its first parameter, the second part, is the `executionPayload` as it was
@@ -299,6 +332,18 @@ impl OwnPayload {
         }
         let envelope: Envelope = serde_json::from_str(result.get()).ok()?;
         Some(OwnPayload { value: envelope.block_value, ..envelope.execution_payload })
+    }
+
+    /// Which of the fields it has that not all forks' payloads do.
+    pub const fn fields(&self) -> version::Fields {
+        version::Fields([
+            self.withdrawals.is_some(),
+            self.blob_gas_used.is_some(),
+            self.excess_blob_gas.is_some(),
+            self.withdrawals_root.is_some(),
+            self.block_access_list.is_some(),
+            self.slot_number.is_some(),
+        ])
     }
 
     /// Its block's number, if it says.
@@ -401,6 +446,55 @@ pub(crate) mod tests {
         assert_eq!(forms(granite.clone()), [false, true, false, false]);
         let root = format!(r#","parentBeaconBlockRoot":"{}""#, B256::repeat_byte(9));
         assert_eq!(forms(granite.replace(&root, "")), [true, false, false, false]);
+    }
+
+    #[test]
+    fn what_a_fork_needs_is_there() {
+        let without = |key: &str| {
+            let mut payload = payload();
+            payload.as_object_mut().expect("an object").remove(key).expect("it was there");
+            envelope(&payload)
+        };
+        for key in ["stateRoot", "receiptsRoot", "logsBloom", "gasUsed", "baseFeePerGas"] {
+            assert_eq!(Payload::read(without(key).get()).err(), Some(AnswerError::WrongShape), "{key}");
+        }
+        let lacks = |envelope: &RawValue| {
+            let payload = Payload::read(envelope.get()).expect("a payload");
+            [2, 3, 4, 5].map(|version| payload.lacks(version::of_get_payload(version).expect("a known version")))
+        };
+        assert_eq!(lacks(&envelope(&payload())), [None; 4]);
+        for (key, field, from) in [
+            ("blobGasUsed", Field::BlobGasUsed, 1),
+            ("excessBlobGas", Field::ExcessBlobGas, 1),
+            ("withdrawalsRoot", Field::WithdrawalsRoot, 2),
+        ] {
+            let expected = std::array::from_fn(|index| (index >= from).then_some(field));
+            assert_eq!(lacks(&without(key)), expected, "{key}");
+            let mut null = payload();
+            null[key] = Value::Null;
+            assert_eq!(lacks(&envelope(&null)), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_fallbacks_own_has_the_same_fields_as_one_like_it() {
+        let fields = |payload: &Value| {
+            let envelope = envelope(payload);
+            let own = OwnPayload::read(&envelope).expect("a payload").fields();
+            assert_eq!(Payload::read(envelope.get()).expect("a payload").fields, own, "{payload}");
+            own
+        };
+        let all = fields(&payload());
+        for key in ["withdrawals", "blobGasUsed", "excessBlobGas", "withdrawalsRoot"] {
+            let mut other = payload();
+            other[key] = Value::Null;
+            assert_ne!(fields(&other), all, "{key}");
+        }
+        for (key, value) in [("blockAccessList", "0xc0"), ("slotNumber", "0x1")] {
+            let mut other = payload();
+            other[key] = json!(value);
+            assert_ne!(fields(&other), all, "{key}");
+        }
     }
 
     /// Puts a member in front of, and behind, all others of the object that `start` opens.

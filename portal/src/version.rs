@@ -29,7 +29,48 @@ pub fn parse(method: &str) -> Option<(Name, u8)> {
     })
 }
 
-/// Which versions a fork uses, and what its `newPayload` takes beside the payload.
+/// A field of payloads that forks have added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `withdrawals`, from Canyon on. The attributes say whether a block has the list.
+    Withdrawals,
+    /// `blobGasUsed`, from Ecotone on.
+    BlobGasUsed,
+    /// `excessBlobGas`, from Ecotone on.
+    ExcessBlobGas,
+    /// `withdrawalsRoot`, from Isthmus on. op-geth writes it before that too.
+    WithdrawalsRoot,
+    /// `blockAccessList`, Amsterdam's as drafted.
+    BlockAccessList,
+    /// `slotNumber`, likewise.
+    SlotNumber,
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Withdrawals => "withdrawals",
+            Self::BlobGasUsed => "blobGasUsed",
+            Self::ExcessBlobGas => "excessBlobGas",
+            Self::WithdrawalsRoot => "withdrawalsRoot",
+            Self::BlockAccessList => "blockAccessList",
+            Self::SlotNumber => "slotNumber",
+        })
+    }
+}
+
+/// Which of those fields a payload has, in the order of [`Field`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fields(pub [bool; 6]);
+
+impl Fields {
+    /// Whether it has one.
+    pub const fn has(self, field: Field) -> bool {
+        self.0[field as usize]
+    }
+}
+
+/// Which versions a fork uses, what its `newPayload` takes beside the payload, and what it can't take a payload without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fork {
     /// The OP Stack's name; for drafts, the L1 fork's.
@@ -44,10 +85,17 @@ pub struct Fork {
     pub beacon_root: bool,
     /// Whether envelope and `newPayload` carry execution requests.
     pub requests: bool,
+    /// The fields that its payloads can't lack. Drafted ones aren't among them: the OP Stack may take a fork without them.
+    pub fields: &'static [Field],
 }
 
 const fn fork(name: &'static str, [fcu, get, new]: [u8; 3], beacon_root: bool, requests: bool) -> Fork {
-    Fork { name, forkchoice_updated: fcu, get_payload: get, new_payload: new, beacon_root, requests }
+    let fields: &[Field] = match new {
+        ..=2 => &[],
+        3 => &[Field::BlobGasUsed, Field::ExcessBlobGas],
+        4.. => &[Field::BlobGasUsed, Field::ExcessBlobGas, Field::WithdrawalsRoot],
+    };
+    Fork { name, forkchoice_updated: fcu, get_payload: get, new_payload: new, beacon_root, requests, fields }
 }
 
 /// All forks with a payload call of their own, oldest first. Amsterdam is drafted on L1 (execution-apis) and not taken over by the OP Stack yet.
@@ -185,6 +233,14 @@ mod tests {
         assert_eq!(with(6), Some((5, true, true)));
         assert_eq!(with(1), None);
         assert_eq!(with(7), None);
+    }
+
+    #[test]
+    fn each_forks_payload_has_its_fields() {
+        let needs = |version| of_get_payload(version).map(|fork| fork.fields.iter().map(Field::to_string).collect());
+        let ecotone = vec!["blobGasUsed".to_owned(), "excessBlobGas".to_owned()];
+        let isthmus = [ecotone.clone(), vec!["withdrawalsRoot".to_owned()]].concat();
+        assert_eq!([2, 3, 4, 5, 6].map(needs), [vec![], ecotone, isthmus.clone(), isthmus.clone(), isthmus].map(Some));
     }
 
     #[test]

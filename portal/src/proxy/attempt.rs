@@ -131,6 +131,9 @@ impl Proxy {
         if !payload.is_of(fork) {
             return Err(OwnerOutcome::Mismatch(Mismatch::Fork));
         }
+        if let Some(field) = payload.lacks(fork) {
+            return Err(OwnerOutcome::Mismatch(Mismatch::Lacks(field)));
+        }
         build.demand.check(&payload).map_err(OwnerOutcome::Mismatch)?;
 
         let started = Instant::now();

@@ -295,6 +295,14 @@ fn in_the_form_of(method: &str, envelope: &mut Value) {
     if version == "V2" {
         fields.remove("parentBeaconBlockRoot");
     }
+    let payload = fields["executionPayload"].as_object_mut().expect("a payload");
+    if matches!(version, "V2" | "V3") {
+        payload.remove("withdrawalsRoot");
+    }
+    if version == "V2" {
+        payload.remove("blobGasUsed");
+        payload.remove("excessBlobGas");
+    }
 }
 
 impl Inner {
@@ -382,6 +390,14 @@ impl Inner {
                 "feeRecipient": attributes["suggestedFeeRecipient"],
                 "prevRandao": attributes["prevRandao"],
                 "withdrawals": attributes["withdrawals"],
+                "stateRoot": B256::ZERO,
+                "receiptsRoot": B256::ZERO,
+                "logsBloom": format!("0x{}", "00".repeat(256)),
+                "gasUsed": "0x0",
+                "baseFeePerGas": "0x7",
+                "blobGasUsed": "0x0",
+                "excessBlobGas": "0x0",
+                "withdrawalsRoot": B256::ZERO,
             },
             "blockValue": "0x0",
             "parentBeaconBlockRoot": attributes["parentBeaconBlockRoot"],

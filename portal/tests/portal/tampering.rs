@@ -39,6 +39,21 @@ async fn other_fields_than_the_attributes() {
     refused("mismatch", "withdrawals", r#""withdrawals":[]"#, withdrawal).await;
 }
 
+#[tokio::test]
+async fn fields_missing_that_its_version_has() {
+    for from in [r#""blobGasUsed":"0x0","#, r#""excessBlobGas":"0x0","#] {
+        refused("mismatch", from.split('"').nth(1).expect("a key"), from, "").await;
+    }
+    let root = ZERO_ROOT;
+    refused("mismatch", "withdrawalsRoot", root, "").await;
+    refused("mismatch", "withdrawals", r#""withdrawals":[]"#, r#""withdrawals":null"#).await;
+    for from in [r#""gasUsed":"0x0","#, r#""baseFeePerGas":"0x7","#] {
+        refused("bad_answer", "no payload", from, "").await;
+    }
+}
+
+const ZERO_ROOT: &str = r#","withdrawalsRoot":"0x0000000000000000000000000000000000000000000000000000000000000000""#;
+
 /// The forced transactions, and one behind them that makes up a size in bytes.
 fn transactions_of(size: usize) -> &'static str {
     // The forced ones have three bytes as they are counted, prefix included.
@@ -167,8 +182,9 @@ async fn op_node_gets_the_very_text_that_the_fallback_checked() {
     }
     let stand = Stand::start().await;
     // Spacing and a key's spelling that no serializer would write.
-    let odd = "\"executionPayload\"\t: {\n\t \"gas\\u0055sed\" :\r\"0xA\" ,";
-    stand.gateways[0].fail("engine_getPayload", Fault::Rewritten(r#""executionPayload":{"#, odd));
+    let odd = "\"executionPayload\"\t: {\n\t \"base\\u0046eePerGas\" :\r\"0xA\" ,";
+    let plain = r#""executionPayload":{"baseFeePerGas":"0x7","#;
+    stand.gateways[0].fail("engine_getPayload", Fault::Rewritten(plain, odd));
     let id = stand.order(GENESIS, 1).await;
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "engine_getPayloadV4", "params": [id]}).to_string();
     let answer = stand.post(call, &OpNode::token()).await.bytes().await.expect("a body");
@@ -178,7 +194,7 @@ async fn op_node_gets_the_very_text_that_the_fallback_checked() {
     assert_eq!(checked.len(), 1);
     let request: Request = serde_json::from_slice(&checked[0].body).expect("a request");
     let served = answer.result.execution_payload.get();
-    assert!(served.starts_with("{\n\t \"gas\\u0055sed\" :\r\"0xA\" ,"), "{served}");
+    assert!(served.starts_with("{\n\t \"base\\u0046eePerGas\" :\r\"0xA\" ,"), "{served}");
     assert_eq!(request.params[0].get(), served);
 }
 
