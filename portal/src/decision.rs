@@ -1,6 +1,10 @@
 //! The record of who built which block, and why.
 
-use crate::{builds::Purpose, peek::PayloadId, selection::Choice};
+use crate::{
+    builds::Purpose,
+    peek::PayloadId,
+    selection::{Choice, OwnerOutcome},
+};
 use alloy::primitives::B256;
 use baton_protocol::GatewayId;
 use serde::Serialize;
@@ -11,6 +15,8 @@ use std::{
 
 /// How many decisions are kept.
 pub const KEPT: usize = 4096;
+/// How long a reason may be, in bytes. Others' words are in some of them.
+pub const LONGEST_REASON: usize = 512;
 
 /// How long the parts of asking the owner took, in microseconds; `None` for those that weren't come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -58,6 +64,18 @@ pub struct Decision {
     pub at_ms: u64,
 }
 
+/// A reason, in words, cut to [`LONGEST_REASON`].
+pub fn reason(outcome: &OwnerOutcome) -> String {
+    let mut reason = outcome.to_string();
+    if reason.len() > LONGEST_REASON {
+        const CUT: &str = " ...";
+        reason.truncate(reason.floor_char_boundary(LONGEST_REASON - CUT.len()));
+        reason.push_str(CUT);
+        reason.shrink_to_fit();
+    }
+    reason
+}
+
 /// The last [`KEPT`] decisions.
 #[derive(Debug, Default)]
 pub struct DecisionLog {
@@ -89,6 +107,17 @@ impl DecisionLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_are_short_however_long_what_others_say() {
+        let of = |said: String| reason(&OwnerOutcome::Rejected(said));
+        assert_eq!(of("INVALID".to_owned()), "the fallback rejects the gateway's payload: INVALID");
+        for character in ["A", "\u{e9}", "\u{20ac}", "\u{1f600}"] {
+            let long = of(character.repeat(1 << 20));
+            assert!(long.len() <= LONGEST_REASON && long.capacity() <= LONGEST_REASON, "{}", long.len());
+            assert!(long.ends_with(" ..."), "{long}");
+        }
+    }
 
     #[test]
     fn keeps_the_newest() {

@@ -84,7 +84,7 @@ pub(crate) enum NotBuilding {
     Answer(#[from] AnswerError),
     /// It is somewhere else.
     #[error("its head is {0}")]
-    Head(String),
+    Head(&'static str),
 }
 
 /// An update on its way.
@@ -286,7 +286,13 @@ fn building_under(answer: Result<Bytes, UpstreamError>) -> Result<PayloadId, Not
     let body = answer.map_err(|error| NotBuilding::Upstream(Arc::new(error)))?;
     let result = result_of(&body)?;
     let answer: ForkchoiceAnswer<'_> = serde_json::from_str(result.get()).map_err(|_| AnswerError::WrongShape)?;
-    answer.payload_id.ok_or_else(|| NotBuilding::Head(answer.payload_status.status.to_owned()))
+    answer.payload_id.ok_or_else(|| NotBuilding::Head(known(answer.payload_status.status)))
+}
+
+/// A status as the Engine API spells it. It is kept with the decision, for thousands of blocks, so that nothing else of a gateway's text is.
+fn known(status: &str) -> &'static str {
+    const STATUSES: [&str; 5] = ["VALID", "INVALID", "SYNCING", "ACCEPTED", "INVALID_BLOCK_HASH"];
+    STATUSES.into_iter().find(|known| *known == status).unwrap_or("in a state that the Engine API doesn't have")
 }
 
 /// The result of an answer on the lane, where each answer belongs to the one request under way, so that its id says nothing.
@@ -352,6 +358,8 @@ mod tests {
     fn a_gateway_that_does_not_build_says_why() {
         let syncing = r#"{"id":1,"result":{"payloadStatus":{"status":"SYNCING"},"payloadId":null}}"#;
         assert_eq!(under(syncing), Err("its head is SYNCING".to_owned()));
+        let own_words = r#"{"id":1,"result":{"payloadStatus":{"status":"AAAAAAAA"},"payloadId":null}}"#;
+        assert_eq!(under(own_words), Err("its head is in a state that the Engine API doesn't have".to_owned()));
         assert!(under(r#"{"id":1,"error":{"code":-38003,"message":"bad attributes"}}"#).is_err());
         assert_eq!(under("<html>"), Err(AnswerError::Garbage.to_string()));
         assert_eq!(under(r#"{"id":1,"result":7}"#), Err(AnswerError::WrongShape.to_string()));

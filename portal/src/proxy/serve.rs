@@ -10,7 +10,7 @@ use super::{
 use crate::{
     breaker::{self, Fault},
     builds::{Build, Purpose},
-    decision::{Decision, Stages},
+    decision::{self, Decision, Stages},
     demand::{self, Demand},
     health::Call,
     lane::Building,
@@ -305,7 +305,7 @@ impl Proxy {
             purpose: build.purpose,
             choice: served.choice,
             outcome: outcome.name(),
-            reason: outcome.to_string(),
+            reason: decision::reason(outcome),
             block_hash: served.block_hash,
             stages: attempt.stages,
             took_ms: millis(served.took),

@@ -134,6 +134,14 @@ async fn gateway_lacks_the_parent() {
 }
 
 #[tokio::test]
+async fn gateway_says_at_length_why_it_does_not_build() {
+    let long: &'static str = Box::leak("A".repeat(1 << 19).into_boxed_str());
+    let decision = gateway_fails("engine_forkchoiceUpdated", Fault::Status(long), "not_building").await;
+    // It is kept, logged and shown for thousands of blocks.
+    assert!(decision["reason"].as_str().is_some_and(|reason| !reason.contains("AA")), "{decision}");
+}
+
+#[tokio::test]
 async fn payload_on_another_parent() {
     gateway_fails("engine_getPayload", Fault::WrongParent, "mismatch").await;
 }
