@@ -88,9 +88,8 @@ enum State {
         until: u64,
         pause: u64,
     },
-    /// Tried; if nothing is heard of the trial, it is tried again.
+    /// Tried, until something is heard of a trial.
     HalfOpen {
-        again: u64,
         pause: u64,
     },
 }
@@ -106,15 +105,16 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// Asks whether the gateway may be asked for a block. Begins a trial when the pause is over.
+    /// Asks whether the gateway may be asked for a block. When the pause is over, any block is a trial until one has shown something: of an order nobody knows
+    /// whether its payload will be got, or whether it is only another one repeated.
     pub fn admit(&mut self, now: u64) -> Admission {
         match self.0 {
             State::Closed(_) => Admission::Yes,
-            State::Open { until, pause } | State::HalfOpen { again: until, pause } if now >= until => {
-                self.0 = State::HalfOpen { again: now.saturating_add(pause), pause };
+            State::Open { until, .. } if now < until => Admission::No,
+            State::Open { pause, .. } | State::HalfOpen { pause } => {
+                self.0 = State::HalfOpen { pause };
                 Admission::Trial
             }
-            State::Open { .. } | State::HalfOpen { .. } => Admission::No,
         }
     }
 
@@ -148,7 +148,7 @@ impl Breaker {
                 }
                 false
             }
-            State::HalfOpen { pause, .. } => {
+            State::HalfOpen { pause } => {
                 let pause = pause.saturating_mul(2).min(limits.longest_pause_ms).max(limits.pause_ms);
                 self.0 = State::Open { until: now.saturating_add(pause), pause };
                 true
@@ -193,6 +193,8 @@ pub const fn verdict(outcome: &OwnerOutcome) -> Option<Option<Fault>> {
     Some(match outcome {
         OwnerOutcome::Valid => None,
         OwnerOutcome::Skipped(_) | OwnerOutcome::Unchecked(_) | OwnerOutcome::Undecided(_) => return None,
+        // Their own doing are neither another address or other settings in the middle of a block, nor what the fallback lacks.
+        OwnerOutcome::LaneClosed(_) | OwnerOutcome::Unsupported(_) => return None,
         OwnerOutcome::Late(stage) if stage.is_ours() => return None,
         OwnerOutcome::Late(_) | OwnerOutcome::NotBuilding(_) | OwnerOutcome::Unreachable(_) => Some(Fault::Late),
         OwnerOutcome::BadAnswer(_) | OwnerOutcome::Rejected(_) | OwnerOutcome::Disputed(_) => Some(Fault::Invalid),
@@ -264,8 +266,6 @@ mod tests {
             assert_eq!(breaker.admit(now - 1), Admission::No);
             assert_eq!(breaker.admit(now), Admission::Trial);
             assert_eq!(breaker.condition(now), Condition::HalfOpen);
-            // One at a time.
-            assert_eq!(breaker.admit(now), Admission::No);
             assert!(breaker.note(Some(Fault::Late), &LIMITS, now));
             now += pause;
         }
@@ -278,12 +278,18 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_that_nobody_hears_of_is_repeated() {
+    fn every_block_is_a_trial_until_something_is_heard_of_one() {
         let mut breaker = Breaker::default();
         breaker.note(Some(Fault::Invalid), &LIMITS, 0);
-        assert_eq!(breaker.admit(100), Admission::Trial);
-        assert_eq!(breaker.admit(199), Admission::No);
-        assert_eq!(breaker.admit(200), Admission::Trial);
+        assert_eq!(breaker.admit(99), Admission::No);
+        for now in [100, 100, 101, 500] {
+            assert_eq!(breaker.admit(now), Admission::Trial);
+        }
+        // What is heard of the others then counts no more.
+        assert!(breaker.note(Some(Fault::Late), &LIMITS, 500));
+        assert!(!breaker.note(Some(Fault::Late), &LIMITS, 500));
+        breaker.note(None, &LIMITS, 501);
+        assert_eq!((breaker.admit(699), breaker.admit(700)), (Admission::No, Admission::Trial));
     }
 
     #[test]

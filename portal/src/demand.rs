@@ -99,6 +99,9 @@ pub enum Mismatch {
     /// A field is missing that every payload of its version has.
     #[error("no {0}, which every payload of the version has that it was asked for in")]
     Lacks(Field),
+    /// The fallback can't check it by any method that it knows, and writes payloads with other fields itself.
+    #[error("other fields than the fallback's own payload, which can't check it with them")]
+    Form,
     /// Too big for op-node's gossip.
     #[error("more than {MAX_GOSSIP} bytes of transactions, which no op-node gossips")]
     Size,

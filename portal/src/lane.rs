@@ -70,8 +70,24 @@ pub(crate) struct Health {
     pub(crate) dropped: u64,
 }
 
-/// The payload id that a gateway builds under, once known.
-pub(crate) type Building = watch::Receiver<Option<Result<PayloadId, NotBuilding>>>;
+/// An order that went to a gateway.
+#[derive(Debug)]
+pub(crate) struct Building {
+    /// The payload id that it builds under, once known.
+    pub(crate) id: watch::Receiver<Option<Result<PayloadId, NotBuilding>>>,
+    /// The lane that it went over: whatever has become of the gateway's lane since, only the engine at the end of this one knows the id.
+    pub(crate) lane: Arc<Lane>,
+}
+
+impl Building {
+    /// Whether the gateway hasn't refused, and the order hasn't been dropped on its way.
+    pub(crate) fn goes_on(&self) -> bool {
+        match &*self.id.borrow() {
+            Some(said) => said.is_ok(),
+            None => self.id.has_changed().is_ok(),
+        }
+    }
+}
 
 /// Why a gateway doesn't build.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -177,11 +193,11 @@ impl Lane {
     }
 
     /// Like [`Lane::send`], for an order to build, whose answer can be waited for.
-    pub(crate) fn order(&self, method: &str, body: impl Into<Pieces>) -> Building {
-        let (sender, receiver) = watch::channel(None);
+    pub(crate) fn order(self: &Arc<Self>, method: &str, body: impl Into<Pieces>) -> Building {
+        let (sender, id) = watch::channel(None);
         self.push(Kind::Build, Update { label: version::label(method), body: body.into(), building: Some(sender) })
             .ring();
-        receiver
+        Building { id, lane: self.clone() }
     }
 
     fn push(&self, kind: Kind, update: Update) -> Bell {

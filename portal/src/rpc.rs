@@ -17,6 +17,8 @@ pub const INVALID_REQUEST: i64 = -32_600;
 pub const METHOD_NOT_FOUND: i64 = -32_601;
 /// JSON-RPC: invalid parameters.
 pub const INVALID_PARAMS: i64 = -32_602;
+/// Engine API: the method isn't for payloads of that fork.
+pub const UNSUPPORTED_FORK: i64 = -38_005;
 /// JSON-RPC: parse error.
 pub const PARSE_ERROR: i64 = -32_700;
 
@@ -102,6 +104,16 @@ pub fn outcome(answer: &[u8]) -> &'static str {
         (None, None) => "error",
         _ => "ok",
     }
+}
+
+/// The code of an error answer; `None` if it is none, or says none.
+pub fn error_code(answer: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Error {
+        code: i64,
+    }
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    serde_json::from_str::<Error>(answer.error?.get()).ok().map(|error| error.code)
 }
 
 /// Whether an answer holds a result, and is to the call with an id.
@@ -200,6 +212,15 @@ mod tests {
             let text = format!(r#"{{"id":{id},"error":{{"code":1}}}}"#);
             let error = Answer::result_for(text.as_bytes(), 7).expect_err("an error");
             assert!(matches!(error, AnswerError::Error(text) if text.contains("code")));
+        }
+    }
+
+    #[test]
+    fn errors_have_codes() {
+        let code = |text: &str| error_code(text.as_bytes());
+        assert_eq!(code(r#"{"id":7,"error":{"code":-32602,"message":"Invalid params"}}"#), Some(INVALID_PARAMS));
+        for other in [r#"{"id":7,"result":{"code":-32602}}"#, r#"{"id":7,"error":"-32602"}"#, "<html>"] {
+            assert_eq!(code(other), None, "{other}");
         }
     }
 

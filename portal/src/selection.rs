@@ -1,6 +1,6 @@
 //! Whose payload op-node gets: a pure function of how both attempts went.
 
-use crate::{builds::Purpose, demand::Mismatch, policy::Objection, route::Skip, rpc::AnswerError};
+use crate::{builds::Purpose, demand::Mismatch, policy::Objection, route::Skip, rpc::AnswerError, version::Fields};
 use serde::Serialize;
 use std::{fmt, time::Duration};
 
@@ -48,6 +48,9 @@ pub enum OwnerOutcome {
     Skipped(Skip),
     /// The time budget ran out.
     Late(Stage),
+    /// No payload over the lane that the order went over, which was closed meanwhile: the gateway has another address by now, or the lane other settings. How
+    /// it went.
+    LaneClosed(String),
     /// It didn't begin to build.
     NotBuilding(String),
     /// It can't be reached.
@@ -56,8 +59,12 @@ pub enum OwnerOutcome {
     BadAnswer(AnswerError),
     /// It gave another payload than was asked for.
     Mismatch(Mismatch),
-    /// The fallback calls it invalid.
+    /// The fallback calls it invalid, or can't even take it for a payload (-32602): method and parameters are the portal's, so that what is wrong is the
+    /// payload.
     Rejected(String),
+    /// The fallback doesn't check payloads of that fork (-38005), though it was asked as op-node has it build and nothing was missing. That is the operator's
+    /// affair, unless the fallback's own payload has other fields than this one has.
+    Unsupported(Fields),
     /// The fallback can't tell: it says `SYNCING` or `ACCEPTED`.
     Undecided(String),
     /// The fallback or the second validator couldn't be asked, or the latter can't tell.
@@ -142,10 +149,12 @@ pub const fn minds_fallback(purpose: Purpose, owner: Option<&OwnerOutcome>, comp
 
 impl OwnerOutcome {
     /// All that [`OwnerOutcome::name`] gives.
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 14] = [
         "valid",
         "not_asked",
         "late",
+        "check_late",
+        "lane_closed",
         "not_building",
         "unreachable",
         "bad_answer",
@@ -157,19 +166,26 @@ impl OwnerOutcome {
         "outbid",
     ];
 
+    /// Whether no answer came from the gateway, for whatever reason.
+    pub const fn is_no_answer(&self) -> bool {
+        matches!(self, Self::Late(Stage::Id | Stage::Payload) | Self::NotBuilding(_) | Self::Unreachable(_))
+    }
+
     /// A short fixed name, for metrics.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Valid => "valid",
             Self::Skipped(_) => "not_asked",
+            Self::Late(stage) if stage.is_ours() => "check_late",
             Self::Late(_) => "late",
+            Self::LaneClosed(_) => "lane_closed",
             Self::NotBuilding(_) => "not_building",
             Self::Unreachable(_) => "unreachable",
             Self::BadAnswer(_) => "bad_answer",
             Self::Mismatch(_) => "mismatch",
             Self::Rejected(_) => "rejected",
             Self::Undecided(_) => "undecided",
-            Self::Unchecked(_) => "unchecked",
+            Self::Unchecked(_) | Self::Unsupported(_) => "unchecked",
             Self::Disputed(_) => "disputed",
             Self::Outbid(_) => "outbid",
         }
@@ -209,6 +225,9 @@ impl fmt::Display for OwnerOutcome {
             }
             Self::Late(Stage::Validation) => write!(f, "late: not checked by the fallback in time"),
             Self::Late(Stage::SecondValidation) => write!(f, "late: not checked by the second validator in time"),
+            Self::LaneClosed(reason) => {
+                write!(f, "the gateway's address, or its lane's settings, changed after the order: {reason}")
+            }
             Self::NotBuilding(reason) => write!(f, "the gateway isn't building: {reason}"),
             Self::Unreachable(reason) => write!(f, "the gateway can't be reached: {reason}"),
             Self::BadAnswer(reason) => write!(f, "the gateway's answer is no payload: {reason}"),
@@ -216,6 +235,9 @@ impl fmt::Display for OwnerOutcome {
             Self::Rejected(reason) => write!(f, "the fallback rejects the gateway's payload: {reason}"),
             Self::Undecided(reason) => write!(f, "the fallback can't judge the gateway's payload: {reason}"),
             Self::Unchecked(reason) => write!(f, "the gateway's payload couldn't be checked: {reason}"),
+            Self::Unsupported(_) => {
+                write!(f, "the gateway's payload couldn't be checked: the fallback doesn't support its fork (-38005)")
+            }
             Self::Disputed(reason) => write!(f, "the second validator doesn't agree with the fallback: {reason}"),
             Self::Outbid(objection) => write!(f, "the policy prefers the fallback's payload: {objection}"),
         }
@@ -297,6 +319,8 @@ mod tests {
             OwnerOutcome::Late(Stage::Payload),
             OwnerOutcome::Late(Stage::NoTimeLeft),
             OwnerOutcome::Late(Stage::Validation),
+            OwnerOutcome::LaneClosed(String::new()),
+            OwnerOutcome::Unsupported(Fields::default()),
             OwnerOutcome::NotBuilding(String::new()),
             OwnerOutcome::Unreachable(String::new()),
             OwnerOutcome::BadAnswer(AnswerError::Garbage),
@@ -326,6 +350,8 @@ mod tests {
             OwnerOutcome::Valid,
             OwnerOutcome::Skipped(Skip::OpenSlot),
             OwnerOutcome::Late(Stage::Id),
+            OwnerOutcome::Late(Stage::Validation),
+            OwnerOutcome::LaneClosed(String::new()),
             OwnerOutcome::NotBuilding(String::new()),
             OwnerOutcome::Unreachable(String::new()),
             OwnerOutcome::BadAnswer(AnswerError::Garbage),

@@ -7,6 +7,7 @@ use crate::{
     decision::Stages,
     demand::Mismatch,
     lane::{Building, NotBuilding, Peer},
+    mode::Mode,
     payload::{self, Payload, PayloadStatus},
     policy::Offer,
     route::{Owner, Skip},
@@ -14,11 +15,11 @@ use crate::{
     selection::{OwnerOutcome, Stage},
     telemetry,
     upstream::UpstreamError,
-    version::{self, Label},
+    version::{self, Fields, Label},
 };
 use alloy::primitives::B256;
 use bytes::Bytes;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// A valid payload of an owner.
@@ -81,10 +82,21 @@ impl Proxy {
         let mut notes = Notes::default();
         let tried = self.try_owner(version, build, deadline, &mut notes).await;
         let Notes { stages, asked, checked } = notes;
-        match tried {
-            Ok(payload) => Attempt { outcome: OwnerOutcome::Valid, payload: Some(payload), stages, asked, checked },
-            Err(outcome) => Attempt { outcome, payload: None, stages, asked, checked },
-        }
+        let (outcome, payload) = match tried {
+            Ok(payload) => (OwnerOutcome::Valid, Some(payload)),
+            Err(outcome) if outcome.is_no_answer() && !self.has_its_lane(build) => {
+                (OwnerOutcome::LaneClosed(outcome.to_string()), None)
+            }
+            Err(outcome) => (outcome, None),
+        };
+        Attempt { outcome, payload, stages, asked, checked }
+    }
+
+    /// Whether the lane that an order went over is still the owner's.
+    fn has_its_lane(&self, build: &Build<Building>) -> bool {
+        let lanes = self.gateways.lanes();
+        let now = build.owner.gateway().and_then(|gateway| lanes.get(gateway));
+        now.is_some_and(|now| build.pending.as_ref().is_some_and(|order| Arc::ptr_eq(now, &order.lane)))
     }
 
     async fn try_owner(
@@ -98,9 +110,14 @@ impl Proxy {
             Owner::Ask(gateway) => gateway,
             Owner::Skip(reason) => return Err(OwnerOutcome::Skipped(reason)),
         };
-        let gone = || OwnerOutcome::Skipped(Skip::NoEndpoint(gateway));
-        let lane = self.gateways.lanes().get(gateway).cloned().ok_or_else(gone)?;
-        let mut pending = build.pending.clone().ok_or_else(gone)?;
+        let Some(Building { id: pending, lane }) = &build.pending else {
+            return Err(OwnerOutcome::Skipped(Skip::NoEndpoint(gateway)));
+        };
+        let mut pending = pending.clone();
+        // The operator's word counts at once, for blocks under way too.
+        if self.live().modes.of(gateway) == Mode::Disabled {
+            return Err(OwnerOutcome::Skipped(Skip::Disabled(gateway)));
+        }
         let Some(fork) = version::of_get_payload(version) else {
             return Err(OwnerOutcome::Undecided(format!("version {version} of getPayload isn't known here")));
         };
@@ -109,7 +126,7 @@ impl Proxy {
         let known = timeout_at(deadline, pending.wait_for(Option::is_some)).await;
         stages.id_us = micros(started);
         let known = known.map_err(|_| OwnerOutcome::Late(Stage::Id))?;
-        let dropped = || OwnerOutcome::NotBuilding("its lane is full or closed".to_owned());
+        let dropped = || OwnerOutcome::NotBuilding("its lane is full".to_owned());
         let at_gateway = known.map_err(|_| dropped())?.clone().ok_or_else(dropped)?;
         let at_gateway = at_gateway.map_err(|error| match error {
             NotBuilding::Upstream(error) => OwnerOutcome::Unreachable(error.to_string()),
@@ -140,7 +157,7 @@ impl Proxy {
         let id = rpc::next_id();
         let (before, text, after) = payload.validation_request(fork, id);
         let request = vec![before.into(), answer.slice_ref(text.as_bytes()), after.into()];
-        let verdict = self.validate(request.into(), fork, id, deadline, checked).await;
+        let verdict = self.validate(request.into(), fork, id, payload.fields, deadline, checked).await;
         stages.validation_us = micros(started);
         let left = deadline.saturating_duration_since(started);
         verdict.map_err(|outcome| match outcome {
@@ -169,6 +186,7 @@ impl Proxy {
         request: Pieces,
         fork: &version::Fork,
         id: u64,
+        fields: Fields,
         deadline: Instant,
         checked: &mut Option<Asked>,
     ) -> Result<(), OwnerOutcome> {
@@ -185,6 +203,7 @@ impl Proxy {
             match status(&answer, id).map_err(|error| said(&error))?.as_str() {
                 "VALID" => Ok(()),
                 "INVALID" => Err(OwnerOutcome::Disputed("INVALID".to_owned())),
+                // With an error, too, since it is the fallback's word against that of a client that may be older.
                 other => Err(said(&other)),
             }
         };
@@ -199,7 +218,14 @@ impl Proxy {
                 self.engine_said(answer.as_ref().map(|_| ()));
             }
             let answer = answer.map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?;
-            match status(&answer, id).map_err(|error| OwnerOutcome::Unchecked(error.to_string()))?.as_str() {
+            // Of what an error says, only this much can be the gateway's doing. That the fallback lacks the method (-32601), refuses the token (an HTTP status)
+            // or has an error of its own is the operator's affair, and would be so with any gateway's payload.
+            let status = status(&answer, id).map_err(|error| match rpc::error_code(&answer) {
+                Some(rpc::INVALID_PARAMS) => OwnerOutcome::Rejected(error.to_string()),
+                Some(rpc::UNSUPPORTED_FORK) => OwnerOutcome::Unsupported(fields),
+                _ => OwnerOutcome::Unchecked(error.to_string()),
+            })?;
+            match status.as_str() {
                 "VALID" => Ok(()),
                 other if other.starts_with("INVALID") => Err(OwnerOutcome::Rejected(other.to_owned())),
                 other => Err(OwnerOutcome::Undecided(other.to_owned())),

@@ -3,11 +3,12 @@
 use super::{Owner, PayloadId, Proxy, lock, unix_now, unreachable_fallback};
 use crate::{
     breaker::Admission,
-    builds::{Build, Purpose},
+    builds::{Build, Mark, Purpose},
     config::Live,
     demand::Demand,
     gateways::Lanes,
     health,
+    lane::Building,
     mode::Mode,
     peek::{Call, Method, Order},
     route::{self, Form, Kind, Skip},
@@ -63,7 +64,12 @@ impl Proxy {
             let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
             let ordered = Ordered { at_ns: nanos(at), took_ns: nanos(started.elapsed()) };
             debug!(payload_id = %id, number, ?owner, ?purpose, "building");
-            lock(&self.builds).insert(id, Build { demand, owner, pending, purpose, ordered });
+            let (judged, counted) = (Mark::default(), Mark::default());
+            let build = Build { demand, owner, pending, purpose, ordered, judged, counted };
+            // Another lane leads to another engine.
+            let still =
+                |before: &Building, again: &Building| Arc::ptr_eq(&before.lane, &again.lane) && before.goes_on();
+            lock(&self.builds).insert(id, build, still);
         }
         answer
     }

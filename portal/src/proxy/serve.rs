@@ -11,7 +11,7 @@ use crate::{
     breaker::{self, Fault},
     builds::{Build, Purpose},
     decision::{self, Decision, Stages},
-    demand::{self, Demand},
+    demand::{self, Demand, Mismatch},
     health::Call,
     lane::Building,
     payload::{self, OwnPayload},
@@ -58,6 +58,11 @@ impl From<Result<Bytes, UpstreamError>> for FromFallback {
 }
 
 impl Own {
+    /// What policies look at; `None` if there is no payload.
+    fn offer(&self) -> Option<&Offer> {
+        self.payload.is_some().then_some(&self.offer)
+    }
+
     fn outcome(&self) -> FallbackOutcome {
         if self.payload.is_some() { FallbackOutcome::Payload } else { FallbackOutcome::Failed }
     }
@@ -176,33 +181,33 @@ impl Proxy {
             if choice == Choice::Gateway {
                 proxy.expect_soft_block(&build, from_owner.as_ref());
             }
-            let offer = from_fallback.map(|fallback| proxy.own(&build.demand, &fallback).offer.clone());
-            let later = match (from_owner, offer) {
-                (Some(attempt), Some(offer)) => {
-                    proxy.record(payload_id, &build, &attempt, Some(&offer), served);
+            let later = match (from_owner, from_fallback) {
+                (Some(attempt), Some(fallback)) => {
+                    let offer = proxy.own(&build.demand, &fallback).offer();
+                    proxy.record(payload_id, &build, &attempt, offer, served);
                     return;
                 }
                 (Some(attempt), None) => {
-                    proxy.record(payload_id, &build, &attempt, None, served);
+                    let is_first = proxy.record(payload_id, &build, &attempt, None, served);
                     // The fallback goes on building until it is asked.
-                    let (is_empty, asks) = (attempt.is_empty(), build.demand.asks_for_defaults());
+                    let (is_empty, asks) = (is_first && attempt.is_empty(), build.demand.asks_for_defaults());
                     async move {
                         if let Ok(answer @ Ok(_)) = timeout(live.payload_budget, fallback).await
                             && (is_empty || asks)
                         {
                             let fallback = answer.into();
-                            let own = proxy.own(&build.demand, &fallback);
-                            if is_empty && own.payload.is_some() {
-                                proxy.note_emptiness(&build, &own.offer);
+                            if let Some(offer) = proxy.own(&build.demand, &fallback).offer().filter(|_| is_empty) {
+                                proxy.note_emptiness(&build, offer);
                             }
                         }
                     }
                     .boxed()
                 }
-                (None, offer) => async move {
+                (None, fallback) => async move {
                     let mut attempt = attempt.await;
                     attempt.outcome = proxy.against_defaults(&build, &attempt);
-                    proxy.record(payload_id, &build, &attempt, offer.as_ref(), served);
+                    let offer = fallback.as_ref().and_then(|fallback| proxy.own(&build.demand, fallback).offer());
+                    proxy.record(payload_id, &build, &attempt, offer, served);
                 }
                 .boxed(),
             };
@@ -248,6 +253,11 @@ impl Proxy {
         if let Some(fallback) = fallback.filter(|_| build.demand.asks_for_defaults()) {
             self.own(&build.demand, fallback);
         }
+        if let (OwnerOutcome::Unsupported(fields), Some(fallback)) = (&attempt.outcome, fallback)
+            && self.own(&build.demand, fallback).payload.as_ref().is_some_and(|own| own.fields() != *fields)
+        {
+            return OwnerOutcome::Mismatch(Mismatch::Form);
+        }
         let outcome = self.against_defaults(build, attempt);
         let (OwnerOutcome::Valid, Some(payload), Some(fallback)) = (&outcome, &attempt.payload, fallback) else {
             return outcome;
@@ -256,12 +266,9 @@ impl Proxy {
         if live.policies.is_empty() {
             return outcome;
         }
-        let own = self.own(&build.demand, fallback);
-        if own.payload.is_none() {
-            return outcome;
-        }
+        let Some(own) = self.own(&build.demand, fallback).offer() else { return outcome };
         let overdue = live.rules.include_after.map(|after| lock(&self.waiting).overdue(after)).unwrap_or_default();
-        let candidates = Candidates { gateway: &payload.offer, fallback: &own.offer, overdue: &overdue };
+        let candidates = Candidates { gateway: &payload.offer, fallback: own, overdue: &overdue };
         let objection = live.policies.iter().find_map(|policy| policy.judge(candidates).err());
         objection.map_or(outcome, OwnerOutcome::Outbid)
     }
@@ -278,7 +285,8 @@ impl Proxy {
         }
     }
 
-    /// Keeps and logs a decision, and what it says about the gateway.
+    /// Keeps and logs a decision, and what it says about the gateway; `fallback` is the fallback's payload, if it is known. Whether it was the first to say
+    /// something about the gateway.
     pub(super) fn record(
         &self,
         payload_id: PayloadId,
@@ -286,11 +294,11 @@ impl Proxy {
         attempt: &Attempt,
         fallback: Option<&Offer>,
         served: Served,
-    ) {
+    ) -> bool {
         let owner = build.owner.gateway();
         attempt.asked.into_iter().chain(attempt.checked).for_each(Asked::record);
-        self.note_fault(build, attempt, fallback);
-        self.note_inclusion(attempt, fallback, served.choice);
+        let is_first = self.note_fault(build, attempt, fallback);
+        self.note_inclusion(build, attempt, fallback, served.choice);
         let clock = self.schedule.snapshot().clock;
         let demand = &build.demand;
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -329,18 +337,22 @@ impl Proxy {
         telemetry::payload(served.choice, owner, outcome.name());
         self.tracer.put(build.ordered, served.asked_ns, &decision);
         self.decisions.push(decision);
+        is_first
     }
 
-    /// Tells the gateway's breaker how it went.
-    fn note_fault(&self, build: &Build<Building>, attempt: &Attempt, fallback: Option<&Offer>) {
-        let Owner::Ask(gateway) = build.owner else { return };
+    /// Tells the gateway's breaker how it went, the first time that this block says something about it. Whether it does.
+    fn note_fault(&self, build: &Build<Building>, attempt: &Attempt, fallback: Option<&Offer>) -> bool {
+        let Owner::Ask(gateway) = build.owner else { return false };
         let Some(fault) = breaker::verdict(&attempt.outcome) else {
             if build.purpose == Purpose::Trial {
                 let (outcome, reason) = (attempt.outcome.name(), &attempt.outcome);
-                info!(gateway, outcome, %reason, "a trial says nothing about its gateway: it is tried again after the same pause");
+                info!(gateway, outcome, %reason, "a trial says nothing about its gateway: the next block is one too");
             }
-            return;
+            return false;
         };
+        if !build.judged.set() {
+            return false;
+        }
         match (attempt.is_empty(), fallback) {
             // Only the fallback's payload, which is still to come, says whether it had to be.
             (true, None) => self.note(gateway, fault),
@@ -355,6 +367,7 @@ impl Proxy {
                 }
             }
         }
+        true
     }
 
     /// Tells the gateway's breaker, once the fallback's payload is known, what an empty one was.
@@ -399,9 +412,12 @@ impl Proxy {
         telemetry::breaker(gateway, condition);
     }
 
-    /// Keeps count of transactions that wait for a block.
-    fn note_inclusion(&self, attempt: &Attempt, fallback: Option<&Offer>, choice: Choice) {
+    /// Keeps count of transactions that wait for a block, once for each block.
+    fn note_inclusion(&self, build: &Build<Building>, attempt: &Attempt, fallback: Option<&Offer>, choice: Choice) {
         let (Some(_), Some(fallback)) = (self.live().rules.include_after, fallback) else { return };
+        if !build.counted.set() {
+            return;
+        }
         let owner = attempt.payload.as_ref().map(|payload| payload.offer.hashes.as_slice()).unwrap_or_default();
         let included = if choice == Choice::Gateway { owner } else { &fallback.hashes };
         lock(&self.waiting).note(&fallback.hashes, included);
@@ -411,14 +427,16 @@ impl Proxy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{demand::FeeParameters, route::Skip, trace::Ordered};
+    use crate::{builds::Mark, demand::FeeParameters, route::Skip, trace::Ordered};
 
     #[test]
     fn the_fallback_is_asked_at_once_where_its_payload_is_needed() {
         let needs = |owner, purpose, eip1559: u64, compare| {
             let fees = Some(FeeParameters { eip1559: eip1559.to_be_bytes().into(), min_base_fee: None });
             let demand = Demand { fees, ..Demand::default() };
-            needs_fallback(&Build { demand, owner, pending: None, purpose, ordered: Ordered::default() }, compare)
+            let (judged, counted) = (Mark::default(), Mark::default());
+            let ordered = Ordered::default();
+            needs_fallback(&Build { demand, owner, pending: None, purpose, ordered, judged, counted }, compare)
         };
         assert!(!needs(Owner::Ask(1), Purpose::Serve, 7, false));
         assert!(needs(Owner::Skip(Skip::OpenSlot), Purpose::Serve, 7, false));

@@ -2,7 +2,7 @@
 
 use super::{PayloadId, Proxy, attempt::Attempt, passing::Then, serve::Served, unix_now, unreachable_fallback};
 use crate::{
-    builds::{Build, Purpose},
+    builds::{Build, Mark, Purpose},
     decision::Stages,
     demand::Demand,
     health::Call,
@@ -59,6 +59,8 @@ impl Proxy {
             pending: None,
             purpose: Purpose::Serve,
             ordered: Ordered { at_ns: asked_ns, took_ns: 0 },
+            judged: Mark::default(),
+            counted: Mark::default(),
         };
         let attempt = Attempt {
             outcome: OwnerOutcome::Skipped(skipped),

@@ -206,7 +206,7 @@ async fn payload_checked_too_slowly() {
     stand.fallback.fail("engine_newPayload", Fault::Held);
     let answer = stand.block(GENESIS, 1).await;
     assert_eq!(builder(&answer), "fallback");
-    assert_eq!(stand.decision().await["outcome"], "late");
+    assert_eq!(stand.decision().await["outcome"], "check_late");
     // Which isn't the gateway's fault.
     stand.wait_for_gateway(|gateway| gateway["breaker"] == "closed").await;
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod batches;
+mod breakers;
 mod browser;
 mod configuration;
 mod engines;
@@ -10,6 +11,7 @@ mod followed;
 mod hang_ups;
 mod l1;
 mod logged;
+mod moves;
 mod node;
 mod observability;
 mod program;

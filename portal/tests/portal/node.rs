@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     WrongId,
     /// A JSON-RPC error.
     Error,
+    /// A JSON-RPC error with a code.
+    Code(i64),
     /// HTTP 500.
     HttpError,
     /// A text of so many bytes.
@@ -259,6 +261,10 @@ async fn answer(State((inner, mut held)): State<Shared>, headers: HeaderMap, bod
         Some(Fault::WrongId) => json!({"jsonrpc": "2.0", "id": 999_999, "result": answer}).to_string().into_response(),
         Some(Fault::Error) => {
             let error = json!({"code": -38001, "message": "this node has an error"});
+            json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string().into_response()
+        }
+        Some(Fault::Code(code)) => {
+            let error = json!({"code": code, "message": "this node has an error"});
             json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string().into_response()
         }
         _ if answer.is_null() => {

@@ -209,7 +209,7 @@ async fn a_validator_that_is_slow_or_down_leaves_the_block_to_the_fallback() {
     let stand = Stand::start_with(slow).await;
     stand.validator.fail("engine_newPayload", Fault::Held);
     assert_eq!(built_by(&stand, 1).await, "fallback");
-    assert_eq!(stand.decision().await["outcome"], "late");
+    assert_eq!(stand.decision().await["outcome"], "check_late");
     let mut stand = Stand::start_with(Options { validator: true, ..Options::DEFAULT }).await;
     stand.validator.stop().await;
     assert_eq!(built_by(&stand, 1).await, "fallback");

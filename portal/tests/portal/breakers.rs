@@ -1,0 +1,135 @@
+//! What a gateway's breaker counts: blocks, each once, and only what is known of them.
+
+use crate::{
+    node::{Fault, GENESIS},
+    stand::{Options, Stand, builder},
+};
+use serde_json::{Value, json};
+
+const fn with(gateways: &'static str) -> Options {
+    Options { gateways, ..Options::DEFAULT }
+}
+
+/// The fallback has found a transaction.
+const FULL: Fault = Fault::Rewritten("\"0x7e02\"", "\"0x7e02\",\"0x02aa\"");
+
+/// One block, and who built it.
+async fn built_by(stand: &Stand, number: u64) -> String {
+    builder(&stand.block(GENESIS, number).await)
+}
+
+#[tokio::test]
+async fn a_payload_that_is_asked_for_again_is_no_other_block() {
+    let stand = Stand::start_with(with("[gateways.breaker]\nmismatch = 2")).await;
+    stand.gateways[0].fail("engine_getPayload", Fault::WrongTimestamp);
+    let id = stand.order(GENESIS, 1).await;
+    for _ in 0..3 {
+        assert_eq!(builder(&stand.payload(&id).await), "fallback");
+        assert_eq!(stand.decision().await["outcome"], "mismatch");
+    }
+    for outcome in ["mismatch", "not_asked"] {
+        assert_eq!(built_by(&stand, if outcome == "mismatch" { 2 } else { 3 }).await, "fallback");
+        assert_eq!(stand.decision().await["outcome"], outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_waits_for_blocks_and_not_for_calls() {
+    let stand = Stand::start_with(with("[gateways.policy]\ninclude_after = 2")).await;
+    stand.fallback.fail("engine_getPayload", FULL);
+    let id = stand.order(GENESIS, 1).await;
+    for _ in 0..3 {
+        assert_eq!(builder(&stand.payload(&id).await), "gateway 1");
+    }
+    assert_eq!(built_by(&stand, 2).await, "gateway 1");
+    assert_eq!(built_by(&stand, 3).await, "fallback");
+}
+
+#[tokio::test]
+async fn a_trial_that_is_ordered_twice_is_a_trial() {
+    let stand = Stand::start_with(with("[gateways.breaker]\npause_ms = 500")).await;
+    stand.gateways[0].fail("engine_getPayload", Fault::WrongTimestamp);
+    assert_eq!(built_by(&stand, 1).await, "fallback");
+    stand.gateways[0].recover();
+    stand.wait_for_gateway(|gateway| gateway["breaker"] == "half_open").await;
+    let id = stand.order(GENESIS, 2).await;
+    assert_eq!(stand.order(GENESIS, 2).await, id);
+    assert_eq!(builder(&stand.payload(&id).await), "fallback");
+    let decision = stand.decision_about(2).await;
+    assert_eq!((&decision["purpose"], &decision["outcome"]), (&json!("trial"), &json!("valid")), "{decision}");
+    assert_eq!(built_by(&stand, 3).await, "gateway 1");
+}
+
+#[tokio::test]
+async fn an_order_that_is_repeated_does_not_lose_the_id_that_is_known() {
+    let stand = Stand::start().await;
+    let id = stand.order(GENESIS, 1).await;
+    assert_eq!(builder(&stand.payload(&id).await), "gateway 1");
+    // The same again, which the gateway is slow to answer.
+    stand.gateways[0].fail("engine_forkchoiceUpdated", Fault::Held);
+    assert_eq!(stand.order(GENESIS, 1).await, id);
+    assert_eq!(builder(&stand.payload(&id).await), "gateway 1");
+}
+
+#[tokio::test]
+async fn an_order_that_failed_is_made_good_by_the_next() {
+    let stand = Stand::start().await;
+    stand.gateways[0].fail("engine_forkchoiceUpdated", Fault::Status("SYNCING"));
+    let id = stand.order(GENESIS, 1).await;
+    assert_eq!(builder(&stand.payload(&id).await), "fallback");
+    assert_eq!(stand.decision().await["outcome"], "not_building");
+    stand.gateways[0].recover();
+    assert_eq!(stand.order(GENESIS, 1).await, id);
+    assert_eq!(builder(&stand.payload(&id).await), "gateway 1");
+}
+
+#[tokio::test]
+async fn a_fallback_without_a_payload_says_nothing_about_emptiness() {
+    // Policies that never object here, but have the portal wait for both payloads.
+    let rules = "[gateways.breaker]\nempty = 2\n[gateways.policy]\ngas_ratio = 0";
+    let stand = Stand::start_with(with(rules)).await;
+    for number in [1_u8, 2, 3] {
+        // In the middle it fails, by which the gateway's first empty block isn't forgotten.
+        stand.fallback.fail("engine_getPayload", if number == 2 { Fault::Error } else { FULL });
+        assert_eq!(built_by(&stand, number.into()).await, "gateway 1");
+    }
+    stand.left_out().await;
+}
+
+#[tokio::test]
+async fn a_fallback_without_a_payload_does_not_end_a_transactions_wait() {
+    let stand = Stand::start_with(with("[gateways.policy]\ninclude_after = 2")).await;
+    for number in [1_u8, 2, 3] {
+        stand.fallback.fail("engine_getPayload", if number == 2 { Fault::Error } else { FULL });
+        assert_eq!(built_by(&stand, number.into()).await, "gateway 1");
+    }
+    assert_eq!(built_by(&stand, 4).await, "fallback");
+    assert_eq!(stand.decision().await["outcome"], "outbid");
+}
+
+/// A check that is answered with an error: how the attempt is recorded, and whether the gateway is asked for the next block.
+async fn check_refused(code: i64, gateway: Option<Fault>) -> (Value, bool) {
+    let stand = Stand::start().await;
+    stand.fallback.fail("engine_newPayload", Fault::Code(code));
+    if let Some(fault) = gateway {
+        stand.gateways[0].fail("engine_getPayload", fault);
+    }
+    assert_eq!(built_by(&stand, 1).await, "fallback");
+    let outcome = stand.decision().await["outcome"].clone();
+    stand.fallback.recover();
+    stand.gateways[0].recover();
+    (outcome, built_by(&stand, 2).await == "gateway 1")
+}
+
+#[tokio::test]
+async fn an_error_in_the_check_is_the_gateways_fault_only_if_it_is_about_its_payload() {
+    // Parameters of which only the payload is the gateway's.
+    assert_eq!(check_refused(-32602, None).await, (json!("rejected"), false));
+    // A method or fork that the fallback doesn't have, or a failure of its own.
+    for code in [-32601, -38005, -32000] {
+        assert_eq!(check_refused(code, None).await, (json!("unchecked"), true), "{code}");
+    }
+    // Unless the fallback itself writes payloads of another form.
+    let more = Fault::Rewritten("\"executionPayload\":{", "\"executionPayload\":{\"slotNumber\":\"0x1\",");
+    assert_eq!(check_refused(-38005, Some(more)).await, (json!("mismatch"), false));
+}
