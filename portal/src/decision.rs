@@ -50,12 +50,16 @@ pub struct Decision {
     pub purpose: Purpose,
     /// Whose payload was served.
     pub choice: Choice,
+    /// Whose would have been, had it been no dry run or trial. The same as `choice` where it was none.
+    pub would_serve: Choice,
     /// Short name of how asking the owner went.
     pub outcome: &'static str,
     /// Why, in words.
     pub reason: String,
     /// The served block's hash; `None` if there was nothing to serve.
     pub block_hash: Option<B256>,
+    /// The hash that the owner's payload says it has, good or not; `None` if it gave none.
+    pub gateway_block_hash: Option<B256>,
     /// How long asking the owner took.
     pub stages: Stages,
     /// Milliseconds from op-node's question to its answer.
@@ -131,9 +135,11 @@ mod tests {
             payload_id: PayloadId::ZERO,
             purpose: Purpose::Serve,
             choice: Choice::Gateway,
+            would_serve: Choice::Gateway,
             outcome: "valid",
             reason: String::new(),
             block_hash: Some(B256::ZERO),
+            gateway_block_hash: Some(B256::ZERO),
             stages: Stages::default(),
             took_ms: 1,
             at_ms: 2,

@@ -30,6 +30,15 @@ pub struct Ordered {
     pub took_ns: u64,
 }
 
+/// When a payload was asked for, and how long the answer took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// Unix nanoseconds.
+    pub(crate) at_ns: u64,
+    /// From op-node's question to its answer.
+    pub(crate) took: Duration,
+}
+
 /// Where spans are put. Clones share the collector.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tracer(Option<mpsc::Sender<Vec<Value>>>);
@@ -48,9 +57,9 @@ impl Tracer {
     }
 
     /// Puts a block's spans; never waits.
-    pub(crate) fn put(&self, ordered: Ordered, asked_ns: u64, decision: &Decision) {
+    pub(crate) fn put(&self, ordered: Ordered, asked: Asked, decision: &Decision) {
         if let Some(sender) = &self.0
-            && sender.try_send(spans(ordered, asked_ns, decision)).is_err()
+            && sender.try_send(spans(ordered, asked, decision)).is_err()
         {
             telemetry::traces_dropped(1);
         }
@@ -58,7 +67,7 @@ impl Tracer {
 }
 
 /// A block's spans: the block, and in it the order and the payload; in the payload what asking the owner consisted of.
-fn spans(ordered: Ordered, asked_ns: u64, decision: &Decision) -> Vec<Value> {
+fn spans(ordered: Ordered, asked: Asked, decision: &Decision) -> Vec<Value> {
     let seed = Sha256::new()
         .chain_update(decision.payload_id)
         .chain_update(decision.parent)
@@ -84,18 +93,18 @@ fn spans(ordered: Ordered, asked_ns: u64, decision: &Decision) -> Vec<Value> {
             "traceId": trace, "spanId": id(index), "parentSpanId": parent.map(id).unwrap_or_default(), "name": name,
             // Server for what op-node called, client for what the portal did.
             "kind": if index < 3 { 2 } else { 3 },
-            "startTimeUnixNano": from.to_string(), "endTimeUnixNano": (from + took).to_string(),
+            "startTimeUnixNano": from.to_string(), "endTimeUnixNano": from.saturating_add(took).to_string(),
             "attributes": attributes(), "status": {},
         })
     };
-    let served = decision.took_ms.saturating_mul(1_000_000);
-    let all = (asked_ns + served).saturating_sub(ordered.at_ns);
+    let served = u64::try_from(asked.took.as_nanos()).unwrap_or(u64::MAX);
+    let all = asked.at_ns.saturating_add(served).saturating_sub(ordered.at_ns);
     let mut spans = vec![
         span(0, None, "block", ordered.at_ns, all),
         span(1, Some(0), "engine_forkchoiceUpdated", ordered.at_ns, ordered.took_ns),
-        span(2, Some(0), "engine_getPayload", asked_ns, served),
+        span(2, Some(0), "engine_getPayload", asked.at_ns, served),
     ];
-    let mut from = asked_ns;
+    let mut from = asked.at_ns;
     let stages = decision.stages;
     for (index, (name, took)) in
         [("payload id", stages.id_us), ("payload", stages.payload_us), ("validation", stages.validation_us)]
@@ -158,9 +167,11 @@ mod tests {
             payload_id: PayloadId::repeat_byte(7),
             purpose: Purpose::Serve,
             choice: Choice::Fallback,
+            would_serve: Choice::Fallback,
             outcome: "late",
             reason: "late".to_owned(),
             block_hash: None,
+            gateway_block_hash: None,
             stages: Stages { id_us: Some(2), payload_us: Some(3000), validation_us: None },
             took_ms: 4,
             at_ms: 0,
@@ -169,7 +180,9 @@ mod tests {
 
     #[test]
     fn a_trace_holds_the_block_from_order_to_payload() {
-        let spans = spans(Ordered { at_ns: 1_000, took_ns: 500 }, 2_000_000, &decision());
+        // No span ends before those in it, not even by a part of a millisecond.
+        let asked = Asked { at_ns: 2_000_000, took: Duration::from_nanos(4_567_891) };
+        let spans = spans(Ordered { at_ns: 1_000, took_ns: 500 }, asked, &decision());
         let seen: Vec<_> = spans
             .iter()
             .map(|span| {
@@ -180,9 +193,9 @@ mod tests {
         assert_eq!(
             seen,
             [
-                ("block", 1_000, 6_000_000),
+                ("block", 1_000, 6_567_891),
                 ("engine_forkchoiceUpdated", 1_000, 1_500),
-                ("engine_getPayload", 2_000_000, 6_000_000),
+                ("engine_getPayload", 2_000_000, 6_567_891),
                 ("payload id", 2_000_000, 2_002_000),
                 ("payload", 2_002_000, 5_002_000),
             ]
@@ -203,7 +216,8 @@ mod tests {
 
     #[test]
     fn blocks_have_traces_of_their_own() {
-        let trace = |ordered, decision: &Decision| spans(ordered, 0, decision)[0]["traceId"].clone();
+        let asked = Asked { at_ns: 0, took: Duration::ZERO };
+        let trace = |ordered, decision: &Decision| spans(ordered, asked, decision)[0]["traceId"].clone();
         let other = Decision { payload_id: PayloadId::ZERO, ..decision() };
         let (one, two) = (Ordered { at_ns: 1, took_ns: 0 }, Ordered { at_ns: 2, took_ns: 0 });
         assert_ne!(trace(one, &decision()), trace(one, &other));

@@ -38,6 +38,8 @@ pub(super) struct OwnerPayload {
 pub(super) struct Attempt {
     pub(super) outcome: OwnerOutcome,
     pub(super) payload: Option<OwnerPayload>,
+    /// The hash that its payload says it has, valid or not.
+    pub(super) block_hash: Option<B256>,
     pub(super) stages: Stages,
     /// The request for the payload. For metrics, which can wait until op-node has its answer.
     pub(super) asked: Option<Asked>,
@@ -57,6 +59,7 @@ pub(super) struct Asked {
 /// What is known of an attempt that may still fail.
 #[derive(Debug, Default)]
 struct Notes {
+    block_hash: Option<B256>,
     stages: Stages,
     asked: Option<Asked>,
     checked: Option<Asked>,
@@ -81,7 +84,7 @@ impl Proxy {
     pub(super) async fn attempt(&self, version: u8, build: &Build<Building>, deadline: Instant) -> Attempt {
         let mut notes = Notes::default();
         let tried = self.try_owner(version, build, deadline, &mut notes).await;
-        let Notes { stages, asked, checked } = notes;
+        let Notes { block_hash, stages, asked, checked } = notes;
         let (outcome, payload) = match tried {
             Ok(payload) => (OwnerOutcome::Valid, Some(payload)),
             Err(outcome) if outcome.is_no_answer() && !self.has_its_lane(build) => {
@@ -89,7 +92,7 @@ impl Proxy {
             }
             Err(outcome) => (outcome, None),
         };
-        Attempt { outcome, payload, stages, asked, checked }
+        Attempt { outcome, payload, block_hash, stages, asked, checked }
     }
 
     /// Whether the lane that an order went over is still the owner's.
@@ -104,7 +107,7 @@ impl Proxy {
         version: u8,
         build: &Build<Building>,
         deadline: Instant,
-        Notes { stages, asked, checked }: &mut Notes,
+        Notes { block_hash, stages, asked, checked }: &mut Notes,
     ) -> Result<OwnerPayload, OwnerOutcome> {
         let gateway = match build.owner {
             Owner::Ask(gateway) => gateway,
@@ -145,6 +148,7 @@ impl Proxy {
         let answer = answer.map_err(|error| OwnerOutcome::Unreachable(error.to_string()))?;
         let result = Answer::text_for(&answer, id).map_err(OwnerOutcome::BadAnswer)?;
         let payload = Payload::read(result).map_err(OwnerOutcome::BadAnswer)?;
+        *block_hash = Some(payload.block_hash);
         if !payload.is_of(fork) {
             return Err(OwnerOutcome::Mismatch(Mismatch::Fork));
         }

@@ -18,8 +18,8 @@ use crate::{
     policy::{Candidates, Offer},
     route::Owner,
     rpc::{self, Answer},
-    selection::{Choice, FallbackOutcome, OwnerOutcome, Situation, choose, minds_fallback},
-    telemetry,
+    selection::{Choice, FallbackOutcome, OwnerOutcome, Situation, choose, minds_fallback, select},
+    telemetry, trace,
     upstream::UpstreamError,
 };
 use alloy::primitives::B256;
@@ -95,6 +95,7 @@ async fn safely(attempt: impl Future<Output = Attempt>) -> Attempt {
     AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| Attempt {
         outcome: OwnerOutcome::Unchecked("reading it panicked, which is a defect of the portal".to_owned()),
         payload: None,
+        block_hash: None,
         stages: Stages::default(),
         asked: None,
         checked: None,
@@ -205,7 +206,7 @@ impl Proxy {
                 }
                 (None, fallback) => async move {
                     let mut attempt = attempt.await;
-                    attempt.outcome = proxy.against_defaults(&build, &attempt);
+                    attempt.outcome = proxy.judge(&build, &attempt, fallback.as_ref());
                     let offer = fallback.as_ref().and_then(|fallback| proxy.own(&build.demand, fallback).offer());
                     proxy.record(payload_id, &build, &attempt, offer, served);
                 }
@@ -303,6 +304,12 @@ impl Proxy {
         let demand = &build.demand;
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let outcome = &attempt.outcome;
+        let own = if fallback.is_some() { FallbackOutcome::Payload } else { FallbackOutcome::Failed };
+        let would_serve = match build.purpose {
+            Purpose::Serve => None,
+            // Nothing is served, nor recorded, of these before it is known how the fallback fared.
+            Purpose::DryRun | Purpose::Trial => select(outcome, own),
+        };
         let decision = Decision {
             number: demand.number.or(served.number),
             timestamp: demand.timestamp,
@@ -312,12 +319,14 @@ impl Proxy {
             payload_id,
             purpose: build.purpose,
             choice: served.choice,
+            would_serve: would_serve.unwrap_or(served.choice),
             outcome: outcome.name(),
             reason: decision::reason(outcome),
             block_hash: served.block_hash,
+            gateway_block_hash: attempt.block_hash,
             stages: attempt.stages,
             took_ms: millis(served.took),
-            at_ms: millis(unix_now()),
+            at_ms: millis(Duration::from_nanos(served.asked_ns) + served.took),
         };
         info!(
             number = decision.number,
@@ -325,8 +334,10 @@ impl Proxy {
             payload_id = %payload_id,
             purpose = ?decision.purpose,
             choice = ?decision.choice,
+            would_serve = ?decision.would_serve,
             reason = %decision.reason,
             block = decision.block_hash.map(tracing::field::display),
+            gateway_block = decision.gateway_block_hash.map(tracing::field::display),
             took_ms = decision.took_ms,
             "payload"
         );
@@ -335,7 +346,7 @@ impl Proxy {
             error!(number, owner, %payload_id, %reason, "no payload for a block: neither gateway nor fallback has one");
         }
         telemetry::payload(served.choice, owner, outcome.name());
-        self.tracer.put(build.ordered, served.asked_ns, &decision);
+        self.tracer.put(build.ordered, trace::Asked { at_ns: served.asked_ns, took: served.took }, &decision);
         self.decisions.push(decision);
         is_first
     }

@@ -65,6 +65,7 @@ impl Proxy {
         let attempt = Attempt {
             outcome: OwnerOutcome::Skipped(skipped),
             payload: None,
+            block_hash: None,
             stages: Stages::default(),
             asked: None,
             checked: None,

@@ -6,6 +6,7 @@ use crate::{
 };
 use baton_portal::Config;
 use serde_json::{Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const fn with(gateways: &'static str) -> Options {
     Options { gateways, ..Options::DEFAULT }
@@ -27,9 +28,49 @@ async fn a_dry_run_checks_the_gateway_and_serves_the_fallback() {
     let decision = stand.decision_about(1).await;
     assert_eq!((&decision["choice"], &decision["outcome"]), (&json!("fallback"), &json!("valid")), "{decision}");
     assert_eq!(decision["purpose"], "dry_run");
+    // It says what would have been served.
+    let served = decision["blockHash"].as_str().expect("a hash");
+    let would = decision["gatewayBlockHash"].as_str().expect("a hash");
+    assert_eq!(decision["wouldServe"], "gateway", "{decision}");
+    assert_ne!(served, would);
+    let checked = &stand.fallback.arrived("engine_newPayload")[0].json["params"][0];
+    assert_eq!(checked["blockHash"], would);
     // And a dry run it stays when the fallback fails.
     stand.fallback.fail("engine_getPayload", Fault::Error);
     assert_eq!(stand.block(GENESIS, 2).await["error"]["code"], -38001);
+    let decision = stand.decision_about(2).await;
+    assert_eq!((&decision["choice"], &decision["wouldServe"]), (&json!("nothing"), &json!("gateway")), "{decision}");
+    // A payload that isn't good wouldn't have been.
+    stand.fallback.recover();
+    stand.gateways[0].fail("engine_getPayload", Fault::WrongTimestamp);
+    assert_eq!(built_by(&stand, 3).await, "fallback");
+    let decision = stand.decision_about(3).await;
+    assert_eq!((&decision["outcome"], &decision["wouldServe"]), (&json!("mismatch"), &json!("fallback")), "{decision}");
+    assert!(decision["gatewayBlockHash"].is_string(), "{decision}");
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_a_policy_would_have_preferred() {
+    let stand = Stand::start_with(with("mode = \"dry_run\"\n[gateways.policy]\nvalue_ratio = 90")).await;
+    stand.fallback.fail("engine_getPayload", Fault::Rewritten("\"blockValue\":\"0x0\"", "\"blockValue\":\"0x64\""));
+    assert_eq!(built_by(&stand, 1).await, "fallback");
+    let decision = stand.decision_about(1).await;
+    assert_eq!((&decision["outcome"], &decision["wouldServe"]), (&json!("outbid"), &json!("fallback")), "{decision}");
+}
+
+#[tokio::test]
+async fn a_decision_has_the_time_of_the_answer_however_late_it_is_made() {
+    let stand = Stand::start_with(with("mode = \"dry_run\"")).await;
+    stand.gateways[0].fail("engine_getPayload", Fault::Held);
+    assert_eq!(built_by(&stand, 1).await, "fallback");
+    let answered = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+    // So that the clock goes on.
+    while SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() <= answered + 1 {
+        tokio::task::yield_now().await;
+    }
+    stand.gateways[0].release();
+    let at = stand.decision_about(1).await["atMs"].as_u64().expect("milliseconds");
+    assert!(u128::from(at) <= answered, "{at} > {answered}");
 }
 
 #[tokio::test]
