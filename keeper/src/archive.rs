@@ -4,7 +4,7 @@
 
 use crate::anchor::Anchor;
 use alloy::primitives::{B256, Bytes, Signature};
-use baton_protocol::{GatewayId, Link, SignedSoftBlock, SoftBlock};
+use baton_protocol::{FeedItem, GatewayId, Link, SignedSoftBlock, SoftBlock};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::{
     path::Path,
@@ -34,6 +34,18 @@ pub struct ArchivedSoftBlock {
     pub signed: SignedSoftBlock,
     /// RLP of the block.
     pub block: Bytes,
+}
+
+impl From<ArchivedSoftBlock> for FeedItem {
+    fn from(archived: ArchivedSoftBlock) -> Self {
+        let SignedSoftBlock { soft_block, signature } = archived.signed;
+        Self {
+            gateway: archived.gateway,
+            soft_block,
+            signature: Bytes::from(signature.as_bytes().to_vec()),
+            block: archived.block,
+        }
+    }
 }
 
 /// The store.

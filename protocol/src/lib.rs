@@ -5,6 +5,8 @@
 pub mod beacon;
 mod clock;
 pub mod delegation;
+mod evidence;
+mod feed_item;
 mod harbour;
 mod link;
 mod receipt;
@@ -13,6 +15,8 @@ mod signature;
 mod soft_block;
 
 pub use clock::{SLOTS_PER_EPOCH, SlotClock, SlotClockError};
+pub use evidence::{Delivered, Evidence};
+pub use feed_item::FeedItem;
 pub use harbour::{WindowRecord, liable_before};
 pub use link::Link;
 pub use receipt::Receipt;

@@ -32,6 +32,14 @@ impl SoftBlock {
     pub fn digest(&self, domain: &Domain) -> B256 {
         domain.digest(self)
     }
+
+    /// Whether no gateway that follows `[K3]` signs both: other blocks of one number on one base, with anchors that one L1 chain may hold. Both bind where
+    /// both anchors are canonical.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let is_same_position = self.number == other.number && self.parentLink == other.parentLink;
+        let excludes = self.anchorNumber == other.anchorNumber && self.anchorHash != other.anchorHash;
+        is_same_position && self.blockHash != other.blockHash && !excludes
+    }
 }
 
 /// A soft block with its owner's signature: what feeds carry and re-creations prove.
@@ -48,5 +56,33 @@ impl SignedSoftBlock {
     /// Checks that `key` signed it in this domain.
     pub fn verify(&self, domain: &Domain, key: Address) -> Result<(), SignatureError> {
         Domain::verify(self.soft_block.digest(domain), &self.signature, key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_other_blocks_of_one_number_and_base_with_anchors_of_one_chain_contradict_each_other() {
+        let of = |number, base, block, anchor_number, anchor| SoftBlock {
+            number,
+            parentLink: B256::repeat_byte(base),
+            blockHash: B256::repeat_byte(block),
+            anchorNumber: anchor_number,
+            anchorHash: B256::repeat_byte(anchor),
+        };
+        let signed = of(7, 1, 1, 100, 1);
+        for (other, contradicts) in [
+            (of(7, 1, 2, 100, 1), true),
+            (of(7, 1, 2, 101, 2), true),
+            (of(7, 1, 1, 101, 2), false),
+            (of(7, 1, 2, 100, 2), false),
+            (of(7, 2, 2, 100, 1), false),
+            (of(8, 1, 2, 100, 1), false),
+        ] {
+            assert_eq!(signed.contradicts(&other), contradicts, "{other:?}");
+            assert_eq!(other.contradicts(&signed), contradicts, "{other:?}");
+        }
     }
 }

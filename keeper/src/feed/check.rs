@@ -68,6 +68,32 @@ impl ItemError {
     }
 }
 
+/// Checks whose signature an item of the feed of `gateway` (0 for the operator's) has, against schedule and keys; its block isn't looked at.
+///
+/// # Errors
+/// See [`ItemError`].
+pub fn check_signature(
+    item: FeedItem,
+    gateway: GatewayId,
+    snapshot: &Snapshot,
+    domain: &Domain,
+) -> Result<ArchivedSoftBlock, ItemError> {
+    let number = item.soft_block.number;
+    if item.gateway != gateway {
+        return Err(ItemError::OtherGateway { expected: gateway, found: item.gateway });
+    }
+    let slot = snapshot.clock.owner_slot(number);
+    let owner = snapshot.schedule.gateway_at(slot).map_err(|_| ItemError::UnknownEpoch { number })?;
+    if gateway != NOBODY && owner != gateway {
+        return Err(ItemError::NotOwner { number, owner });
+    }
+    let keys = snapshot.gateways.get(&gateway).map(|info| info.keys);
+    let key = keys.and_then(|keys| keys.at(SlotClock::epoch_of(slot))).ok_or(ItemError::NoKey { number })?;
+    let signed = item.signed().map_err(|source| ItemError::Signature { number, source })?;
+    signed.verify(domain, key).map_err(|source| ItemError::Signature { number, source })?;
+    Ok(ArchivedSoftBlock { gateway, signed, block: item.block })
+}
+
 /// Checks an item of the feed of `gateway` (0 for the operator's) against schedule, keys and the chain's rules. Gives it back with the block's parent.
 ///
 /// The base isn't judged: which link is the right one depends on what will be settled, and is seen when the soft block is used. Nor is the
@@ -82,19 +108,7 @@ pub fn check(
     domain: &Domain,
 ) -> Result<(ArchivedSoftBlock, B256), ItemError> {
     let number = item.soft_block.number;
-    if item.gateway != gateway {
-        return Err(ItemError::OtherGateway { expected: gateway, found: item.gateway });
-    }
-    let slot = snapshot.clock.owner_slot(number);
-    let owner = snapshot.schedule.gateway_at(slot).map_err(|_| ItemError::UnknownEpoch { number })?;
-    if gateway != NOBODY && owner != gateway {
-        return Err(ItemError::NotOwner { number, owner });
-    }
-    let keys = snapshot.gateways.get(&gateway).map(|info| info.keys);
-    let key = keys.and_then(|keys| keys.at(SlotClock::epoch_of(slot))).ok_or(ItemError::NoKey { number })?;
-    let archived = item.into_archived().ok_or(ItemError::Signature { number, source: SignatureError::Malformed })?;
-    archived.signed.verify(domain, key).map_err(|source| ItemError::Signature { number, source })?;
-
+    let archived = check_signature(item, gateway, snapshot, domain)?;
     let soft_block = &archived.signed.soft_block;
     let block = L2Block::from_rlp(&archived.block)?;
     let mismatch = |field| Err(ItemError::Mismatch { number, field });

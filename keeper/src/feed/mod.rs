@@ -5,12 +5,11 @@
 
 mod check;
 mod follower;
-mod item;
 mod server;
 
-pub use check::{ItemError, check};
+pub use baton_protocol::FeedItem;
+pub use check::{ItemError, check, check_signature};
 pub use follower::{FeedFollowers, FollowerContext};
-pub use item::FeedItem;
 pub use server::{FeedServer, FeedServerError};
 
 /// Range method.
