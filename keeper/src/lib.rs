@@ -8,6 +8,7 @@ pub mod beacon;
 pub mod collecting;
 pub mod config;
 pub mod delegation;
+pub mod evidence;
 pub mod feed;
 pub mod journal;
 pub mod l1;

@@ -2,6 +2,7 @@
 
 mod chain;
 mod delegation;
+mod evidence;
 mod lookahead;
 mod source;
 
@@ -86,6 +87,9 @@ enum Command {
     /// Show, sign and set delegations of validators' slots to gateways
     #[command(subcommand)]
     Delegation(delegation::DelegationCommand),
+    /// Check evidence that a portal has kept
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
 }
 
 pub(crate) fn main() -> eyre::Result<()> {
@@ -113,6 +117,10 @@ pub(crate) fn main() -> eyre::Result<()> {
             runtime.block_on(command.run())
         }
         Command::Delegation(command) => {
+            init_command_logging();
+            runtime.block_on(command.run())
+        }
+        Command::Evidence(command) => {
             init_command_logging();
             runtime.block_on(command.run())
         }

@@ -5,4 +5,4 @@ mod keeper;
 mod settlement;
 mod start;
 
-pub use start::{Running, StartError, run};
+pub use start::{Running, StartError, follower_config, run};

@@ -262,7 +262,8 @@ async fn deployment(l1: &L1, shutdown: &CancellationToken) -> Result<Deployment,
     }
 }
 
-fn follower_config(config: &KeeperConfig, deployment: &Deployment) -> FollowerConfig {
+/// How the schedule is followed: as far back as blocks can need an owner.
+pub fn follower_config(config: &KeeperConfig, deployment: &Deployment) -> FollowerConfig {
     let mut follower = FollowerConfig::new(config.l1.urls.clone(), config.contracts.registry, deployment.clock);
     follower.deployment_block = config.contracts.deployment_block;
     // Blocks older than the horizon are stale, and need no owner.

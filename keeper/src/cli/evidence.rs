@@ -1,0 +1,92 @@
+//! `keeper evidence`.
+
+use super::{print, source::Source};
+use alloy::eips::BlockId;
+use baton_keeper::{
+    anchor::Anchor,
+    archive::Archive,
+    evidence::{CheckedEvidence, CheckedItem},
+    l1::{L1, L1Error},
+    run::follower_config,
+};
+use baton_schedule::Follower;
+use clap::Subcommand;
+use eyre::{Context, Result};
+use std::{fs, path::PathBuf, time::Duration};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// How long the L1 may take to be read.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Subcommand)]
+pub(super) enum EvidenceCommand {
+    /// Check a file of a portal's archive against the L1, and say what it proves
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Keep the soft blocks in the keeper's archive, like those of a feed
+        #[arg(long)]
+        keep: bool,
+        #[command(flatten)]
+        source: Source,
+    },
+}
+
+impl EvidenceCommand {
+    pub(super) async fn run(self) -> Result<()> {
+        let Self::Check { file, keep, source } = self;
+        let name = || file.display().to_string();
+        let text = fs::read(&file).wrap_err_with(|| format!("{} can't be read", name()))?;
+        let config = source.keeper()?;
+        let l1 = L1::new(&config.l1, &config.contracts)?;
+        let mut read = l1.deployment().await;
+        for _ in 1..config.l1.urls.len() {
+            if !read.as_ref().is_err_and(L1Error::is_retryable) {
+                break;
+            }
+            l1.fail_over();
+            read = l1.deployment().await;
+        }
+        let deployment = read.wrap_err("the contracts can't be read")?;
+        let end = CancellationToken::new();
+        let mut schedule = Follower::spawn(follower_config(&config, &deployment), end.child_token())?;
+        let known = timeout(PATIENCE, schedule.known()).await.wrap_err("the schedule can't be read within 60 s")?;
+        let _end = end.drop_guard();
+        let evidence = CheckedEvidence::read(&text, &*known?, &deployment.domain).wrap_err_with(name)?;
+        for item in &evidence.items {
+            let is_canonical = is_canonical(&l1, &item.anchor()).await?;
+            print(&line(&evidence, item, is_canonical))?;
+        }
+        print(&format!("proves: {}", evidence.proof))?;
+        if keep {
+            let archive = Archive::open(&config.data_dir.join("archive.sqlite"))?;
+            let new = evidence.keep(&archive)?;
+            print(&format!("kept: {new} of {} soft blocks were new and had their blocks", evidence.items.len()))?;
+        }
+        Ok(())
+    }
+}
+
+fn line(evidence: &CheckedEvidence, item: &CheckedItem, is_canonical: bool) -> String {
+    let soft_block = &item.archived.signed.soft_block;
+    let (anchor, not) = (item.anchor(), if is_canonical { "" } else { "not " });
+    let block = match &item.parent {
+        Ok(_) => "with its block".to_owned(),
+        Err(error) => format!("without a block that could be kept: {error}"),
+    };
+    format!(
+        "gateway {} signed block {} {} on {}, anchored at L1 block {} {} ({not}canonical), {block}",
+        evidence.gateway, soft_block.number, soft_block.blockHash, soft_block.parentLink, anchor.number, anchor.hash
+    )
+}
+
+/// Whether the L1 has a block at its height.
+async fn is_canonical(l1: &L1, anchor: &Anchor) -> Result<bool, L1Error> {
+    match l1.block(BlockId::number(anchor.number)).await {
+        Ok(block) => Ok(block.hash == anchor.hash),
+        Err(L1Error::MissingBlock(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

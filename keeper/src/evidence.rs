@@ -1,0 +1,197 @@
+//! Evidence that a portal has kept: what it proves, without asking anybody.
+
+use crate::{
+    anchor::Anchor,
+    archive::{Archive, ArchiveError, ArchivedSoftBlock, anchor_of},
+    feed::{ItemError, check, check_signature},
+};
+use alloy::primitives::{Address, B256, Bytes};
+use baton_batch::L1Origin;
+use baton_protocol::{Delivered, Domain, Evidence, FeedItem, GatewayId};
+use baton_schedule::Snapshot;
+use serde::Deserialize;
+use std::fmt;
+
+/// Why a file is no evidence here.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// Not what portals write.
+    #[error("it isn't evidence as a portal keeps it: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Of another rollup, or another L1.
+    #[error("it is about the inbox {inbox} on chain {chain_id}, and `contracts.inbox` is {here} on chain {chain_here}")]
+    OtherDomain {
+        /// L1's chain id in the file.
+        chain_id: u64,
+        /// The inbox in the file.
+        inbox: Address,
+        /// L1's chain id.
+        chain_here: u64,
+        /// The inbox.
+        here: Address,
+    },
+    /// A signature that isn't the owner's.
+    #[error("{0}")]
+    Item(#[from] ItemError),
+}
+
+/// What is read of `getPayload`'s result.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload {
+    execution_payload: ExecutionPayload,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExecutionPayload {
+    parent_hash: B256,
+    block_hash: B256,
+    transactions: Vec<Bytes>,
+}
+
+/// Why evidence accuses nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excuse {
+    /// The same block.
+    SameBlock,
+    /// Another number or base.
+    OtherBase,
+    /// No L1 chain holds both: rightly signed again after a reorg.
+    Reorg,
+}
+
+/// What evidence proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Two commitments of one owner to one number on one base: a conflict as long as both anchors are canonical.
+    Conflict,
+    /// That another block was signed than the delivered one, if the portal's word is believed about who delivered that.
+    OtherBlock {
+        /// The delivered one's hash.
+        delivered: B256,
+    },
+    /// Nothing.
+    Nothing(Excuse),
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict => {
+                f.write_str("two signatures for one number on one base: a conflict while both anchors are canonical")
+            }
+            Self::OtherBlock { delivered } => write!(
+                f,
+                "a signature over another block than {delivered}, which the portal says the gateway delivered; a conflict only together with a signature over that block on the same base, or with a record of its settlement"
+            ),
+            Self::Nothing(Excuse::SameBlock) => f.write_str("nothing: it is the same block"),
+            Self::Nothing(Excuse::OtherBase) => f.write_str("nothing: number or base differ"),
+            Self::Nothing(Excuse::Reorg) => {
+                f.write_str("nothing: no L1 chain holds both, as when a number is rightly signed again after a reorg")
+            }
+        }
+    }
+}
+
+/// A signature that is the owner's.
+#[derive(Debug)]
+pub struct CheckedItem {
+    /// The soft block with its block, which may be missing.
+    pub archived: ArchivedSoftBlock,
+    /// The block's parent, or why the item can't be kept like one of a feed.
+    pub parent: Result<B256, ItemError>,
+}
+
+impl CheckedItem {
+    /// What it hangs on.
+    pub fn anchor(&self) -> Anchor {
+        anchor_of(&self.archived.signed.soft_block)
+    }
+}
+
+/// Evidence whose signatures are the owner's.
+#[derive(Debug)]
+pub struct CheckedEvidence {
+    /// Who signed.
+    pub gateway: GatewayId,
+    /// One signature or two, the one over the other block first.
+    pub items: Vec<CheckedItem>,
+    /// What it proves.
+    pub proof: Proof,
+}
+
+impl CheckedEvidence {
+    /// Reads a portal's file and checks its signatures against schedule and keys.
+    ///
+    /// # Errors
+    /// See [`EvidenceError`].
+    pub fn read(text: &[u8], snapshot: &Snapshot, domain: &Domain) -> Result<Self, EvidenceError> {
+        let evidence: Evidence<Payload> = serde_json::from_slice(text)?;
+        if evidence.domain() != *domain {
+            let Evidence { chain_id, inbox, .. } = evidence;
+            let (chain_here, here) = (domain.chain_id, domain.inbox);
+            return Err(EvidenceError::OtherDomain { chain_id, inbox, chain_here, here });
+        }
+        let gateway = evidence.other.gateway;
+        let checked = |item: FeedItem| {
+            let archived = check_signature(item.clone(), gateway, snapshot, domain)?;
+            let parent = check(item, gateway, snapshot, domain).map(|(_, parent)| parent);
+            Ok::<_, ItemError>(CheckedItem { archived, parent })
+        };
+        let other = checked(evidence.other)?;
+        let (items, proof) = match evidence.delivered {
+            Delivered::Item(item) => {
+                let delivered = checked(item)?;
+                let proof = conflict(&other, &delivered);
+                (vec![other, delivered], proof)
+            }
+            Delivered::Payload(payload) => {
+                let proof = other_block(&other, &payload.execution_payload);
+                (vec![other], proof)
+            }
+        };
+        Ok(Self { gateway, items, proof })
+    }
+
+    /// Keeps its items in the archive, like those of a feed, and says how many were new. One whose block isn't there or isn't right isn't kept.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub fn keep(&self, archive: &Archive) -> Result<usize, ArchiveError> {
+        let mut new = 0;
+        for item in &self.items {
+            if let Ok(parent) = item.parent {
+                new += usize::from(archive.put_soft_block(&item.archived, parent)?);
+            }
+        }
+        Ok(new)
+    }
+}
+
+fn conflict(other: &CheckedItem, delivered: &CheckedItem) -> Proof {
+    let (other_block, own) = (&other.archived.signed.soft_block, &delivered.archived.signed.soft_block);
+    if own.contradicts(other_block) {
+        Proof::Conflict
+    } else if own.blockHash == other_block.blockHash {
+        Proof::Nothing(Excuse::SameBlock)
+    } else if own.number != other_block.number || own.parentLink != other_block.parentLink {
+        Proof::Nothing(Excuse::OtherBase)
+    } else {
+        Proof::Nothing(Excuse::Reorg)
+    }
+}
+
+fn other_block(other: &CheckedItem, payload: &ExecutionPayload) -> Proof {
+    let origin = payload.transactions.first().and_then(|raw| L1Origin::from_deposit(raw).ok());
+    let origin = origin.map(|L1Origin { number, hash, .. }| Anchor { number, hash });
+    if other.archived.signed.soft_block.blockHash == payload.block_hash {
+        Proof::Nothing(Excuse::SameBlock)
+    } else if other.parent.as_ref().is_ok_and(|parent| *parent != payload.parent_hash) {
+        Proof::Nothing(Excuse::OtherBase)
+    } else if origin.is_some_and(|origin| origin.excludes(&other.anchor())) {
+        Proof::Nothing(Excuse::Reorg)
+    } else {
+        Proof::OtherBlock { delivered: payload.block_hash }
+    }
+}
