@@ -88,6 +88,11 @@ impl Gateways {
         self.lanes.store(Arc::new(Lanes { ids: by_id.keys().copied().collect(), by_id }));
     }
 
+    /// What of the operator's is where a URL leads, by its key in the configuration.
+    pub(crate) fn taken_by(&self, uri: &Uri) -> Option<&'static str> {
+        self.settings.load().places.taken_by(uri)
+    }
+
     pub(crate) fn lanes(&self) -> Arc<Lanes> {
         self.lanes.load_full()
     }

@@ -1,21 +1,23 @@
 //! The optional rule that a gateway whose block was adopted must sign it in time: its soft block is looked for in its feed.
 //!
 //! A gateway signs a block once op-node has adopted it (rule `[K1]` in `docs/protocol.md`), so time runs from the forkchoice update that makes the
-//! served payload the head. A valid signature over another block of that number is evidence, and is archived with the payload, the feed's item
-//! unchanged: that is the form in which keepers keep and report soft blocks.
+//! served payload the head. A valid signature over another block of that number, which no gateway that follows `[K3]` has made, is evidence, and is
+//! archived in the form that keepers read.
+
+mod archive;
+mod header;
+
+pub(crate) use archive::{Bounds, keep};
 
 use crate::upstream::Upstream;
-use alloy::primitives::{Address, B256, Bytes as Binary, Signature};
-use baton_protocol::{Domain, GatewayId, SignedSoftBlock, SoftBlock};
+use alloy::primitives::{Address, B256, Bytes as Binary};
+use baton_protocol::{Delivered, Domain, Evidence, FeedItem, GatewayId, SoftBlock};
 use bytes::Bytes;
+use header::parent_of;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{borrow::Cow, path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep_until};
-use tracing::warn;
 
 /// How long to wait before a feed is asked again; for as long as the last answer took, if that is longer.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -23,8 +25,10 @@ const INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// The least time for signing, in milliseconds: a gateway has a head up to 30 ms after the fallback, and must still sign and serve the block.
 pub(crate) const SHORTEST: u64 = 100;
-/// How many of a feed's signatures over one block are looked at. There is one for each anchor on which its gateway has signed it.
+/// How many of a feed's signatures over blocks of one number are looked at. There is one for each anchor on which its gateway has signed it.
 const MOST: usize = 16;
+/// The longest block that is kept of an item, in hexadecimal digits. Signatures accuse without their blocks.
+const LONGEST_BLOCK: usize = 4 << 20;
 
 /// The rule as configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,28 +64,51 @@ impl SoftBlockRule {
 pub(crate) struct Expected {
     pub(crate) gateway: GatewayId,
     pub(crate) number: u64,
+    pub(crate) parent: B256,
     pub(crate) hash: B256,
     /// `getPayload`'s result as it was served, in JSON.
     pub(crate) payload: Bytes,
 }
 
-/// What a feed says about a block.
-#[derive(Debug)]
-pub(crate) enum Said {
-    /// The gateway has signed it, and another block of that number before, if there is an item.
-    Signed(Option<Box<RawValue>>),
-    /// The gateway has signed another block of that number: the item as it stands in the feed.
-    Another(Box<RawValue>),
+/// What a gateway has signed of a number: valid signatures of its own alone, so that nobody else can incriminate it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Over the block that was served.
+    own: Vec<Signed>,
+    /// Over others.
+    others: Vec<Signed>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signed {
+    item: FeedItem,
+    /// The parent of its block; `None` if the feed hasn't the block.
+    parent: Option<B256>,
+}
+
+/// What is to be said about a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Signed, with its block, and no other that accuses.
+    Signed,
+    /// Signed, and so was another block that contradicts it.
+    Contradicted,
+    /// Another was signed, and this one wasn't.
+    Another,
+    /// Signed, and the feed hasn't the block.
+    WithoutBlock,
     /// Nothing that counts.
     Nothing,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Item {
+struct Item<'a> {
     gateway: GatewayId,
     soft_block: SoftBlock,
     signature: Binary,
+    #[serde(borrow, default)]
+    block: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -90,50 +117,97 @@ struct Answer<'a> {
     result: Vec<&'a RawValue>,
 }
 
-/// Reads a feed's answer. Only what the gateway's key has signed counts, so that nobody else can incriminate it.
-pub(crate) fn judge(answer: &[u8], expected: &Expected, key: Address, domain: &Domain) -> Said {
-    let items = serde_json::from_slice::<Answer<'_>>(answer).map(|answer| answer.result).unwrap_or_default();
-    let mut another = None;
-    let items = items.into_iter().filter_map(|raw| Some((raw, serde_json::from_str::<Item>(raw.get()).ok()?)));
-    let about_it =
-        items.filter(|(_, item)| item.gateway == expected.gateway && item.soft_block.number == expected.number);
-    for (raw, item) in about_it.take(MOST) {
-        let Ok(signature) = Signature::from_raw(&item.signature) else { continue };
-        let hash = item.soft_block.blockHash;
-        if (SignedSoftBlock { soft_block: item.soft_block, signature }).verify(domain, key).is_err() {
-            continue;
-        }
-        if hash == expected.hash {
-            return Said::Signed(another);
-        }
-        another = Some(raw.to_owned());
+impl Item<'_> {
+    fn signed(self) -> Signed {
+        let parent = parent_of(&self.block, self.soft_block.blockHash);
+        let block =
+            if self.block.len() <= LONGEST_BLOCK { self.block.parse().unwrap_or_default() } else { Binary::new() };
+        let Self { gateway, soft_block, signature, .. } = self;
+        Signed { item: FeedItem { gateway, soft_block, signature, block }, parent }
     }
-    another.map_or(Said::Nothing, Said::Another)
+}
+
+impl Seen {
+    /// Reads a feed's whole answer, for what is in it besides what was seen before.
+    pub(crate) fn read(&mut self, answer: &[u8], expected: &Expected, key: Address, domain: &Domain) {
+        let items = serde_json::from_slice::<Answer<'_>>(answer).map(|answer| answer.result).unwrap_or_default();
+        let items = items.into_iter().filter_map(|raw| serde_json::from_str::<Item<'_>>(raw.get()).ok());
+        let about_it =
+            items.filter(|item| item.gateway == expected.gateway && item.soft_block.number == expected.number);
+        for signed in about_it.take(MOST).map(Item::signed) {
+            let is_valid = signed.item.signed().is_ok_and(|signed| signed.verify(domain, key).is_ok());
+            let is_own = signed.item.soft_block.blockHash == expected.hash;
+            let seen = if is_own { &mut self.own } else { &mut self.others };
+            if !is_valid {
+                continue;
+            }
+            let is_room = seen.len() < MOST;
+            match seen.iter_mut().find(|known| known.item.soft_block == signed.item.soft_block) {
+                // Its block may have come since.
+                Some(known) if known.parent.is_none() => *known = signed,
+                Some(_) => {}
+                None if is_room => seen.push(signed),
+                None => {}
+            }
+        }
+    }
+
+    /// Whether the served block is signed, and in the feed.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.own.iter().any(|own| own.parent.is_some())
+    }
+
+    pub(crate) fn verdict(&self, expected: &Expected) -> Verdict {
+        match self.accusation(expected) {
+            Some((_, Some(_))) => Verdict::Contradicted,
+            _ if self.is_signed() => Verdict::Signed,
+            _ if !self.own.is_empty() => Verdict::WithoutBlock,
+            Some((_, None)) => Verdict::Another,
+            None => Verdict::Nothing,
+        }
+    }
+
+    /// A signature over another block, and that over the served one which it contradicts, if there is one. After an L1 reorg a number is rightly signed again, on an anchor
+    /// that excludes the earlier one or on another base, `[K3]`: that accuses nobody.
+    fn accusation(&self, expected: &Expected) -> Option<(&FeedItem, Option<&FeedItem>)> {
+        let pairs = self.own.iter().flat_map(|own| self.others.iter().map(move |other| (&other.item, &own.item)));
+        let contradiction = |(other, own): &(&FeedItem, &FeedItem)| own.soft_block.contradicts(&other.soft_block);
+        if let Some((other, own)) = pairs.into_iter().find(contradiction) {
+            return Some((other, Some(own)));
+        }
+        let is_on_its_base = |other: &&Signed| other.parent.is_none_or(|parent| parent == expected.parent);
+        let other = self.own.is_empty().then(|| self.others.iter().find(is_on_its_base)).flatten()?;
+        Some((&other.item, None))
+    }
+
+    /// What accuses the gateway, if anything does.
+    pub(crate) fn evidence<'a>(&self, expected: &'a Expected, domain: &Domain) -> Option<Evidence<&'a RawValue>> {
+        let (other, own) = self.accusation(expected)?;
+        let delivered = match own {
+            Some(own) => Delivered::Item(own.clone()),
+            None => Delivered::Payload(serde_json::from_slice(&expected.payload).ok()?),
+        };
+        let &Domain { chain_id, inbox } = domain;
+        Some(Evidence { chain_id, inbox, other: other.clone(), delivered })
+    }
 }
 
 /// Looks into the gateway's feed until it has signed the block, or the time is over. What is in the feed by then counts, however long the feed takes to say so: the last
 /// look begins at the end.
-pub(crate) async fn look(feed: &Upstream, expected: &Expected, key: Address, rule: &SoftBlockRule) -> Said {
+pub(crate) async fn look(feed: &Upstream, expected: &Expected, key: Address, rule: &SoftBlockRule) -> Seen {
     let deadline = Instant::now() + Duration::from_millis(rule.within_ms);
     let number = expected.number;
     let request =
         Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"baton_softBlocks","params":[{number},1]}}"#));
-    let mut said = Said::Nothing;
+    let mut seen = Seen::default();
     loop {
         let asked = Instant::now();
         if let Ok(answer) = feed.call(request.clone()).await {
-            match judge(&answer, expected, key, &rule.domain()) {
-                Said::Signed(before) => {
-                    let seen = if let Said::Another(item) = said { Some(item) } else { None };
-                    return Said::Signed(seen.or(before));
-                }
-                // It may yet sign the right one, on a new anchor.
-                Said::Another(item) => said = Said::Another(item),
-                Said::Nothing => {}
-            }
+            // One that signed another may yet sign the right one, on a new anchor.
+            seen.read(&answer, expected, key, &rule.domain());
         }
-        if asked >= deadline {
-            return said;
+        if seen.is_signed() || asked >= deadline {
+            return seen;
         }
         // Whoever answers with a lot isn't read more than half of the time.
         let now = Instant::now();
@@ -141,85 +215,5 @@ pub(crate) async fn look(feed: &Upstream, expected: &Expected, key: Address, rul
     }
 }
 
-/// Keeps evidence as a file of its own.
-pub(crate) async fn archive(directory: &Path, expected: &Expected, item: &RawValue) {
-    #[derive(Serialize)]
-    struct Evidence<'a> {
-        item: &'a RawValue,
-        payload: &'a RawValue,
-    }
-    let path = directory.join(format!("{}-{}.json", expected.number, expected.hash));
-    let written = async {
-        let payload = serde_json::from_slice(&expected.payload)?;
-        let text = serde_json::to_vec(&Evidence { item, payload })?;
-        tokio::fs::create_dir_all(directory).await?;
-        // Under its name it is there whole or not at all.
-        let partial = path.with_extension("partial");
-        tokio::fs::write(&partial, text).await?;
-        tokio::fs::rename(&partial, &path).await
-    };
-    if let Err(error) = written.await {
-        warn!(path = %path.display(), %error, "evidence can't be archived");
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloy::signers::{SignerSync, local::PrivateKeySigner};
-    use serde_json::{Value, json};
-
-    const DOMAIN: Domain = Domain { chain_id: 1, inbox: Address::ZERO };
-
-    fn signer() -> PrivateKeySigner {
-        PrivateKeySigner::from_bytes(&B256::repeat_byte(5)).expect("a key")
-    }
-
-    fn answer(gateway: GatewayId, number: u64, hash: u8, domain: &Domain) -> Vec<u8> {
-        let soft_block = SoftBlock {
-            number,
-            parentLink: B256::ZERO,
-            blockHash: B256::repeat_byte(hash),
-            anchorNumber: 1,
-            anchorHash: B256::ZERO,
-        };
-        let signature = signer().sign_hash_sync(&soft_block.digest(domain)).expect("signed");
-        let signature = Binary::from(signature.as_bytes().to_vec());
-        let item = json!({"gateway": gateway, "softBlock": soft_block, "signature": signature, "block": "0x"});
-        json!({"jsonrpc": "2.0", "id": 1, "result": [item]}).to_string().into_bytes()
-    }
-
-    fn said(answer: &[u8], key: Address) -> &'static str {
-        let expected = Expected { gateway: 3, number: 7, hash: B256::repeat_byte(1), payload: "{}".into() };
-        match judge(answer, &expected, key, &DOMAIN) {
-            Said::Signed(_) => "signed",
-            Said::Another(_) => "another",
-            Said::Nothing => "nothing",
-        }
-    }
-
-    #[test]
-    fn only_the_gateways_own_signature_counts() {
-        let key = signer().address();
-        assert_eq!(said(&answer(3, 7, 1, &DOMAIN), key), "signed");
-        assert_eq!(said(&answer(3, 7, 2, &DOMAIN), key), "another");
-        // Another gateway's, another block's, another chain's, another key's, and none.
-        assert_eq!(said(&answer(4, 7, 2, &DOMAIN), key), "nothing");
-        assert_eq!(said(&answer(3, 8, 2, &DOMAIN), key), "nothing");
-        assert_eq!(said(&answer(3, 7, 2, &Domain { chain_id: 2, ..DOMAIN }), key), "nothing");
-        assert_eq!(said(&answer(3, 7, 2, &DOMAIN), Address::ZERO), "nothing");
-        // Only so many signatures are looked at.
-        let item = |domain: &Domain| {
-            let answer: Value = serde_json::from_slice(&answer(3, 7, 1, domain)).expect("JSON");
-            answer["result"][0].clone()
-        };
-        for (count, expected) in [(MOST - 1, "signed"), (MOST, "nothing")] {
-            let mut items = vec![item(&Domain { chain_id: 2, ..DOMAIN }); count];
-            items.push(item(&DOMAIN));
-            assert_eq!(said(json!({"result": items}).to_string().as_bytes(), key), expected);
-        }
-        for nothing in ["{}", "", r#"{"result":[]}"#, r#"{"result":[{}]}"#] {
-            assert_eq!(said(nothing.as_bytes(), key), "nothing");
-        }
-    }
-}
+mod tests;

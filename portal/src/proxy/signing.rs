@@ -6,13 +6,13 @@ use crate::{
     config::feed_uri,
     lane::Building,
     route::Owner,
-    soft_blocks::{self, Expected, Said},
+    soft_blocks::{self, Bounds, Expected, Seen, SoftBlockRule, Verdict},
     telemetry,
     upstream::Upstream,
 };
 use alloy::primitives::B256;
 use std::{sync::Arc, time::Duration};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// The largest answer of a feed, in bytes: one block of the largest size that is gossiped, in hexadecimal.
 const MAX_ANSWER: usize = 24 << 20;
@@ -25,7 +25,13 @@ impl Proxy {
             return;
         };
         if self.live().soft_blocks.is_some() {
-            let expected = Expected { gateway, number, hash: payload.block_hash, payload: payload.result.clone() };
+            let expected = Expected {
+                gateway,
+                number,
+                parent: build.demand.parent,
+                hash: payload.block_hash,
+                payload: payload.result.clone(),
+            };
             *lock(&self.served) = Some(expected);
         }
     }
@@ -57,8 +63,14 @@ impl Proxy {
             return;
         }
         let registered = || snapshot.gateways.get(&gateway).and_then(|info| feed_uri(&info.urls.feed));
-        let said = match live.feeds.get(&gateway).cloned().or_else(registered) {
-            Some(uri) => {
+        let uri = live.feeds.get(&gateway).cloned().or_else(registered);
+        let taken_by = uri.as_ref().and_then(|uri| self.gateways.taken_by(uri));
+        let seen = match (uri, taken_by) {
+            (Some(_), Some(taken_by)) => {
+                warn!(gateway, number, taken_by, "a gateway's feed leads to the portal's own side and isn't read");
+                Seen::default()
+            }
+            (Some(uri), None) => {
                 // Feeds are public: they get no token.
                 let feed = Upstream::new(
                     uri,
@@ -68,33 +80,46 @@ impl Proxy {
                 );
                 soft_blocks::look(&feed, &expected, key, rule).await
             }
-            None => {
+            (None, _) => {
                 warn!(gateway, number, "a gateway has no feed that can be read; gateways.overrides may give one");
-                Said::Nothing
+                Seen::default()
             }
         };
-        let (another, is_signed) = match said {
-            Said::Signed(another) => (another, true),
-            Said::Another(item) => (Some(item), false),
-            Said::Nothing => (None, false),
-        };
-        match &another {
-            Some(item) => {
-                warn!(gateway, number, is_signed, served = %expected.hash, "a gateway signed another block than the one it built");
-                if let Some(directory) = &rule.archive {
-                    soft_blocks::archive(directory, &expected, item).await;
-                }
+        let served = expected.hash;
+        let verdict = seen.verdict(&expected);
+        match verdict {
+            Verdict::Signed => {}
+            Verdict::Contradicted => {
+                warn!(gateway, number, %served, "a gateway signed two blocks of one number on one base");
             }
-            None if is_signed => {}
-            None => warn!(gateway, number, "a gateway's soft block didn't reach its feed in time"),
+            Verdict::Another => {
+                warn!(gateway, number, %served, "a gateway signed another block, and not in time the one it built");
+            }
+            Verdict::WithoutBlock => {
+                warn!(gateway, number, %served, "a gateway's soft block is in its feed without its block");
+            }
+            Verdict::Nothing => warn!(gateway, number, "a gateway's soft block didn't reach its feed in time"),
         }
-        if is_signed {
+        keep_evidence(&seen, &expected, rule).await;
+        if verdict == Verdict::Signed {
             lock(&self.turns).signed(gateway);
             return;
         }
         if lock(&self.turns).unsigned(gateway, rule.after, turn.end) {
             warn!(gateway, number, until_slot = turn.end, "a gateway loses its turn");
             telemetry::turn_lost(gateway);
+        }
+    }
+}
+
+/// Keeps what accuses the gateway, if anything does and there is a place for it.
+async fn keep_evidence(seen: &Seen, expected: &Expected, rule: &SoftBlockRule) {
+    let (Some(directory), Some(evidence)) = (&rule.archive, seen.evidence(expected, &rule.domain())) else { return };
+    let Expected { gateway, number, .. } = *expected;
+    match soft_blocks::keep(directory, &evidence, Bounds::default()).await {
+        Ok(path) => info!(gateway, number, path = %path.display(), "evidence is archived"),
+        Err(error) => {
+            warn!(gateway, number, directory = %directory.display(), %error, "evidence can't be archived");
         }
     }
 }

@@ -69,7 +69,7 @@ async fn op_nodes_thread_does_not_wait_for_the_gauges_of_breakers() {
 async fn a_feed_is_looked_into_once_op_node_knows_that_the_block_is_the_head() {
     let (portal, _publisher) = portal();
     let hash = B256::repeat_byte(1);
-    *lock(&portal.served) = Some(Expected { gateway: 1, number: 1, hash, payload: Bytes::new() });
+    *lock(&portal.served) = Some(Expected { gateway: 1, number: 1, parent: B256::ZERO, hash, payload: Bytes::new() });
     let adopt = async |head: B256| {
         let state = format!(r#"{{"headBlockHash":"{head}","safeBlockHash":"{head}","finalizedBlockHash":"{head}"}}"#);
         let call = rpc::request(1, "engine_forkchoiceUpdatedV3", &[&state, "null"]);

@@ -73,10 +73,14 @@ struct Inner {
     secret: Secret,
     known: HashSet<B256>,
     payloads: HashMap<String, Value>,
+    /// RLP of the blocks that it has built.
+    blocks: HashMap<B256, Bytes>,
     /// What it builds, if that isn't made up.
     builds: Option<Value>,
     faults: Vec<(&'static str, Fault)>,
     arrived: Vec<Arrived>,
+    /// How many calls came without a right token.
+    refused: usize,
     head: B256,
     /// The timestamp of its newest block, if it is to say.
     latest: Option<u64>,
@@ -92,6 +96,13 @@ pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
+}
+
+/// A block that is none but for the beginning of its header: its hash, and its RLP.
+pub(crate) fn made_up_block(parent: B256, salt: B256) -> (B256, Bytes) {
+    let header = [&[0xf8, 66, 0xa0][..], &parent[..], &[0xa0], &salt[..]].concat();
+    let block = [&[0xf8, 70][..], &header, &[0xc0, 0xc0]].concat();
+    (keccak256(header), block.into())
 }
 
 type Shared = (Arc<Mutex<Inner>>, watch::Receiver<bool>);
@@ -114,9 +125,11 @@ impl Node {
             secret,
             known: HashSet::from([GENESIS]),
             payloads: HashMap::new(),
+            blocks: HashMap::new(),
             builds: None,
             faults: Vec::new(),
             arrived: Vec::new(),
+            refused: 0,
             head: GENESIS,
             latest: None,
             clock: CLOCK,
@@ -170,6 +183,11 @@ impl Node {
         self.inner.lock().expect("not poisoned").builds = Some(envelope);
     }
 
+    /// RLP of a block that it has built.
+    pub(crate) fn block(&self, hash: B256) -> Bytes {
+        self.inner.lock().expect("not poisoned").blocks[&hash].clone()
+    }
+
     /// It has a block, as if a peer had told it.
     pub(crate) fn knows(&self, block: B256) {
         self.inner.lock().expect("not poisoned").known.insert(block);
@@ -188,6 +206,11 @@ impl Node {
     pub(crate) fn arrived(&self, method: &str) -> Vec<Arrived> {
         let inner = self.inner.lock().expect("not poisoned");
         inner.arrived.iter().filter(|call| call.method.starts_with(method)).cloned().collect()
+    }
+
+    /// How many calls came without a right token.
+    pub(crate) fn refused(&self) -> usize {
+        self.inner.lock().expect("not poisoned").refused
     }
 
     /// Waits until a number of calls have arrived.
@@ -239,6 +262,7 @@ async fn answer(State((inner, mut held)): State<Shared>, headers: HeaderMap, bod
     let (fault, answer) = {
         let mut inner = inner.lock().expect("not poisoned");
         if inner.secret.authorize(token, now).is_err() {
+            inner.refused += 1;
             return StatusCode::UNAUTHORIZED.into_response();
         }
         inner.arrived.push(Arrived { method: method.clone(), body: body.clone(), json: call.clone() });
@@ -384,10 +408,12 @@ impl Inner {
             Some("0x0000000000000000") => format!("00{DEFAULT_FEES}"),
             Some(params) => format!("00{}", &params[2..]),
         };
+        let (hash, block) = made_up_block(parent, keccak256(format!("{}{seed}", self.name)));
+        self.blocks.insert(hash, block);
         let payload = json!({
             "executionPayload": {
                 "parentHash": parent,
-                "blockHash": keccak256(format!("{}{seed}", self.name)),
+                "blockHash": hash,
                 "blockNumber": format!("0x{number:x}"),
                 "timestamp": timestamp,
                 "gasLimit": attributes["gasLimit"],

@@ -1,17 +1,17 @@
 //! Gateways that must sign what they built.
 
 use crate::{
-    node::GENESIS,
+    node::{GENESIS, made_up_block},
     stand::{Options, Stand, builder, present, snapshot},
     turns::read_from,
 };
 use alloy::{
-    primitives::{Address, B256, Bytes},
+    primitives::{Address, B256, Bytes, keccak256},
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use axum::{Json, Router, routing::post};
 use baton_portal::{GatewayOverride, SoftBlockRule, mode::Mode};
-use baton_protocol::{Domain, EpochSchedule, Kind, SoftBlock};
+use baton_protocol::{Delivered, Domain, EpochSchedule, Evidence, FeedItem, Kind, SoftBlock};
 use baton_schedule::Snapshot;
 use serde_json::{Value, json};
 use std::{
@@ -72,12 +72,22 @@ fn signer() -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&B256::repeat_byte(5)).expect("a key")
 }
 
-fn item(number: u64, hash: B256) -> Value {
-    let soft_block =
-        SoftBlock { number, parentLink: B256::ZERO, blockHash: hash, anchorNumber: 1, anchorHash: B256::ZERO };
+/// A soft block of gateway 1's on an anchor at height 1.
+fn on_anchor(number: u64, (hash, block): (B256, Bytes), anchor: B256) -> Value {
+    let soft_block = SoftBlock { number, parentLink: B256::ZERO, blockHash: hash, anchorNumber: 1, anchorHash: anchor };
     let signature = signer().sign_hash_sync(&soft_block.digest(&Domain { chain_id: 1, inbox: INBOX })).expect("signed");
     let signature = Bytes::from(signature.as_bytes().to_vec());
-    json!({"gateway": 1, "softBlock": soft_block, "signature": signature, "block": "0x"})
+    json!({"gateway": 1, "softBlock": soft_block, "signature": signature, "block": block})
+}
+
+/// Over another first block than the one that is ordered.
+fn over_another() -> Value {
+    on_anchor(1, another(), B256::ZERO)
+}
+
+fn another() -> (B256, Bytes) {
+    let (hash, block) = made_up_block(GENESIS, keccak256("another"));
+    (hash, block.into())
 }
 
 pub(crate) struct Watched {
@@ -89,6 +99,31 @@ pub(crate) struct Watched {
 fn rule(within_ms: u64, archive: &tempfile::TempDir) -> SoftBlockRule {
     let archive = Some(archive.path().join("evidence"));
     SoftBlockRule { within_ms, after: 1, archive, chain_id: 1, inbox: INBOX }
+}
+
+impl Watched {
+    /// Over a block that gateway 1 has built.
+    fn over(&self, number: u64, hash: B256) -> Value {
+        on_anchor(number, (hash, self.stand.gateways[0].block(hash).into()), B256::ZERO)
+    }
+
+    /// All files with evidence, by name.
+    fn evidence(&self) -> Vec<(String, Evidence<Value>)> {
+        evidence_in(&self.archive)
+    }
+}
+
+fn evidence_in(archive: &tempfile::TempDir) -> Vec<(String, Evidence<Value>)> {
+    let Ok(files) = std::fs::read_dir(archive.path().join("evidence")) else { return Vec::new() };
+    let read = |path: std::path::PathBuf| {
+        let evidence = serde_json::from_slice(&std::fs::read(&path).expect("a file")).expect("evidence");
+        (path.file_name().expect("a name").to_string_lossy().into_owned(), evidence)
+    };
+    files.map(|entry| read(entry.expect("an entry").path())).collect()
+}
+
+fn feed_item(item: &Value) -> FeedItem {
+    serde_json::from_value(item.clone()).expect("an item")
 }
 
 pub(crate) async fn watched(within_ms: u64) -> Watched {
@@ -183,25 +218,26 @@ async fn a_feed_can_be_read_elsewhere_than_the_registry_says() {
         vec![GatewayOverride { id: 1, url: None, feed: Some(url), jwt_secret_file: None, mode: Mode::Enabled }];
     stand.portal.reload(&config).expect("right");
     // What it says there counts, which is that it signed another.
-    items.put(item(1, B256::repeat_byte(0xee)));
+    items.put(over_another());
     let answer = stand.block(GENESIS, 1).await;
-    let head = stand.adopt(&answer["result"]).await;
+    stand.adopt(&answer["result"]).await;
     stand.loses_its_turn(16).await;
-    assert!(archive.path().join("evidence").join(format!("1-{head}.json")).exists());
+    assert_eq!(evidence_in(&archive).len(), 1);
 }
 
 #[tokio::test]
 async fn a_gateway_that_signs_stays() {
-    let Watched { stand, items, archive } = watched(10_000).await;
+    let watched = watched(10_000).await;
+    let Watched { stand, items, .. } = &watched;
     let mut head = GENESIS;
     for number in 1..=3 {
         let answer = stand.block(head, number).await;
         assert_eq!(builder(&answer), "gateway 1", "block {number}");
         let hash = serde_json::from_value(answer["result"]["executionPayload"]["blockHash"].clone()).expect("a hash");
-        items.put(item(number, hash));
+        items.put(watched.over(number, hash));
         head = stand.adopt(&answer["result"]).await;
     }
-    assert!(!archive.path().join("evidence").exists());
+    assert!(watched.evidence().is_empty());
 }
 
 #[tokio::test]
@@ -215,17 +251,69 @@ async fn a_block_that_was_not_adopted_needs_no_signature() {
 }
 
 #[tokio::test]
-async fn a_signature_over_another_block_is_archived() {
-    let Watched { stand, items, archive } = watched(300).await;
-    let other = item(1, B256::repeat_byte(0xee));
-    items.put(other.clone());
+async fn a_signature_without_its_block_is_none() {
+    for block in [json!("0x"), Value::Null] {
+        let watched = watched(300).await;
+        let answer = watched.stand.block(GENESIS, 1).await;
+        let hash = serde_json::from_value(answer["result"]["executionPayload"]["blockHash"].clone()).expect("a hash");
+        let mut item = watched.over(1, hash);
+        item["block"] = block;
+        watched.items.put(item);
+        watched.stand.adopt(&answer["result"]).await;
+        watched.stand.loses_its_turn(16).await;
+        assert!(watched.evidence().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_feed_on_the_portals_own_side_is_not_read() {
+    let Watched { stand, .. } = watched(100).await;
+    let mut known = snapshot([stand.gateways[0].url(), stand.gateways[1].url()]);
+    with_feed(&stand.fallback.url().replace("http", "ws"))(&mut known);
+    stand.publisher.publish(known);
     let answer = stand.block(GENESIS, 1).await;
-    let head = stand.adopt(&answer["result"]).await;
+    stand.adopt(&answer["result"]).await;
     stand.loses_its_turn(16).await;
-    let file = archive.path().join("evidence").join(format!("1-{head}.json"));
-    let evidence: Value = serde_json::from_slice(&std::fs::read(file).expect("evidence")).expect("JSON");
-    assert_eq!(evidence["item"], other);
-    assert_eq!(evidence["payload"], answer["result"]);
+    assert_eq!(stand.fallback.refused(), 0, "feeds are asked without a token");
+    // Nor may the configuration name it.
+    let mut config = stand.config();
+    let feed = Some(stand.fallback.url());
+    config.gateways.overrides =
+        vec![GatewayOverride { id: 1, url: None, feed, jwt_secret_file: None, mode: Mode::Enabled }];
+    let error = config.check().expect_err("refused").to_string();
+    assert!(error.contains("`gateways.overrides[0].feed`") && error.contains("`fallback.url`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_signature_over_another_block_is_archived() {
+    let watched = watched(300).await;
+    let Watched { stand, items, .. } = &watched;
+    items.put(over_another());
+    let answer = stand.block(GENESIS, 1).await;
+    stand.adopt(&answer["result"]).await;
+    stand.loses_its_turn(16).await;
+    let [(name, evidence)] = watched.evidence().try_into().expect("one file");
+    assert_eq!(name, format!("1-1-{}-payload.json", another().0));
+    assert_eq!(evidence.domain(), Domain { chain_id: 1, inbox: INBOX });
+    assert_eq!(evidence.other, feed_item(&over_another()));
+    assert_eq!(evidence.delivered, Delivered::Payload(answer["result"].clone()));
+}
+
+#[tokio::test]
+async fn two_signatures_for_one_number_on_one_base_are_archived_and_are_none() {
+    for order in [[0, 1], [1, 0]] {
+        let watched = watched(300).await;
+        let answer = watched.stand.block(GENESIS, 1).await;
+        let hash = serde_json::from_value(answer["result"]["executionPayload"]["blockHash"].clone()).expect("a hash");
+        let both = [watched.over(1, hash), over_another()];
+        order.into_iter().for_each(|index| watched.items.put(both[index].clone()));
+        watched.stand.adopt(&answer["result"]).await;
+        watched.stand.loses_its_turn(16).await;
+        let [(name, evidence)] = watched.evidence().try_into().expect("one file");
+        assert_eq!(name, format!("1-1-{}-item.json", another().0));
+        assert_eq!(evidence.other, feed_item(&both[1]));
+        assert_eq!(evidence.delivered, Delivered::Item(feed_item(&both[0])));
+    }
 }
 
 /// Long enough for a turn to be lost.
@@ -236,20 +324,17 @@ async fn stays(stand: &Stand) {
 
 #[tokio::test]
 async fn what_is_in_the_feed_in_time_counts_however_slow_the_feed_is() {
-    let Watched { stand, items, archive } = watched(300).await;
+    let watched = watched(300).await;
+    let Watched { stand, items, .. } = &watched;
     items.delay_ms.store(200, Ordering::Relaxed);
-    // From before a reorg of the L2's head; the gateway may sign again, on a new anchor.
-    let before = item(1, B256::repeat_byte(0xee));
-    items.put(before.clone());
+    // From before an L1 reorg, after which the gateway rightly signs again.
+    items.put(on_anchor(1, another(), B256::repeat_byte(0xaa)));
     let answer = stand.block(GENESIS, 1).await;
     let head = stand.adopt(&answer["result"]).await;
     items.is_asked().await;
-    items.put(item(1, head));
-    stays(&stand).await;
-    // Whether it may have signed both, who keeps the evidence can say.
-    let file = archive.path().join("evidence").join(format!("1-{head}.json"));
-    let evidence: Value = serde_json::from_slice(&std::fs::read(file).expect("evidence")).expect("JSON");
-    assert_eq!(evidence["item"], before);
+    items.put(watched.over(1, head));
+    stays(stand).await;
+    assert!(watched.evidence().is_empty());
 }
 
 #[tokio::test]

@@ -1,0 +1,141 @@
+//! Where evidence is kept: a file for each block signed besides, and no more of one gateway than a bound, so that none can fill the disk or crowd out what accuses another.
+
+use baton_protocol::{Delivered, Evidence, GatewayId};
+use serde_json::value::RawValue;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+use tokio::fs;
+
+/// How many files of one gateway are kept.
+const MOST_FILES: usize = 64;
+/// How many bytes of one gateway's.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// How much of one gateway is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    files: usize,
+    bytes: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { files: MOST_FILES, bytes: MOST_BYTES }
+    }
+}
+
+/// Why evidence isn't kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArchiveError {
+    /// The disk.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It can't be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// The bound is reached. What came first is kept.
+    #[error("{files} files with {bytes} bytes of this gateway's are there; move them to make room for more")]
+    Full {
+        /// How many there are.
+        files: usize,
+        /// How long they are together.
+        bytes: u64,
+    },
+}
+
+/// Keeps evidence as a file of its own, and says which. If there is one of this kind about the other block, that stays.
+pub(crate) async fn keep(
+    directory: &Path,
+    evidence: &Evidence<&RawValue>,
+    bounds: Bounds,
+) -> Result<PathBuf, ArchiveError> {
+    let (gateway, other) = (evidence.other.gateway, &evidence.other.soft_block);
+    let delivered = match evidence.delivered {
+        Delivered::Item(_) => "item",
+        Delivered::Payload(_) => "payload",
+    };
+    let path = directory.join(format!("{gateway}-{}-{}-{delivered}.json", other.number, other.blockHash));
+    if fs::try_exists(&path).await? {
+        return Ok(path);
+    }
+    let text = serde_json::to_vec(evidence)?;
+    fs::create_dir_all(directory).await?;
+    let (files, bytes) = kept_of(directory, gateway).await?;
+    if files >= bounds.files || bytes.saturating_add(text.len() as u64) > bounds.bytes {
+        return Err(ArchiveError::Full { files, bytes });
+    }
+    // Under its name it is there whole or not at all.
+    let partial = path.with_extension("partial");
+    fs::write(&partial, text).await?;
+    fs::rename(&partial, &path).await?;
+    Ok(path)
+}
+
+/// How many files there are of a gateway, and how long they are together. Those that were never finished count, too.
+async fn kept_of(directory: &Path, gateway: GatewayId) -> io::Result<(usize, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    let prefix = format!("{gateway}-");
+    let mut entries = fs::read_dir(directory).await?;
+    while let Some(entry) = entries.next_entry().await? {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            files += 1;
+            bytes += entry.metadata().await?.len();
+        }
+    }
+    Ok((files, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::{Address, B256};
+    use baton_protocol::{FeedItem, SoftBlock};
+
+    async fn keep_in(
+        directory: &Path,
+        gateway: GatewayId,
+        number: u64,
+        bounds: Bounds,
+    ) -> Result<PathBuf, ArchiveError> {
+        let soft_block = SoftBlock {
+            number,
+            parentLink: B256::ZERO,
+            blockHash: B256::ZERO,
+            anchorNumber: 1,
+            anchorHash: B256::ZERO,
+        };
+        let other = FeedItem { gateway, soft_block, signature: Default::default(), block: vec![0; 1000].into() };
+        let payload = serde_json::value::to_raw_value("payload").expect("JSON");
+        let delivered = Delivered::Payload(&*payload);
+        keep(directory, &Evidence { chain_id: 1, inbox: Address::ZERO, other, delivered }, bounds).await
+    }
+
+    #[tokio::test]
+    async fn no_gateway_fills_the_disk_or_crowds_out_another() {
+        for (bounds, most) in
+            [(Bounds { files: 3, ..Bounds::default() }, 3), (Bounds { bytes: 6000, ..Bounds::default() }, 2)]
+        {
+            let directory = tempfile::tempdir().expect("temporary directory");
+            let archive = directory.path().join("new");
+            let mut kept = Vec::new();
+            for number in 0..10 {
+                match keep_in(&archive, 1, number, bounds).await {
+                    Ok(path) => kept.push(path),
+                    Err(error) => {
+                        assert!(matches!(error, ArchiveError::Full { files, .. } if files == most), "{error}")
+                    }
+                }
+            }
+            assert_eq!(kept.len(), most, "the oldest");
+            assert!(kept.iter().enumerate().all(|(number, path)| {
+                path.exists() && path.ends_with(format!("1-{number}-{}-payload.json", B256::ZERO))
+            }));
+            // What is there needs no more room, and others have their own.
+            assert_eq!(keep_in(&archive, 1, 0, bounds).await.expect("there"), kept[0]);
+            keep_in(&archive, 11, 0, bounds).await.expect("another's");
+            assert_eq!(std::fs::read_dir(&archive).expect("there").count(), most + 1);
+        }
+    }
+}
