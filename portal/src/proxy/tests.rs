@@ -82,3 +82,19 @@ async fn a_feed_is_looked_into_once_op_node_knows_that_the_block_is_the_head() {
     assert_eq!(adopt(hash).await, (true, false));
     assert_eq!(adopt(hash).await, (false, false));
 }
+
+#[test]
+fn feeds_are_not_read_on_op_nodes_thread() {
+    let others = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let engine = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (portal, _publisher) = others.block_on(async { portal() });
+    let hash = B256::repeat_byte(1);
+    *lock(&portal.served) = Some(Expected { gateway: 1, number: 1, parent: B256::ZERO, hash, payload: Bytes::new() });
+    let tasks = engine.block_on(async {
+        portal.adopted(hash);
+        // What it had begun here would still be there, since nothing is waited for.
+        runtime::Handle::current().metrics().num_alive_tasks()
+    });
+    assert!(lock(&portal.served).is_none(), "its feed is looked into");
+    assert_eq!(tasks, 0);
+}
