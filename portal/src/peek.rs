@@ -203,6 +203,19 @@ pub fn id(bytes: &[u8]) -> Option<&RawValue> {
     object::from_slice::<RawCall<'_>>(bytes).ok()?.id
 }
 
+/// Whether a call has no id, not even `null`: nothing is answered to it (JSON-RPC 2.0, section 4.1).
+pub fn is_notification(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Id {
+        #[serde(default, deserialize_with = "any")]
+        id: Option<()>,
+    }
+    fn any<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<()>, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Some(()))
+    }
+    object::from_slice::<Id>(bytes).is_ok_and(|call| call.id.is_none())
+}
+
 /// Looks at one call. `None` if it isn't a JSON object with a method.
 pub fn call(bytes: &[u8]) -> Option<Call<'_>> {
     let raw: RawCall<'_> = object::from_slice(bytes).ok()?;
@@ -310,6 +323,14 @@ mod tests {
         format!(
             r#"{{"method":"engine_forkchoiceUpdatedV3","params":[{{"headBlockHash":"{HASH}","safeBlockHash":"{HASH}","finalizedBlockHash":"{HASH}"}}{attributes}],"id":6,"jsonrpc":"2.0"}}"#
         )
+    }
+
+    #[test]
+    fn only_a_call_without_any_id_is_a_notification() {
+        assert!(is_notification(br#"{"method":"eth_chainId"}"#));
+        for id in ["null", "7", "\"\"", "{}"] {
+            assert!(!is_notification(format!(r#"{{"method":"eth_chainId","id":{id}}}"#).as_bytes()), "{id}");
+        }
     }
 
     #[test]

@@ -9,23 +9,34 @@ use tokio::task::yield_now;
 
 impl Proxy {
     /// Answers calls one after the other, so that they take effect in the order in which they were written. Other connections have their turn between two
-    /// of them, though each may be answered from memory.
+    /// of them, though each may be answered from memory. Those without an id aren't answered; if there are no others, nothing is.
     pub(super) async fn answer_batch(self: &Arc<Self>, calls: Vec<&RawValue>) -> Bytes {
         if calls.is_empty() {
             return rpc::failure(None, rpc::INVALID_REQUEST, "an empty batch");
         }
         let mut answers = Vec::with_capacity(calls.len());
-        for raw in calls {
-            if !answers.is_empty() {
+        for (index, raw) in calls.into_iter().enumerate() {
+            if index > 0 {
                 yield_now().await;
             }
-            let body = Bytes::copy_from_slice(raw.get().as_bytes());
-            answers.push(match peek::call(raw.get().as_bytes()) {
-                Some(call) => self.answer_call(&call, body).await.0,
-                None => rpc::failure(None, rpc::INVALID_REQUEST, "not a JSON-RPC call"),
+            let bytes = raw.get().as_bytes();
+            let Some(call) = peek::call(bytes) else {
+                answers.push(rpc::failure(None, rpc::INVALID_REQUEST, "not a JSON-RPC call"));
+                continue;
+            };
+            let answer = self.answer_call(&call, Bytes::copy_from_slice(bytes)).await.0;
+            if call.id.is_none() && peek::is_notification(bytes) {
+                continue;
+            }
+            // What isn't an answer would spoil the others.
+            let is_answer = serde_json::from_slice::<&RawValue>(&answer).is_ok_and(|raw| raw.get().starts_with('{'));
+            answers.push(if is_answer {
+                answer
+            } else {
+                rpc::failure(call.id, rpc::UPSTREAM_FAILED, "the fallback execution client's answer isn't JSON-RPC")
             });
         }
-        rpc::batch(&answers)
+        if answers.is_empty() { Bytes::new() } else { rpc::batch(&answers) }
     }
 }
 

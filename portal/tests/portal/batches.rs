@@ -1,7 +1,7 @@
 //! Bodies of several calls, and what only looks like one.
 
 use crate::{
-    node::{GENESIS, Node},
+    node::{Fault, GENESIS, Node},
     stand::{GATEWAYS, Stand, snapshot},
 };
 use baton_portal::Secret;
@@ -76,4 +76,35 @@ async fn a_batch_has_at_most_a_thousand_calls() {
     let answer = stand.exchange(calls(1001).to_string()).await;
     assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32600), &Value::Null), "{answer}");
     assert!(answer["error"]["message"].as_str().is_some_and(|message| message.contains("1000")), "{answer}");
+}
+
+#[tokio::test]
+async fn a_call_without_an_id_is_made_and_not_answered() {
+    let stand = Stand::start().await;
+    let before = stand.fallback.arrived("eth_getProof").len();
+    let answers = r#"[{"jsonrpc":"2.0","method":"eth_getProof"},{"jsonrpc":"2.0","id":2,"method":"eth_getProof"},
+        {"jsonrpc":"2.0","id":null,"method":"registry_gateways"}]"#;
+    let answers = stand.exchange(answers.to_owned()).await;
+    let ids: Vec<_> = answers.as_array().unwrap_or_else(|| panic!("{answers}")).iter().map(|a| &a["id"]).collect();
+    assert_eq!(ids, [&json!(2), &Value::Null], "{answers}");
+    assert_eq!(stand.fallback.arrived("eth_getProof").len(), before + 2);
+    let body = r#"[{"jsonrpc":"2.0","method":"eth_getProof"}]"#;
+    let answer = stand.post(body, &crate::stand::OpNode::token()).await;
+    assert_eq!((answer.status().as_u16(), answer.text().await.expect("a body").as_str()), (200, ""));
+    assert_eq!(stand.fallback.arrived("eth_getProof").len(), before + 3);
+}
+
+#[tokio::test]
+async fn what_is_no_answer_does_not_spoil_the_others() {
+    let stand = Stand::start().await;
+    stand.fallback.fail("eth_getProof", Fault::Garbage);
+    let calls = json!([1, 2, 3].map(|id| {
+        json!({"jsonrpc": "2.0", "id": id, "method": if id == 2 { "eth_getProof" } else { "eth_getBlockByHash" }})
+    }));
+    let answers = stand.exchange(calls.to_string()).await;
+    assert_eq!(answers[1]["error"]["code"], -32000, "{answers}");
+    for (index, id) in [1, 2, 3].into_iter().enumerate() {
+        assert_eq!(answers[index]["id"], id, "{answers}");
+        assert_eq!(answers[index]["result"].is_object(), id != 2, "{answers}");
+    }
 }
