@@ -1,25 +1,33 @@
 //! The lane of one gateway: updates go out one after the other, so that none overtakes another; a slow gateway holds up nobody but itself.
+//!
+//! What needs no such order has tracks of its own beside the updates: transactions, several at once, and what steers building, of which the latest counts.
 
 use crate::{
     body::Pieces,
     demand::MAX_GOSSIP,
     peek::PayloadId,
     queue::{Dropped, Queue},
+    recurring::Recurring,
     route::Kind,
     rpc::{Answer, AnswerError},
+    steering::Steering,
     telemetry::{self, LaneDrops},
     upstream::{Upstream, UpstreamError},
     version::{self, Label},
 };
 use baton_protocol::GatewayId;
 use bytes::Bytes;
+use futures::{StreamExt, stream::FuturesUnordered};
 use http::Uri;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +44,16 @@ const LARGEST_PAYLOAD: usize = 2 * MAX_GOSSIP + (1 << 20);
 
 /// How many bytes wait at most in one of a lane's queues, for a gateway that takes nothing.
 const MOST_WAITING: usize = 64 << 20;
+
+/// How many transactions are on their way to one gateway at once: as many as an [`Upstream`] keeps connections.
+const AT_ONCE: usize = 32;
+
+/// How often the log says at most that a lane overflows.
+const OVERFLOWS: Duration = Duration::from_secs(10);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Who is at the end of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,19 +136,32 @@ struct Track {
     bell: Arc<Notify>,
 }
 
+/// What steers building, and its bell.
+#[derive(Debug, Default)]
+struct Wheel {
+    steering: Mutex<Steering<(Label, Pieces)>>,
+    bell: Arc<Notify>,
+    /// Whether something hasn't reached the peer, which may have forgotten by what it builds when it can be reached again.
+    missed: AtomicBool,
+}
+
 /// One gateway's lane. Dropping it ends its tasks.
 #[derive(Debug)]
 pub(crate) struct Lane {
     peer: Peer,
+    /// The connections of the lane's own tasks.
     upstream: Upstream,
     /// The same peer over other connections.
     direct: Upstream,
     health: Arc<Mutex<Health>>,
     drops: LaneDrops,
+    overflows: Mutex<Recurring>,
     /// Blocks and heads, in order.
     updates: Arc<Track>,
     /// Transactions: apart, so that a flood of them can't hold up blocks.
     pool: Arc<Track>,
+    /// What steers building: apart, so that it isn't lost in a flood.
+    wheel: Arc<Wheel>,
     stop: CancellationToken,
 }
 
@@ -139,17 +170,34 @@ impl Lane {
     pub(crate) fn open(peer: Peer, upstream: Upstream, capacity: usize) -> Self {
         let drops = telemetry::lane_opened(peer);
         let direct = upstream.apart();
-        let upstream = upstream.at_most(LARGEST_ANSWER);
+        let bounded = upstream.clone().at_most(LARGEST_ANSWER);
         let stop = CancellationToken::new();
         let health = Arc::new(Mutex::new(Health::default()));
-        let track = || {
+        let wheel = Arc::new(Wheel::default());
+        let carrier = || Carrier {
+            peer,
+            upstream: bounded.clone(),
+            health: health.clone(),
+            wheel: wheel.clone(),
+            reachable: true,
+            told: None,
+        };
+        let track = |at_once| {
             let track = Arc::new(Track { queue: Mutex::new(Queue::new(capacity, MOST_WAITING)), bell: Arc::default() });
-            let task = carry(peer, upstream.clone(), track.clone(), health.clone());
+            let of = track.clone();
+            let task = carrier().carry(track.bell.clone(), at_once, move || lock(&of.queue).pop());
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
             track
         };
-        let (updates, pool) = (track(), track());
-        Self { peer, updates, pool, direct, upstream, health, drops, stop }
+        let (updates, pool) = (track(1), track(AT_ONCE));
+        let of = wheel.clone();
+        let next = move || {
+            let (label, body) = lock(&of.steering).tell().cloned()?;
+            Some((Kind::Steer, Update { label, body, building: None }))
+        };
+        tokio::spawn(stop.clone().run_until_cancelled_owned(carrier().carry(wheel.bell.clone(), 1, next)));
+        let overflows = Mutex::new(Recurring::every(OVERFLOWS));
+        Self { peer, updates, pool, wheel, direct, upstream, health, drops, overflows, stop }
     }
 
     /// Who is at its end.
@@ -159,7 +207,7 @@ impl Lane {
 
     /// How it went last.
     pub(crate) fn health(&self) -> Health {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.health).clone()
     }
 
     /// Where the peer is.
@@ -189,7 +237,11 @@ impl Lane {
 
     /// Like [`Lane::send`], but it goes out only when the bell is rung, or with another update behind it.
     pub(crate) fn put(&self, kind: Kind, method: &str, body: impl Into<Pieces>) -> Bell {
-        self.push(kind, Update { label: version::label(method), body: body.into(), building: None })
+        let (label, body) = (version::label(method), body.into());
+        if kind == Kind::Steer {
+            return self.steer(method, label, body);
+        }
+        self.push(kind, Update { label, body, building: None })
     }
 
     /// Like [`Lane::send`], for an order to build, whose answer can be waited for.
@@ -203,15 +255,32 @@ impl Lane {
     fn push(&self, kind: Kind, update: Update) -> Bell {
         let track = if kind == Kind::Pool { &self.pool } else { &self.updates };
         let size = update.body.len();
-        let dropped = track.queue.lock().unwrap_or_else(PoisonError::into_inner).push(kind, update, size);
+        let dropped = lock(&track.queue).push(kind, update, size);
         for (kind, reason, _) in dropped {
-            self.drops.count(kind, reason);
-            if reason == Dropped::Overflow {
-                self.health.lock().unwrap_or_else(PoisonError::into_inner).dropped += 1;
-            }
-            debug!(peer = %self.peer, ?kind, reason = reason.name(), "an update was dropped from a lane");
+            self.note_drop(kind, reason);
         }
         Bell(track.bell.clone())
+    }
+
+    fn steer(&self, method: &str, label: Label, body: Pieces) -> Bell {
+        let size = body.len();
+        let untold = lock(&self.wheel.steering).put(method, (label, body), size);
+        (0..untold.superseded).for_each(|_| self.note_drop(Kind::Steer, Dropped::Superseded));
+        (0..untold.overflowed).for_each(|_| self.note_drop(Kind::Steer, Dropped::Overflow));
+        Bell(self.wheel.bell.clone())
+    }
+
+    fn note_drop(&self, kind: Kind, reason: Dropped) {
+        self.drops.count(kind, reason);
+        debug!(peer = %self.peer, ?kind, reason = reason.name(), "an update was dropped from a lane");
+        if reason != Dropped::Overflow {
+            return;
+        }
+        lock(&self.health).dropped += 1;
+        let due = lock(&self.overflows).add(Instant::now());
+        if let Some(dropped) = due {
+            warn!(peer = %self.peer, ?kind, dropped, "a lane overflows: its peer takes updates too slowly");
+        }
     }
 }
 
@@ -237,49 +306,101 @@ impl Drop for Lane {
     }
 }
 
-/// Carries a track's updates to the peer, one by one.
-async fn carry(peer: Peer, upstream: Upstream, track: Arc<Track>, health: Arc<Mutex<Health>>) {
-    let mut reachable = true;
-    let mut told = None;
-    loop {
-        let next = track.queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let Some((kind, update)) = next else {
-            track.bell.notified().await;
-            continue;
-        };
-        let started = Instant::now();
-        let answer = upstream.call(update.body).await;
+/// Carries a track's updates to the peer.
+struct Carrier {
+    peer: Peer,
+    upstream: Upstream,
+    health: Arc<Mutex<Health>>,
+    wheel: Arc<Wheel>,
+    reachable: bool,
+    /// What metrics were told of it.
+    told: Option<bool>,
+}
+
+/// An update that the peer has answered, or won't.
+struct Carried {
+    kind: Kind,
+    update: Update,
+    answer: Result<Bytes, UpstreamError>,
+    took: Duration,
+}
+
+/// Carries one update.
+async fn carry_one(upstream: Upstream, kind: Kind, mut update: Update) -> Carried {
+    let started = Instant::now();
+    let body = std::mem::replace(&mut update.body, Bytes::new().into());
+    let answer = upstream.call(body).await;
+    Carried { kind, update, answer, took: started.elapsed() }
+}
+
+impl Carrier {
+    /// Carries what is next, so many updates at once; when nothing is, it waits for the bell.
+    async fn carry(mut self, bell: Arc<Notify>, at_once: usize, next: impl Fn() -> Option<(Kind, Update)>) {
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < at_once
+                && let Some((kind, update)) = next()
+            {
+                under_way.push(carry_one(self.upstream.clone(), kind, update));
+            }
+            tokio::select! {
+                Some(carried) = under_way.next() => self.note(carried),
+                () = bell.notified(), if under_way.len() < at_once => {}
+            }
+        }
+    }
+
+    fn note(&mut self, Carried { kind, update, answer, took }: Carried) {
+        let peer = self.peer;
         let outcome = match &answer {
             Ok(body) => {
-                if !reachable {
+                if !self.reachable {
                     tracing::info!(%peer, "a peer can be reached again");
                 }
-                reachable = true;
+                self.reachable = true;
                 note(peer, kind, body)
             }
             Err(error) => {
                 // Once per outage: a dead gateway would fill the log with every block.
-                if reachable {
+                if self.reachable {
                     warn!(%peer, ?kind, %error, "a peer can't be reached");
                 }
-                reachable = false;
+                self.reachable = false;
                 error.name()
             }
         };
-        telemetry::peer_request(peer, update.label, outcome, started.elapsed());
-        if peer == Peer::Validator && told.replace(reachable) != Some(reachable) {
-            telemetry::validator_up(reachable);
+        telemetry::peer_request(peer, update.label, outcome, took);
+        if peer == Peer::Validator && self.told.replace(self.reachable) != Some(self.reachable) {
+            telemetry::validator_up(self.reachable);
         }
         {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let mut health = health.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut health = lock(&self.health);
             health.last = Some(outcome);
-            health.reachable = reachable;
+            health.reachable = self.reachable;
             health.at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         }
+        self.wheel.heard(kind, self.reachable);
         if let Some(building) = update.building {
             // Nobody may be waiting any more.
             let _ = building.send(Some(building_under(answer)));
+        }
+    }
+}
+
+impl Wheel {
+    /// Hears whether the peer has answered something. A block or head that reaches it after something didn't has it told all again: it comes with every
+    /// block, so that a peer that takes the one and not the other isn't told without end.
+    fn heard(&self, kind: Kind, reached: bool) {
+        match (kind, reached) {
+            (Kind::Pool, _) | (Kind::Steer, true) => {}
+            (_, false) => self.missed.store(true, Ordering::Relaxed),
+            (_, true) => {
+                if self.missed.swap(false, Ordering::Relaxed) {
+                    lock(&self.steering).again();
+                    self.bell.notify_one();
+                }
+            }
         }
     }
 }
@@ -334,7 +455,7 @@ fn note(peer: Peer, kind: Kind, body: &[u8]) -> &'static str {
             return "error";
         }
     };
-    if matches!(kind, Kind::Pool | Kind::WarmUp) && !result.get().starts_with('{') {
+    if matches!(kind, Kind::Pool | Kind::Steer | Kind::WarmUp) && !result.get().starts_with('{') {
         return "ok";
     }
     let status = serde_json::from_str::<Any<'_>>(result.get()).ok();
@@ -348,7 +469,7 @@ fn note(peer: Peer, kind: Kind, body: &[u8]) -> &'static str {
             warn!(%peer, ?kind, "a peer rejects a block that was adopted");
             "invalid"
         }
-        _ if kind == Kind::Pool => "ok",
+        _ if matches!(kind, Kind::Pool | Kind::Steer) => "ok",
         _ => "error",
     }
 }
@@ -414,5 +535,41 @@ mod tests {
             counted("head", "superseded", 1) && counted("head", "overflow", 1) && counted("payload", "overflow", 1)
         );
         assert!(counted("build", "overflow", 0));
+    }
+
+    /// What is logged, as text.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            lock(&self.0).extend_from_slice(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_overflow_of_a_lane_is_said_and_the_others_are_counted() {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false);
+        let writer = log.clone();
+        let _logged = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
+        let upstream = Upstream::new(Uri::from_static("http://127.0.0.1:1"), None, Duration::from_secs(1), 1 << 20);
+        let lane = Lane::open(Peer::Gateway(7), upstream, 2);
+        let said = || String::from_utf8(lock(&log.0).clone()).expect("text");
+        for _ in 0..2 {
+            lane.put(Kind::Pool, "eth_sendRawTransaction", Bytes::new());
+        }
+        assert_eq!(said(), "");
+        for _ in 0..3 {
+            lane.put(Kind::Pool, "eth_sendRawTransaction", Bytes::new());
+        }
+        let said = said();
+        assert!(said.matches("a lane overflows").count() == 1 && said.contains("peer=7 kind=Pool dropped=1"), "{said}");
+        assert_eq!(lane.health().dropped, 3);
     }
 }

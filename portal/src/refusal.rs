@@ -1,6 +1,6 @@
 //! Calls that are refused before anybody is asked: counted, and said in the log now and then, however many there are.
 
-use crate::telemetry;
+use crate::{recurring::Recurring, telemetry};
 use http::StatusCode;
 use std::{
     fmt,
@@ -13,24 +13,12 @@ use tracing::warn;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// What was refused since the log last said so.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<Count>);
+#[derive(Debug)]
+pub(crate) struct Refusals(Mutex<Recurring>);
 
-#[derive(Debug, Default)]
-struct Count {
-    refused: u64,
-    said: Option<Instant>,
-}
-
-impl Count {
-    /// Counts one; how many there are to be said, if it is time for that.
-    fn add(&mut self, now: Instant) -> Option<u64> {
-        self.refused += 1;
-        if self.said.is_some_and(|said| now.duration_since(said) < INTERVAL) {
-            return None;
-        }
-        self.said = Some(now);
-        Some(std::mem::take(&mut self.refused))
+impl Default for Refusals {
+    fn default() -> Self {
+        Self(Mutex::new(Recurring::every(INTERVAL)))
     }
 }
 
@@ -42,22 +30,5 @@ impl Refusals {
         if let Some(refused) = due {
             warn!(refused, status = status.as_u16(), %reason, "refused calls to the engine port");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_is_said_at_once_and_the_others_together() {
-        let (mut count, start) = (Count::default(), Instant::now());
-        assert_eq!(count.add(start), Some(1));
-        for ms in [1, 5000, 9999] {
-            assert_eq!(count.add(start + Duration::from_millis(ms)), None);
-        }
-        assert_eq!(count.add(start + INTERVAL), Some(4));
-        assert_eq!(count.add(start + INTERVAL), None);
-        assert_eq!(count.add(start + 3 * INTERVAL), Some(2));
     }
 }

@@ -92,8 +92,10 @@ pub enum Kind {
     Build,
     /// A block.
     Payload,
-    /// A transaction, or a limit for building.
+    /// A transaction.
     Pool,
+    /// Something that steers building, such as a limit for it.
+    Steer,
     /// Something that it should know already, said again before its turn.
     WarmUp,
 }
@@ -157,7 +159,8 @@ pub fn route(call: &Call<'_>, view: View<'_>) -> Route {
         }
         Method::GetPayload { version, id } => Route::Select { version: *version, id: *id },
         Method::NewPayload => tell_all(Kind::Payload),
-        Method::SendTransaction | Method::Steer => tell_all(Kind::Pool),
+        Method::SendTransaction => tell_all(Kind::Pool),
+        Method::Steer => tell_all(Kind::Steer),
         Method::Registry(query) => Route::Memory(*query),
         Method::Read => Route::Read,
         Method::Capabilities => Route::Capabilities,
@@ -366,7 +369,7 @@ mod tests {
             (fcu(None, false), Kind::Head),
             (payload, Kind::Payload),
             (r#"{"method":"eth_sendRawTransaction","params":["0x02"],"id":1}"#.to_owned(), Kind::Pool),
-            (r#"{"method":"miner_setMaxDASize","params":["0x1","0x1"],"id":1}"#.to_owned(), Kind::Pool),
+            (r#"{"method":"miner_setMaxDASize","params":["0x1","0x1"],"id":1}"#.to_owned(), Kind::Steer),
         ] {
             assert_eq!(routed(&text, &snapshot, &[1, 2]), Route::Forward { kind, tell: vec![1, 2] });
         }

@@ -44,7 +44,7 @@ const TRACES_DROPPED: &str = "baton_portal_traces_dropped_total";
 /// What labels can be, so that each series is there before what it counts first happens: a rate knows nothing of a series that begins at one.
 const SOURCES: [Choice; 3] = [Choice::Gateway, Choice::Fallback, Choice::Nothing];
 const READERS: [&str; 2] = ["gateway", "fallback"];
-const KINDS: [Kind; 5] = [Kind::Head, Kind::Build, Kind::Payload, Kind::Pool, Kind::WarmUp];
+const KINDS: [Kind; 6] = [Kind::Head, Kind::Build, Kind::Payload, Kind::Pool, Kind::Steer, Kind::WarmUp];
 /// Those that the engine port refuses calls with.
 const REFUSALS: [StatusCode; 7] = [
     StatusCode::BAD_REQUEST,
@@ -271,6 +271,7 @@ const fn kind_name(kind: Kind) -> &'static str {
         Kind::Build => "build",
         Kind::Payload => "payload",
         Kind::Pool => "pool",
+        Kind::Steer => "steer",
         Kind::WarmUp => "warm_up",
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     route::{self, Kind, Owner, Route, View},
     rpc,
     soft_blocks::Expected,
+    steering::Steering,
     telemetry,
     trace::Tracer,
     turns::Turns,
@@ -106,17 +107,21 @@ pub(crate) struct Proxy {
     started: Instant,
 }
 
-/// What a gateway is told before its turn, and which turn that was last done for.
+/// What a gateway is told when it gets a lane and before its turn, and which turn that was last done for.
 #[derive(Debug, Default)]
 struct Latest {
     payload: Option<(String, Pieces)>,
     head: Option<(String, Pieces)>,
+    steering: Steering<Pieces>,
     warmed: Option<Coming>,
 }
 
 impl Latest {
     /// Tells a gateway. Nothing newer may be told meanwhile: whoever calls this holds the lock.
     fn give(&self, lane: &Lane) {
+        for (method, body) in self.steering.all() {
+            lane.send(Kind::Steer, method, body.clone());
+        }
         if let Some((method, body)) = &self.payload {
             lane.send(Kind::WarmUp, method, body.clone());
         }

@@ -164,7 +164,17 @@ impl Proxy {
         live: &Live,
     ) {
         let of_chain = is_of_chain(kind);
-        if kind == Kind::Pool && live.multiplex.is_none() && method.starts_with("eth_") {
+        if kind == Kind::Pool && live.multiplex.is_none() {
+            return;
+        }
+        if kind == Kind::Steer {
+            // A copy: it is kept for long, and would have what came with it kept.
+            let body = Pieces::from(body.joined());
+            let mut latest = lock(&self.latest);
+            latest.steering.put(method, body.clone(), body.len());
+            // The lanes that there are now, under the lock: whoever gets one later is given what is kept.
+            let lanes = self.gateways.lanes();
+            self.outbox.hold(lanes.all().map(|(_, lane)| lane.put(kind, method, body.clone())));
             return;
         }
         if of_chain {
