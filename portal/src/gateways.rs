@@ -4,7 +4,7 @@ use crate::{
     config::{Endpoint, GatewaySettings},
     lane::{Lane, Peer},
     mode::{Mode, Modes},
-    route,
+    route, telemetry,
     upstream::Upstream,
 };
 use arc_swap::ArcSwap;
@@ -22,12 +22,33 @@ use tracing::{info, warn};
 pub(crate) struct Lanes {
     /// In order of id.
     pub(crate) ids: Vec<GatewayId>,
+    /// Several may share one.
     by_id: BTreeMap<GatewayId, Arc<Lane>>,
+    /// Each lane once, and whose it is.
+    each: Vec<(Vec<GatewayId>, Arc<Lane>)>,
+}
+
+impl From<BTreeMap<GatewayId, Arc<Lane>>> for Lanes {
+    fn from(by_id: BTreeMap<GatewayId, Arc<Lane>>) -> Self {
+        let mut each: Vec<(Vec<GatewayId>, Arc<Lane>)> = Vec::new();
+        for (id, lane) in &by_id {
+            match each.iter_mut().find(|(_, other)| Arc::ptr_eq(other, lane)) {
+                Some((ids, _)) => ids.push(*id),
+                None => each.push((vec![*id], lane.clone())),
+            }
+        }
+        Self { ids: by_id.keys().copied().collect(), by_id, each }
+    }
 }
 
 impl Lanes {
     pub(crate) fn get(&self, id: GatewayId) -> Option<&Arc<Lane>> {
         self.by_id.get(&id)
+    }
+
+    /// Each lane once, however many gateways share it, and whose it is.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&[GatewayId], &Arc<Lane>)> {
+        self.each.iter().map(|(ids, lane)| (ids.as_slice(), lane))
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (GatewayId, &Arc<Lane>)> {
@@ -85,7 +106,7 @@ impl Gateways {
         let lanes = self.lanes.load();
         let by_id: BTreeMap<_, _> =
             lanes.by_id.iter().filter(|(id, lane)| kept(id, lane)).map(|(id, lane)| (*id, lane.clone())).collect();
-        self.lanes.store(Arc::new(Lanes { ids: by_id.keys().copied().collect(), by_id }));
+        self.lanes.store(Arc::new(by_id.into()));
     }
 
     /// What of the operator's is where a URL leads, by its key in the configuration.
@@ -128,6 +149,8 @@ impl Gateways {
             return opened;
         }
         let mut by_id = lanes.by_id.clone();
+        // One that moves leaves the lane that it has first: whoever moves to the same place mustn't join it there.
+        by_id.retain(|id, _| !changes.contains(&Change::Open(*id)));
         for change in changes {
             match change {
                 Change::Close(gateway) => {
@@ -136,6 +159,14 @@ impl Gateways {
                 }
                 Change::Open(gateway) => {
                     let Some(Endpoint { uri, secret }) = wanted.get(&gateway).cloned() else { continue };
+                    // Two lanes to one engine would have no common order, and a head of the one could come behind a newer one of the other.
+                    let shared = by_id.values().find(|lane| lane.leads_to(&uri, &secret)).cloned();
+                    if let Some(lane) = shared {
+                        info!(gateway, with = %lane.peer(), "a gateway shares another's lane: both name the same endpoint");
+                        telemetry::gateway_known(gateway);
+                        by_id.insert(gateway, lane);
+                        continue;
+                    }
                     info!(gateway, uri = %NodeUrl::from(uri.to_string()), "opening a gateway's lane");
                     let upstream = Upstream::new(uri, secret, settings.timeout, self.max_body);
                     let lane = Arc::new(Lane::open(Peer::Gateway(gateway), upstream, settings.queue));
@@ -144,7 +175,7 @@ impl Gateways {
                 }
             }
         }
-        self.lanes.store(Arc::new(Lanes { ids: by_id.keys().copied().collect(), by_id }));
+        self.lanes.store(Arc::new(by_id.into()));
         opened
     }
 }
@@ -153,11 +184,26 @@ impl Gateways {
 mod tests {
     use super::*;
     use crate::{config::Places, jwt::Secret};
+    use alloy::primitives::Address;
     use baton_protocol::SlotClock;
+    use baton_schedule::{GatewayInfo, GatewayUrls, SequencerKeys};
     use std::time::Duration;
 
     fn lanes(of: &[(GatewayId, &'static str)]) -> BTreeMap<GatewayId, Uri> {
         of.iter().map(|(id, uri)| (*id, Uri::from_static(uri))).collect()
+    }
+
+    fn info(id: GatewayId, url: &str) -> GatewayInfo {
+        GatewayInfo {
+            id,
+            owner: Address::ZERO,
+            settler: Address::ZERO,
+            keys: SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 },
+            ended_slot: None,
+            withdrawable_slot: None,
+            eligible: true,
+            urls: GatewayUrls { endpoint: url.to_owned(), feed: String::new() },
+        }
     }
 
     #[test]
@@ -179,6 +225,39 @@ mod tests {
             (Arc::new(Snapshot::unread(clock)), Modes::default())
         });
         assert!(is_locked);
+    }
+
+    #[tokio::test]
+    async fn gateways_at_one_endpoint_share_a_lane() {
+        let settings = GatewaySettings {
+            secret: Secret::new([1; 32]),
+            overrides: BTreeMap::from([(4, (None, Some(Secret::new([2; 32]))))]),
+            timeout: Duration::from_secs(1),
+            queue: 1,
+            places: Places::default(),
+        };
+        let clock =
+            SlotClock { l1_genesis_time: 0, slot_length: 1, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
+        let gateways = Gateways::new(settings, 1);
+        let follow = |urls: [&str; 4]| {
+            let infos = (1..).zip(urls).map(|(id, url)| (id, info(id, url)));
+            let snapshot = Snapshot { gateways: infos.collect(), ..Snapshot::unread(clock) };
+            let opened = gateways.follow(|| (Arc::new(snapshot.clone()), Modes::default())).len();
+            let each: Vec<Vec<_>> = gateways.lanes().each().map(|(ids, _)| ids.to_vec()).collect();
+            (opened, each)
+        };
+        // The fourth has another secret.
+        assert_eq!(
+            follow(["http://a:1", "http://b:1", "http://A:1/", "http://a:1"]),
+            (3, vec![vec![1, 3], vec![2], vec![4]])
+        );
+        let lane = gateways.lanes().get(3).cloned().expect("a lane");
+        // Who moves away takes nothing from who stays.
+        assert_eq!(
+            follow(["http://c:1", "http://b:1", "http://a:1", "http://a:1"]),
+            (1, vec![vec![1], vec![2], vec![3], vec![4]])
+        );
+        assert!(Arc::ptr_eq(&lane, gateways.lanes().get(3).expect("a lane")));
     }
 
     #[test]

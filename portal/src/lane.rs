@@ -5,6 +5,7 @@
 use crate::{
     body::Pieces,
     demand::MAX_GOSSIP,
+    jwt::Secret,
     peek::PayloadId,
     queue::{Dropped, Queue},
     recurring::Recurring,
@@ -213,6 +214,11 @@ impl Lane {
     /// Where the peer is.
     pub(crate) const fn uri(&self) -> &Uri {
         self.upstream.uri()
+    }
+
+    /// Whether the peer is at a URI, with a secret.
+    pub(crate) fn leads_to(&self, uri: &Uri, secret: &Secret) -> bool {
+        self.upstream.is_at(uri, secret)
     }
 
     /// The peer itself, for what needs no order, over connections that only the caller's thread uses.

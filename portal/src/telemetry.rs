@@ -138,15 +138,18 @@ impl LaneDrops {
 /// Begins the series of a peer that gets a lane, and gives those that the lane counts in.
 pub(crate) fn lane_opened(peer: Peer) -> LaneDrops {
     match peer {
-        Peer::Gateway(id) => {
-            OwnerOutcome::NAMES.into_iter().for_each(|name| outcome(Some(id), name).increment(0));
-            counter!(WARM_UPS, "gateway" => id.to_string()).increment(0);
-            counter!(TURNS_LOST, "gateway" => id.to_string()).increment(0);
-        }
+        Peer::Gateway(id) => gateway_known(id),
         Peer::Validator => validator_up(false),
         Peer::Fallback => {}
     }
     LaneDrops::begin(peer)
+}
+
+/// Begins the series of a gateway that has a lane, be it another's.
+pub(crate) fn gateway_known(id: GatewayId) {
+    OwnerOutcome::NAMES.into_iter().for_each(|name| outcome(Some(id), name).increment(0));
+    counter!(WARM_UPS, "gateway" => id.to_string()).increment(0);
+    counter!(TURNS_LOST, "gateway" => id.to_string()).increment(0);
 }
 
 /// Histograms that were recorded in before, by their labels: looking one up by its name costs more than recording.

@@ -120,6 +120,11 @@ impl Upstream {
         &self.uri
     }
 
+    /// Whether it is at a URI, with a secret.
+    pub(crate) fn is_at(&self, uri: &Uri, secret: &Secret) -> bool {
+        self.uri == *uri && self.secret.as_ref() == Some(secret)
+    }
+
     /// How long a call may take.
     pub(crate) const fn timeout(&self) -> Duration {
         self.timeout

@@ -45,8 +45,9 @@ impl Proxy {
         let (owner, purpose) = self.admit(owner, number, live);
         let (mut pending, mut bells) = (None, Vec::new());
         let head_only = rpc::request(rpc::next_id(), &call.name, &[update.state.get(), "null"]);
-        for (id, lane) in lanes.all() {
-            match route::form(owner, id) {
+        for (ids, lane) in lanes.each() {
+            let is_owners = ids.iter().any(|id| route::form(owner, *id) == Form::Unchanged);
+            match if is_owners { Form::Unchanged } else { Form::HeadOnly } {
                 Form::Unchanged => pending = Some(lane.order(&call.name, body.clone())),
                 Form::HeadOnly => bells.push(lane.put(Kind::Head, &call.name, head_only.clone())),
             }

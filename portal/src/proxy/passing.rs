@@ -174,7 +174,7 @@ impl Proxy {
             latest.steering.put(method, body.clone(), body.len());
             // The lanes that there are now, under the lock: whoever gets one later is given what is kept.
             let lanes = self.gateways.lanes();
-            self.outbox.hold(lanes.all().map(|(_, lane)| lane.put(kind, method, body.clone())));
+            self.outbox.hold(lanes.each().map(|(_, lane)| lane.put(kind, method, body.clone())));
             return;
         }
         if of_chain {
@@ -182,7 +182,8 @@ impl Proxy {
             let entry = Some((method.to_owned(), body.clone()));
             if kind == Kind::Head { latest.head = entry } else { latest.payload = entry }
         }
-        let peers = gateways.iter().filter_map(|id| lanes.get(*id).map(AsRef::as_ref));
+        let told = lanes.each().filter(|(ids, _)| ids.iter().any(|id| gateways.contains(id)));
+        let peers = told.map(|(_, lane)| lane.as_ref());
         let peers = peers.chain(self.validator.as_ref().filter(|_| of_chain));
         self.outbox.hold(peers.map(|lane| lane.put(kind, method, body.clone())));
         self.outbox.read_later(body);

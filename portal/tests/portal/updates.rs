@@ -438,6 +438,41 @@ async fn limits_for_building_are_not_lost_among_transactions_and_the_latest_coun
 }
 
 #[tokio::test]
+async fn gateways_at_one_endpoint_get_everything_once() {
+    let mut stand = Stand::start().await;
+    stand.gateways[1].stop().await;
+    stand.call("engine_newPayloadV4", payload(1, GENESIS)).await;
+    let second = async |last: &str| {
+        let is = async {
+            loop {
+                let status: Value = serde_json::from_str(&stand.admin("/status.json").await.1).expect("JSON");
+                if status["gateways"][1]["last"] == last {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), is).await.expect("its status");
+    };
+    second("connection").await;
+    stand.publish(|[one, _]| snapshot([one.clone(), one]));
+    // By the lane that both have.
+    second("valid").await;
+    let node = &stand.gateways[0];
+    let [blocks, heads] = ["engine_newPayload", "engine_forkchoiceUpdated"].map(|method| node.arrived(method).len());
+    // The second's turn, at the first's engine.
+    let answer = stand.block(GENESIS, 17).await;
+    assert_eq!(builder(&answer), "gateway 1");
+    assert_eq!(stand.decision().await["owner"], 2);
+    stand.adopt(&answer["result"]).await;
+    stand.call("eth_sendRawTransaction", json!(["0x02f8"])).await;
+    node.wait_for("engine_forkchoiceUpdated", heads + 2).await;
+    node.wait_for("eth_sendRawTransaction", 1).await;
+    assert_eq!(node.arrived("engine_newPayload").len(), blocks + 1);
+    assert_eq!(node.arrived("engine_forkchoiceUpdated").len(), heads + 2);
+}
+
+#[tokio::test]
 async fn limits_for_building_reach_gateways() {
     let stand = Stand::start().await;
     stand.call("miner_setMaxDASize", json!(["0x1", "0x1"])).await;
