@@ -226,9 +226,14 @@ impl Lane {
         &self.direct
     }
 
-    /// Like [`Lane::direct`], for the payloads that it built.
-    pub(crate) fn payloads(&self) -> Upstream {
-        self.direct.clone().at_most(LARGEST_PAYLOAD)
+    /// Like [`Lane::direct`], or if op-node doesn't wait for it, over the lane's own connections.
+    pub(crate) const fn asked(&self, aside: bool) -> &Upstream {
+        if aside { &self.upstream } else { &self.direct }
+    }
+
+    /// Like [`Lane::asked`], for the payloads that it built.
+    pub(crate) fn payloads(&self, aside: bool) -> Upstream {
+        self.asked(aside).clone().at_most(LARGEST_PAYLOAD)
     }
 
     /// Like [`Lane::direct`], for users' reads.

@@ -3,7 +3,7 @@
 use super::{Proxy, lock};
 use crate::{
     body::Pieces,
-    builds::Build,
+    builds::{Build, Purpose},
     decision::Stages,
     demand::Mismatch,
     lane::{Building, NotBuilding, Peer},
@@ -65,6 +65,17 @@ struct Notes {
     checked: Option<Asked>,
 }
 
+/// A payload to check.
+struct Check<'a> {
+    request: Pieces,
+    fork: &'a version::Fork,
+    /// The request's.
+    id: u64,
+    fields: Fields,
+    /// Whether op-node doesn't wait for it.
+    aside: bool,
+}
+
 impl Attempt {
     /// Whether it brought a payload in which there is nothing but what was asked for.
     pub(super) fn is_empty(&self) -> bool {
@@ -124,6 +135,7 @@ impl Proxy {
         let Some(fork) = version::of_get_payload(version) else {
             return Err(OwnerOutcome::Undecided(format!("version {version} of getPayload isn't known here")));
         };
+        let aside = build.purpose != Purpose::Serve;
         let started = Instant::now();
         let budget = deadline.saturating_duration_since(started);
         let known = timeout_at(deadline, pending.wait_for(Option::is_some)).await;
@@ -140,7 +152,7 @@ impl Proxy {
         let method = format!("engine_getPayloadV{version}");
         let request = rpc::request(id, &method, &[&format!("\"{at_gateway}\"")]);
         let started = Instant::now();
-        let answer = lane.payloads().call_until(deadline, request).await;
+        let answer = lane.payloads(aside).call_until(deadline, request).await;
         stages.payload_us = micros(started);
         let (peer, label) = (Peer::Gateway(gateway), version::label(&method));
         *asked = Some(Asked { peer, label, outcome: outcome(answer.as_ref()), took: started.elapsed() });
@@ -161,7 +173,8 @@ impl Proxy {
         let id = rpc::next_id();
         let (before, text, after) = payload.validation_request(fork, id);
         let request = vec![before.into(), answer.slice_ref(text.as_bytes()), after.into()];
-        let verdict = self.validate(request.into(), fork, id, payload.fields, deadline, checked).await;
+        let check = Check { request: request.into(), fork, id, fields: payload.fields, aside };
+        let verdict = self.validate(check, deadline, checked).await;
         stages.validation_us = micros(started);
         let left = deadline.saturating_duration_since(started);
         verdict.map_err(|outcome| match outcome {
@@ -184,13 +197,11 @@ impl Proxy {
         Ok(OwnerPayload { result, block_hash, number, extra_data: extra_data.0, offer })
     }
 
-    /// Has the fallback, and the second validator if there is one, check a payload; both at once.
+    /// Has the fallback, and the second validator if there is one, check a payload; both at once. What op-node doesn't wait for goes over other connections
+    /// than its calls: a connection is served where it was made.
     async fn validate(
         &self,
-        request: Pieces,
-        fork: &version::Fork,
-        id: u64,
-        fields: Fields,
+        Check { request, fork, id, fields, aside }: Check<'_>,
         deadline: Instant,
         checked: &mut Option<Asked>,
     ) -> Result<(), OwnerOutcome> {
@@ -198,7 +209,7 @@ impl Proxy {
         let second = async {
             let Some(validator) = &self.validator else { return Ok(()) };
             let started = Instant::now();
-            let answer = validator.direct().call_until(deadline, request.clone()).await;
+            let answer = validator.asked(aside).call_until(deadline, request.clone()).await;
             let name = outcome(answer.as_ref());
             telemetry::peer_request(validator.peer(), label, name, started.elapsed());
             let answer = answer.ok_or(OwnerOutcome::Late(Stage::SecondValidation))?;
@@ -213,7 +224,8 @@ impl Proxy {
         };
         let first = async {
             let started = Instant::now();
-            let answer = self.fallback.call_until(deadline, request.clone()).await;
+            let fallback = if aside { &self.prober } else { &self.fallback };
+            let answer = fallback.call_until(deadline, request.clone()).await;
             let name = outcome(answer.as_ref());
             *checked = Some(Asked { peer: Peer::Fallback, label, outcome: name, took: started.elapsed() });
             let answer = answer.ok_or(OwnerOutcome::Late(Stage::Validation))?;

@@ -75,7 +75,7 @@ const READY: Duration = Duration::from_millis(200);
 pub(crate) struct Proxy {
     pub(crate) schedule: Handle,
     pub(crate) fallback: Upstream,
-    /// The fallback again, for looking whether it answers.
+    /// The fallback again, for looking whether it answers, and for what op-node doesn't wait for.
     prober: Upstream,
     pub(crate) gateways: Gateways,
     pub(crate) decisions: DecisionLog,

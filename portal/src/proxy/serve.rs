@@ -92,14 +92,19 @@ fn needs_fallback(build: &Build<Building>, compare: bool) -> bool {
 
 /// Keeps an attempt to itself: not even a defect in reading what a gateway says may keep op-node from the fallback's payload.
 async fn safely(attempt: impl Future<Output = Attempt>) -> Attempt {
-    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| Attempt {
+    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| defect())
+}
+
+/// An attempt that came to nothing by the portal's own doing.
+fn defect() -> Attempt {
+    Attempt {
         outcome: OwnerOutcome::Unchecked("reading it panicked, which is a defect of the portal".to_owned()),
         payload: None,
         block_hash: None,
         stages: Stages::default(),
         asked: None,
         checked: None,
-    })
+    }
 }
 
 impl Proxy {
@@ -115,10 +120,17 @@ impl Proxy {
         let asked_ns = u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX);
         let live = self.live();
         let deadline = started + live.payload_budget;
+        let aside = build.purpose != Purpose::Serve;
         // It can go on after op-node has its answer, as it does in a dry run.
         let mut attempt = {
-            let (proxy, build) = (self.clone(), build.clone());
-            safely(async move { proxy.attempt(version, &build, deadline).await }).boxed()
+            let (proxy, of) = (self.clone(), build.clone());
+            let attempt = safely(async move { proxy.attempt(version, &of, deadline).await });
+            // What op-node won't get isn't read on its thread.
+            if aside {
+                self.elsewhere.spawn(attempt).map(|attempt| attempt.unwrap_or_else(|_| defect())).boxed()
+            } else {
+                attempt.boxed()
+            }
         };
         let mut fallback = {
             let proxy = self.clone();
@@ -182,6 +194,8 @@ impl Proxy {
             if choice == Choice::Gateway {
                 proxy.expect_soft_block(&build, from_owner.as_ref());
             }
+            // There is none any more if calls are cut off because the portal ends, nor anything that makes a timer.
+            let runtime = if aside { Some(proxy.elsewhere.clone()) } else { Handle::try_current().ok() };
             let later = match (from_owner, from_fallback) {
                 (Some(attempt), Some(fallback)) => {
                     let offer = proxy.own(&build.demand, &fallback).offer();
@@ -212,8 +226,7 @@ impl Proxy {
                 }
                 .boxed(),
             };
-            // There is no runtime any more if calls are cut off because the portal ends, nor anything that makes a timer.
-            if let Ok(runtime) = Handle::try_current() {
+            if let Some(runtime) = runtime {
                 runtime.spawn(later);
             }
         });

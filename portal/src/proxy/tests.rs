@@ -1,8 +1,15 @@
 use super::*;
-use crate::{config::Config, telemetry::lookups::Lookups};
+use crate::{
+    builds::{Build, Mark, Purpose},
+    config::Config,
+    demand::Demand,
+    telemetry::lookups::Lookups,
+    trace::Ordered,
+};
 use alloy::primitives::B256;
 use baton_protocol::SlotClock;
 use baton_schedule::{Publisher, Snapshot};
+use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::cell::Cell;
 
@@ -97,4 +104,22 @@ fn feeds_are_not_read_on_op_nodes_thread() {
     });
     assert!(lock(&portal.served).is_none(), "its feed is looked into");
     assert_eq!(tasks, 0);
+}
+
+#[tokio::test]
+async fn what_op_node_will_not_get_is_tried_elsewhere() {
+    let (portal, _publisher) = portal();
+    let build = |purpose| {
+        let (judged, counted, ordered) = (Mark::default(), Mark::default(), Ordered::default());
+        let owner = Owner::Ask(1);
+        Arc::new(Build { demand: Demand::default(), owner, pending: None, purpose, ordered, judged, counted })
+    };
+    let alive = || runtime::Handle::current().metrics().num_alive_tasks();
+    for (purpose, more) in [(Purpose::Serve, 0), (Purpose::DryRun, 1), (Purpose::Trial, 1)] {
+        let before = alive();
+        let call = portal.serve(None, Bytes::new(), 4, PayloadId::default(), build(purpose), Instant::now());
+        // Far enough for the attempt to have begun.
+        assert!(call.now_or_never().is_none());
+        assert_eq!(alive() - before, more, "{purpose:?}");
+    }
 }
