@@ -44,7 +44,7 @@ impl Door {
 
 impl Handler for Door {
     async fn answer<'a>(&'a self, request: Request<'a>) -> Reply {
-        let Request { method, path, authorization, body: mut incoming } = request;
+        let Request { method, path, authorization, visitor, body: mut incoming } = request;
         // As rollup-boost does: op-conductor looks at the health of its execution engine on the engine's own port, without a token.
         if (method == Method::GET || method == Method::HEAD)
             && let Some(reply) = self.office.health(path)
@@ -55,6 +55,7 @@ impl Handler for Door {
         if let Err(error) = self.keeper.authorize(authorization, now) {
             return self.refuse(StatusCode::UNAUTHORIZED, &error);
         }
+        visitor.admit();
         if method != Method::POST {
             return self.refuse(StatusCode::METHOD_NOT_ALLOWED, &"JSON-RPC is posted");
         }

@@ -1,6 +1,6 @@
 //! A request and its reply, whichever version of HTTP they travel by.
 
-use crate::{body::Incoming, proxy::Rest};
+use crate::{body::Incoming, proxy::Rest, strangers::Visitor};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use std::fmt;
@@ -16,6 +16,8 @@ pub(crate) struct Request<'a> {
     pub(crate) path: &'a str,
     /// The Authorization header's value.
     pub(crate) authorization: Option<&'a str>,
+    /// Whoever takes its token says so there.
+    pub(crate) visitor: &'a Visitor,
     pub(crate) body: Incoming<'a>,
 }
 

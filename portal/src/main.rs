@@ -3,7 +3,7 @@
 use baton_portal::{
     Config, Running,
     cli::{Cli, Command, LogFormat},
-    reload,
+    descriptors, reload,
 };
 use clap::Parser;
 use eyre::WrapErr;
@@ -105,6 +105,9 @@ fn log(level: LevelFilter, format: LogFormat) {
 /// Runs until SIGINT or SIGTERM; reads the configuration anew on SIGHUP, and says which keys of its file are hidden.
 async fn run(load: impl Fn() -> eyre::Result<Config>, hidden: impl Fn() -> Vec<String>) -> eyre::Result<()> {
     let config = load()?;
+    if let Some((from, to)) = descriptors::raise() {
+        tracing::info!(from, to, "the limit of open files is raised");
+    }
     let shutdown = CancellationToken::new();
     // Before anything says that the portal is up: a signal that nobody listens for ends it.
     let listen = |kind, name| signal(kind).wrap_err_with(|| format!("can't listen for {name}"));

@@ -5,6 +5,7 @@ use crate::{
         Checked, Config, ConfigError, Endpoint, GatewaySettings, Places, Rest, ScheduleSource, Secrets, SharedSecret,
         Warning,
     },
+    descriptors,
     door::Door,
     gateways::Gateways,
     lane::{Lane, Peer},
@@ -32,6 +33,8 @@ use tracing::{error, info, warn};
 const PROBE_INTERVAL: Duration = Duration::from_millis(400);
 const PROBE_TIMEOUT: Duration = Duration::from_millis(450);
 const _: () = assert!(PROBE_INTERVAL.as_millis() + PROBE_TIMEOUT.as_millis() < 1000);
+/// How long the admin port's requests may take to finish at the end: what takes time about them is the way there.
+const ADMIN_GRACE: Duration = Duration::from_secs(4);
 /// How often metrics are folded.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -229,7 +232,9 @@ async fn start(
     tasks.spawn(until(shutdown.clone(), fold_metrics(metrics.clone())));
     let office = Arc::new(Office::new(proxy.clone(), metrics));
     let door = Arc::new(Door::new(proxy.clone(), office.clone(), config.engine_secret, config.max_body));
-    let (served, letting_go) = (on_a_thread(engine, door, proxy.clone(), shutdown.clone())?, proxy.clone());
+    let strangers = descriptors::for_strangers();
+    let served = on_a_thread(engine, door, proxy.clone(), strangers, shutdown.clone())?;
+    let letting_go = proxy.clone();
     tasks.spawn(async move {
         // What op-node sends until the end goes to the others, too.
         tokio::select! {
@@ -243,7 +248,7 @@ async fn start(
             let office = office.clone();
             async move { office.answer(request).await }
         };
-        tasks.spawn(serve_by_hyper(listener, handler, shutdown.clone()));
+        tasks.spawn(serve_by_hyper(listener, handler, strangers, || ADMIN_GRACE, shutdown.clone()));
     }
     tasks.spawn(until(shutdown.clone(), probe_again_and_again(proxy.clone())));
     tasks.spawn(until(shutdown, follow_gateways(proxy.clone(), schedule.clone())));
@@ -269,6 +274,7 @@ fn on_a_thread(
     listener: TcpListener,
     door: Arc<Door>,
     proxy: Arc<Proxy>,
+    strangers: usize,
     shutdown: CancellationToken,
 ) -> Result<impl Future<Output = ()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
@@ -276,9 +282,13 @@ fn on_a_thread(
     let (ended, end) = oneshot::channel();
     let serve = move || {
         runtime.block_on(async move {
+            let longest = {
+                let proxy = proxy.clone();
+                move || proxy.longest_call()
+            };
             tokio::spawn(async move { proxy.stay_ready().await });
             match TcpListener::from_std(listener) {
-                Ok(listener) => serve(listener, door, shutdown).await,
+                Ok(listener) => serve(listener, door, strangers, longest, shutdown).await,
                 Err(error) => error!(%error, "can't listen on the engine's thread"),
             }
         });

@@ -3,6 +3,8 @@
 use crate::{
     body::Incoming as Body,
     handler::{Handler, Reply, Request, TEXT},
+    recurring::Recurring,
+    strangers::{Strangers, TIMES, Visitor},
     wire,
 };
 use bytes::Bytes;
@@ -18,15 +20,17 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, mpsc},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// How long requests under way may take to finish at the end.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long requests under way may take to finish at the end, beside what calls may take.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long to wait when no connection can be accepted, for instance because file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often the log says at most that none can be.
+const ACCEPT_ERRORS: Duration = Duration::from_secs(1);
 /// What connections that speak HTTP/2 begin with (RFC 9113, section 3.4) and no method of HTTP/1.1 does.
 const HTTP2: &[u8] = b"PRI";
 /// How long to wait, and how often, for a connection's first bytes where one isn't enough to tell.
@@ -37,28 +41,37 @@ const UNDER_WAY: usize = 200;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Serves a handler. HTTP/1.1 is the portal's own, HTTP/2 is hyper's.
-pub(crate) async fn serve(listener: TcpListener, handler: Arc<impl Handler>, shutdown: CancellationToken) {
-    let connection = |stream: TcpStream| {
+/// Serves a handler, to few strangers at once. HTTP/1.1 is the portal's own, HTTP/2 is hyper's. At the end, calls under way have for as long as `longest`
+/// says then, and a second.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    handler: Arc<impl Handler>,
+    strangers: usize,
+    longest: impl Fn() -> Duration + Send + Sync,
+    shutdown: CancellationToken,
+) {
+    let connection = |stream: TcpStream, visitor: Arc<Visitor>| {
         let (handler, shutdown) = (handler.clone(), shutdown.clone());
         async move {
             match shutdown.run_until_cancelled(is_http2(&stream)).await {
                 None => Ok(()),
                 Some(Err(error)) => Err(error.into()),
-                Some(Ok(false)) => Ok(wire::serve(stream, &*handler, &shutdown).await?),
+                Some(Ok(false)) => Ok(wire::serve(stream, &visitor, &*handler, &shutdown).await?),
                 Some(Ok(true)) => {
                     let (under_way, mut calls) = mpsc::channel::<Infallible>(1);
                     let places = Arc::new(Semaphore::new(UNDER_WAY));
                     let answer = move |request: http::Request<Incoming>| {
                         let (handler, under_way) = (handler.clone(), under_way.clone());
-                        let places = places.clone();
+                        let (places, visitor) = (places.clone(), visitor.clone());
                         let call = async move {
+                            visitor.heard();
                             let (head, body) = request.into_parts();
                             let authorization = head.headers.get(header::AUTHORIZATION);
                             let request = Request {
                                 method: head.method,
                                 path: head.uri.path(),
                                 authorization: authorization.and_then(|value| value.to_str().ok()),
+                                visitor: &visitor,
                                 body: Body::Http2(body),
                             };
                             handler.answer(request).await
@@ -82,24 +95,43 @@ pub(crate) async fn serve(listener: TcpListener, handler: Arc<impl Handler>, shu
             }
         }
     };
-    accept(listener, connection, &shutdown).await;
+    accept(listener, connection, strangers, longest, &shutdown).await;
 }
 
-/// Serves what answers hyper's requests, for ports where a call more or less doesn't matter.
-pub(crate) async fn serve_by_hyper<H, F>(listener: TcpListener, answer: H, shutdown: CancellationToken)
-where
+/// Serves what answers hyper's requests, for ports where a call more or less doesn't matter, and nobody shows a token.
+pub(crate) async fn serve_by_hyper<H, F>(
+    listener: TcpListener,
+    answer: H,
+    strangers: usize,
+    longest: impl Fn() -> Duration + Send + Sync,
+    shutdown: CancellationToken,
+) where
     H: Fn(http::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
-    accept(listener, |stream| by_hyper(stream, answer.clone(), shutdown.clone()), &shutdown).await;
+    let connection = |stream, visitor: Arc<Visitor>| {
+        let answer = answer.clone();
+        let heard = move |request| {
+            visitor.heard();
+            answer(request)
+        };
+        by_hyper(stream, heard, shutdown.clone())
+    };
+    accept(listener, connection, strangers, longest, &shutdown).await;
 }
 
 /// Serves connections until the token is cancelled and all of them have ended.
-async fn accept<F>(listener: TcpListener, connection: impl Fn(TcpStream) -> F, shutdown: &CancellationToken)
-where
+async fn accept<F>(
+    listener: TcpListener,
+    connection: impl Fn(TcpStream, Arc<Visitor>) -> F,
+    strangers: usize,
+    longest: impl Fn() -> Duration,
+    shutdown: &CancellationToken,
+) where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    let mut connections = JoinSet::new();
+    let (mut connections, strangers) = (JoinSet::new(), Strangers::new(strangers, TIMES));
+    let mut failed = Recurring::every(ACCEPT_ERRORS);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
@@ -108,15 +140,25 @@ where
                     if let Err(error) = stream.set_nodelay(true) {
                         debug!(%error, "can't set TCP_NODELAY");
                     }
-                    let connection = connection(stream);
+                    let visitor = loop {
+                        match strangers.enter(Instant::now()) {
+                            Ok(visitor) => break visitor,
+                            Err(wait) => sleep(wait).await,
+                        }
+                    };
+                    let connection = connection(stream, visitor.clone());
                     connections.spawn(async move {
-                        if let Err(error) = connection.await {
-                            debug!(%error, "a connection ended with an error");
+                        match visitor.stay(connection).await {
+                            Some(Ok(())) => {}
+                            Some(Err(error)) => debug!(%error, "a connection ended with an error"),
+                            None => debug!("a stranger's connection was closed"),
                         }
                     });
                 }
                 Err(error) => {
-                    warn!(%error, "can't accept a connection");
+                    if let Some(times) = failed.add(Instant::now().into_std()) {
+                        warn!(%error, times, "can't accept a connection");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -125,8 +167,9 @@ where
     }
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
-    if timeout(GRACE, drained).await.is_err() {
-        warn!(seconds = GRACE.as_secs(), "connections were still busy at the end and are cut");
+    let grace = longest() + GRACE;
+    if timeout(grace, drained).await.is_err() {
+        warn!(grace_ms = grace.as_millis(), "connections were still busy at the end and are cut");
     }
 }
 
@@ -186,6 +229,9 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    /// How long anything here may take.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     /// Counts calls and keeps them, except for those of one path.
     struct Keeper {
         arrived: AtomicUsize,
@@ -208,7 +254,7 @@ mod tests {
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        assert!(timeout(GRACE, arrived).await.is_ok(), "{} of {count}", keeper.arrived.load(Ordering::Relaxed));
+        assert!(timeout(PATIENCE, arrived).await.is_ok(), "{} of {count}", keeper.arrived.load(Ordering::Relaxed));
     }
 
     #[tokio::test]
@@ -218,7 +264,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
         let shutdown = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, keeper.clone(), shutdown.clone()));
+        let server = tokio::spawn(serve(listener, keeper.clone(), 10, || Duration::ZERO, shutdown.clone()));
         let connect = async || {
             let stream = TokioIo::new(TcpStream::connect(address).await.expect("connects"));
             let (sender, connection) =
@@ -251,6 +297,30 @@ mod tests {
         }
         assert_eq!(keeper.arrived.load(Ordering::Relaxed), UNDER_WAY + MORE);
         shutdown.cancel();
-        assert!(timeout(GRACE, server).await.is_ok());
+        assert!(timeout(PATIENCE, server).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn calls_under_way_have_as_long_as_a_call_may_take() {
+        for (longest, is_cut) in [(Duration::ZERO, true), (Duration::from_secs(3600), false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
+            let shutdown = CancellationToken::new();
+            let server = serve(listener, keeper.clone(), 10, move || longest, shutdown.clone());
+            let mut server = tokio::spawn(server);
+            let call = tokio::spawn(reqwest::get(format!("http://{address}/")));
+            until_arrived(&keeper, 1).await;
+            shutdown.cancel();
+            let waited = timeout(GRACE + GRACE / 2, &mut server).await;
+            if !is_cut {
+                assert!(waited.is_err(), "it has ended with a call under way");
+                keeper.gate.add_permits(1);
+                assert_eq!(call.await.expect("no panic").expect("an answer").status(), StatusCode::OK);
+            } else if waited.is_ok() {
+                continue;
+            }
+            assert!(timeout(PATIENCE, server).await.is_ok());
+        }
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     handler::{Handler, Reply, Request, TEXT},
+    strangers::Visitor,
     upstream::Upstream,
     wire::{self, Pipes},
 };
@@ -133,7 +134,7 @@ impl Stand {
         let (sender, kept) = mpsc::channel();
         let patience = Duration::from_millis(500);
         let passer = Passer { upstream, pipes: pipes.clone(), patience, kept: sender };
-        tokio::spawn(async move { wire::serve(accepted, &passer, &CancellationToken::new()).await });
+        tokio::spawn(async move { wire::serve(accepted, &Visitor::alone(), &passer, &CancellationToken::new()).await });
         Self { caller, pipes, taken, kept }
     }
 
@@ -439,7 +440,9 @@ async fn what_is_stuck_in_a_pipe_is_neither_lost_nor_there_twice() {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let mut caller = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
             let (accepted, _) = listener.accept().await.expect("a connection");
-            tokio::spawn(async move { wire::serve(accepted, &passer, &CancellationToken::new()).await });
+            tokio::spawn(
+                async move { wire::serve(accepted, &Visitor::alone(), &passer, &CancellationToken::new()).await },
+            );
             let body = body(&mut rng, 3_000_000);
             let head = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n", body.len());
             caller.write_all(&[head.as_bytes(), &body].concat()).await.expect("it listens");

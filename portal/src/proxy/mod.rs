@@ -200,6 +200,12 @@ impl Proxy {
         }
     }
 
+    /// How long a call may take, if it isn't one of a batch: at the fallback, behind a read's wait for a gateway, or a payload's.
+    pub(crate) fn longest_call(&self) -> Duration {
+        let live = self.live();
+        (self.fallback.timeout() + live.multiplex.unwrap_or_default().max(serve::HEAD_START)).max(live.payload_budget)
+    }
+
     /// What can change, as it is now.
     pub(crate) fn live(&self) -> Arc<Live> {
         self.live.load_full()

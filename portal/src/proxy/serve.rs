@@ -82,7 +82,7 @@ pub(super) struct Served {
 
 /// How long the owner has before the fallback's own payload is got as well. The fallback has the owner's to check then, and shouldn't have to finish one at the
 /// same time; a gateway farther away hasn't answered by then.
-const HEAD_START: Duration = Duration::from_millis(10);
+pub(super) const HEAD_START: Duration = Duration::from_millis(10);
 
 /// Whether the fallback's own payload is needed in any case.
 fn needs_fallback(build: &Build<Building>, compare: bool) -> bool {

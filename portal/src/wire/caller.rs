@@ -9,6 +9,7 @@ use super::{
 use crate::{
     body::{Broken, Incoming},
     handler::{Handler, Reply, Request, TEXT},
+    strangers::Visitor,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::Method;
@@ -73,6 +74,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// if the caller has left.
 pub(crate) async fn serve(
     stream: TcpStream,
+    visitor: &Visitor,
     handler: &impl Handler,
     shutdown: &CancellationToken,
 ) -> Result<(), io::Error> {
@@ -88,7 +90,10 @@ pub(crate) async fn serve(
             .await
         };
         let head = match head? {
-            Some(Ok(head)) => head,
+            Some(Ok(head)) => {
+                visitor.heard();
+                head
+            }
             Some(Err(refusal)) => {
                 handler.refused(refusal.status(), &refusal);
                 let reply = Reply::new(refusal.status(), TEXT, refusal.to_string());
@@ -102,7 +107,7 @@ pub(crate) async fn serve(
         caller.untold = if expects_continue { CONTINUE } else { &[] };
         let without_body = method == Method::HEAD;
         let body = Incoming::Http1(&mut caller);
-        let request = Request { method, path: target.path(), authorization: authorization.as_deref(), body };
+        let request = Request { method, path: target.path(), authorization: authorization.as_deref(), visitor, body };
         let mut reply = handler.answer(request).await;
         let rest = reply.rest.take();
         let ended = caller.skip();

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::Stdio, sync::atomic::Ordering, time::Duration};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStderr, Command},
 };
 
@@ -360,4 +361,64 @@ async fn sigterm_ends_it_well() {
     let ended =
         tokio::time::timeout(Duration::from_secs(10), running.wait()).await.expect("it ends").expect("a status");
     assert!(ended.success(), "{ended}");
+}
+
+/// A connection over which nothing has been said yet.
+async fn connect(address: &str) -> TcpStream {
+    let connected = tokio::time::timeout(Duration::from_secs(10), TcpStream::connect(address)).await;
+    connected.expect("in time").expect("connects")
+}
+
+/// Makes a call over a connection and gives the beginning of its answer.
+async fn call_over(connection: &mut TcpStream) -> String {
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
+    let token = OpNode::token();
+    let length = body.len();
+    let request =
+        format!("POST / HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-length: {length}\r\n\r\n{body}");
+    connection.write_all(request.as_bytes()).await.expect("it is open");
+    let mut answer = vec![0; 4096];
+    let read = tokio::time::timeout(Duration::from_secs(10), connection.read(&mut answer)).await;
+    answer.truncate(read.expect("in time").expect("readable"));
+    String::from_utf8(answer).expect("text")
+}
+
+#[tokio::test]
+async fn strangers_that_say_nothing_keep_nobody_out() {
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let file = secrets.path().join("portal.toml");
+    std::fs::write(&file, write_config(&secrets, &fallback.url(), &Options::default())).expect("written");
+    let mut command = Command::new("sh");
+    let script = r#"ulimit -n 256 && exec "$0" run --log-format json --config "$1""#;
+    command.args(["-c", script, env!("CARGO_BIN_EXE_portal")]).arg(&file);
+    command.env_clear().kill_on_drop(true).stderr(Stdio::piped());
+    let mut running = command.spawn().expect("it runs");
+    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    let mut ports = Vec::new();
+    while ports.len() < 2 {
+        let line = log.next_line().await.expect("readable").expect("it says so");
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        ports
+            .extend(["engine", "admin"].iter().filter_map(|port| Some(line["fields"].get(port)?.as_str()?.to_owned())));
+    }
+    let mut op_node = connect(&ports[0]).await;
+    assert!(call_over(&mut op_node).await.starts_with("HTTP/1.1 200"));
+    let mut idle = Vec::new();
+    for port in &ports {
+        for _ in 0..300 {
+            idle.push(connect(port).await);
+        }
+    }
+    // Those that came first have made room, and op-node hasn't, however long it has been idle.
+    for first in [0, 300] {
+        let read = tokio::time::timeout(Duration::from_secs(10), idle[first].read(&mut [0; 1])).await;
+        assert!(matches!(read.expect("closed"), Ok(0) | Err(_)));
+    }
+    assert!(call_over(&mut op_node).await.starts_with("HTTP/1.1 200"));
+    // And whoever is new is let in.
+    assert!(call_over(&mut connect(&ports[0]).await).await.starts_with("HTTP/1.1 200"));
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("a client");
+    let health = client.get(format!("http://{}/healthz", ports[1])).send().await.expect("an answer");
+    assert_eq!(health.status(), 200);
 }

@@ -26,7 +26,7 @@ struct Echo(Mutex<Vec<Seen>>);
 
 impl Handler for Echo {
     async fn answer<'a>(&'a self, request: Request<'a>) -> Reply {
-        let Request { method, path, authorization, body: mut incoming } = request;
+        let Request { method, path, authorization, body: mut incoming, .. } = request;
         if path == "/refused" {
             return Reply::new(StatusCode::UNAUTHORIZED, TEXT, "no");
         }
@@ -71,7 +71,7 @@ impl<H: Handler> Stand<H> {
         let (handler, shutdown) = (Arc::new(handler), CancellationToken::new());
         tokio::spawn({
             let (handler, shutdown) = (handler.clone(), shutdown.clone());
-            async move { serve(accepted, &*handler, &shutdown).await }
+            async move { serve(accepted, &Visitor::alone(), &*handler, &shutdown).await }
         });
         Self { handler, shutdown, stream }
     }
