@@ -17,6 +17,18 @@ pub enum Fault {
     Mismatch,
 }
 
+impl Fault {
+    /// As in the configuration's limits and in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Empty => "empty",
+            Self::Invalid => "invalid",
+            Self::Mismatch => "mismatch",
+        }
+    }
+}
+
 /// All of them, the one at the end that is noted apart from the others, because it is heard of later.
 const FAULTS: [Fault; 4] = [Fault::Late, Fault::Invalid, Fault::Mismatch, Fault::Empty];
 /// How many of them are noted at once.

@@ -55,6 +55,17 @@ pub enum Purpose {
     Trial,
 }
 
+impl Purpose {
+    /// As in decisions and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::DryRun => "dry_run",
+            Self::Trial => "trial",
+        }
+    }
+}
+
 /// Blocks being built, by the id that op-node knows them under, which is the fallback's.
 #[derive(Debug)]
 pub struct Builds<T> {

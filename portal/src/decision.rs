@@ -158,4 +158,14 @@ mod tests {
         assert_eq!(json["choice"], "gateway");
         assert_eq!(json["ownerSlot"], 2);
     }
+
+    #[test]
+    fn logs_have_the_same_words_as_json() {
+        for purpose in [Purpose::Serve, Purpose::DryRun, Purpose::Trial] {
+            assert_eq!(serde_json::to_value(purpose).expect("JSON"), purpose.name());
+        }
+        for choice in [Choice::Gateway, Choice::Fallback, Choice::Nothing] {
+            assert_eq!(serde_json::to_value(choice).expect("JSON"), choice.name());
+        }
+    }
 }

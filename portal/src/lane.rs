@@ -283,14 +283,14 @@ impl Lane {
 
     fn note_drop(&self, kind: Kind, reason: Dropped) {
         self.drops.count(kind, reason);
-        debug!(peer = %self.peer, ?kind, reason = reason.name(), "an update was dropped from a lane");
+        debug!(peer = %self.peer, kind = kind.name(), reason = reason.name(), "an update was dropped from a lane");
         if reason != Dropped::Overflow {
             return;
         }
         lock(&self.health).dropped += 1;
         let due = lock(&self.overflows).add(Instant::now());
         if let Some(dropped) = due {
-            warn!(peer = %self.peer, ?kind, dropped, "a lane overflows: its peer takes updates too slowly");
+            warn!(peer = %self.peer, kind = kind.name(), dropped, "a lane overflows: its peer takes updates too slowly");
         }
     }
 }
@@ -374,7 +374,7 @@ impl Carrier {
             Err(error) => {
                 // Once per outage: a dead gateway would fill the log with every block.
                 if self.reachable {
-                    warn!(%peer, ?kind, %error, "a peer can't be reached");
+                    warn!(%peer, kind = kind.name(), %error, "a peer can't be reached");
                 }
                 self.reachable = false;
                 error.name()
@@ -462,7 +462,7 @@ fn note(peer: Peer, kind: Kind, body: &[u8]) -> &'static str {
     let result = match result_of(body) {
         Ok(result) => result,
         Err(error) => {
-            debug!(%peer, ?kind, %error, "a peer refused an update");
+            debug!(%peer, kind = kind.name(), %error, "a peer refused an update");
             return "error";
         }
     };
@@ -473,11 +473,11 @@ fn note(peer: Peer, kind: Kind, body: &[u8]) -> &'static str {
     match status.and_then(|any| any.status.or(any.payload_status.map(|status| status.status))) {
         Some("VALID") => "valid",
         Some("SYNCING" | "ACCEPTED") => {
-            debug!(%peer, ?kind, "a peer lacks blocks");
+            debug!(%peer, kind = kind.name(), "a peer lacks blocks");
             "syncing"
         }
         Some("INVALID") => {
-            warn!(%peer, ?kind, "a peer rejects a block that was adopted");
+            warn!(%peer, kind = kind.name(), "a peer rejects a block that was adopted");
             "invalid"
         }
         _ if matches!(kind, Kind::Pool | Kind::Steer) => "ok",

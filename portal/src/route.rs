@@ -100,6 +100,20 @@ pub enum Kind {
     WarmUp,
 }
 
+impl Kind {
+    /// As in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Build => "build",
+            Self::Payload => "payload",
+            Self::Pool => "pool",
+            Self::Steer => "steer",
+            Self::WarmUp => "warm_up",
+        }
+    }
+}
+
 /// What to do with a call.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {

@@ -98,6 +98,17 @@ pub enum Choice {
     Nothing,
 }
 
+impl Choice {
+    /// As in decisions, logs, metrics and traces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Fallback => "fallback",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 /// Chooses. `None`: the fallback must be waited for first. A valid payload of the owner is never held up by the fallback's own, unless a policy
 /// compares the two; and one that the policy likes less is still better than none.
 pub const fn select(owner: &OwnerOutcome, fallback: FallbackOutcome) -> Option<Choice> {

@@ -104,7 +104,7 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
 
 /// Begins the series that every portal has.
 pub(crate) fn begin() {
-    SOURCES.into_iter().for_each(|source| counter!(PAYLOADS, "source" => source_name(source)).increment(0));
+    SOURCES.into_iter().for_each(|source| counter!(PAYLOADS, "source" => source.name()).increment(0));
     READERS.into_iter().for_each(|by| counter!(READS, "by" => by).increment(0));
     REFUSALS.into_iter().for_each(|status| counter!(REFUSED, "status" => status.as_str().to_owned()).increment(0));
     counter!(TRACES_DROPPED).increment(0);
@@ -118,8 +118,9 @@ pub(crate) struct LaneDrops(Vec<(Kind, Dropped, Counter)>);
 
 impl LaneDrops {
     fn begin(peer: Peer) -> Self {
-        let begun = |kind, reason: Dropped| {
-            let counter = counter!(LANE_DROPPED, "peer" => peer.to_string(), "kind" => kind_name(kind), "reason" => reason.name());
+        let begun = |kind: Kind, reason: Dropped| {
+            let counter =
+                counter!(LANE_DROPPED, "peer" => peer.to_string(), "kind" => kind.name(), "reason" => reason.name());
             counter.increment(0);
             (kind, reason, counter)
         };
@@ -223,16 +224,8 @@ pub(crate) fn turn_lost(gateway: GatewayId) {
 }
 
 pub(crate) fn payload(choice: Choice, gateway: Option<GatewayId>, name: &'static str) {
-    counter!(PAYLOADS, "source" => source_name(choice)).increment(1);
+    counter!(PAYLOADS, "source" => choice.name()).increment(1);
     outcome(gateway, name).increment(1);
-}
-
-const fn source_name(choice: Choice) -> &'static str {
-    match choice {
-        Choice::Gateway => "gateway",
-        Choice::Fallback => "fallback",
-        Choice::Nothing => "nothing",
-    }
 }
 
 fn outcome(gateway: Option<GatewayId>, name: &'static str) -> Counter {
@@ -266,15 +259,4 @@ pub(crate) fn schedule(stale: bool) {
 
 pub(crate) fn gateways(gateways: usize) {
     gauge!(GATEWAYS).set(u32::try_from(gateways).unwrap_or(u32::MAX));
-}
-
-const fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Head => "head",
-        Kind::Build => "build",
-        Kind::Payload => "payload",
-        Kind::Pool => "pool",
-        Kind::Steer => "steer",
-        Kind::WarmUp => "warm_up",
-    }
 }

@@ -79,7 +79,7 @@ fn spans(ordered: Ordered, asked: Asked, decision: &Decision) -> Vec<Value> {
     let attributes = || {
         let mut all = vec![
             text("payload.id", decision.payload_id.to_string()),
-            text("payload.source", format!("{:?}", decision.choice).to_lowercase()),
+            text("payload.source", decision.choice.name().to_owned()),
             text("gateway.outcome", decision.outcome.to_owned()),
             text("gateway.reason", decision.reason.clone()),
         ];

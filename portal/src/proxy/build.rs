@@ -64,7 +64,7 @@ impl Proxy {
         if let (Some(id), Some(demand)) = (payload_id(&answer), Demand::of(update, number)) {
             let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
             let ordered = Ordered { at_ns: nanos(at), took_ns: nanos(started.elapsed()) };
-            debug!(payload_id = %id, number, ?owner, ?purpose, "building");
+            debug!(payload_id = %id, number, owner = owner.gateway(), purpose = purpose.name(), "building");
             let (judged, counted) = (Mark::default(), Mark::default());
             let build = Build { demand, owner, pending, purpose, ordered, judged, counted };
             // Another lane leads to another engine.

@@ -345,9 +345,9 @@ impl Proxy {
             number = decision.number,
             owner = decision.owner,
             payload_id = %payload_id,
-            purpose = ?decision.purpose,
-            choice = ?decision.choice,
-            would_serve = ?decision.would_serve,
+            purpose = decision.purpose.name(),
+            choice = decision.choice.name(),
+            would_serve = decision.would_serve.name(),
             reason = %decision.reason,
             block = decision.block_hash.map(tracing::field::display),
             gateway_block = decision.gateway_block_hash.map(tracing::field::display),
@@ -422,10 +422,10 @@ impl Proxy {
         };
         match (before.is_closed(), after.pause_ms()) {
             (true, Some(pause_ms)) => {
-                warn!(gateway, ?fault, pause_ms, "a gateway failed too often and is left out for a while");
+                warn!(gateway, fault = fault.map(Fault::name), pause_ms, "a gateway failed too often and is left out for a while");
             }
             (false, Some(pause_ms)) if before != after => {
-                warn!(gateway, ?fault, pause_ms, "a gateway's trial failed and it is left out for longer");
+                warn!(gateway, fault = fault.map(Fault::name), pause_ms, "a gateway's trial failed and it is left out for longer");
             }
             (false, None) => {
                 let pause_ms = before.pause_ms();

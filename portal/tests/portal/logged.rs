@@ -33,7 +33,7 @@ async fn a_gateways_pauses_and_trials_are_said() {
     portal.built(1).await;
     let line = portal.says("failed too often").await;
     assert_eq!((&line["level"], &line["fields"]["pause_ms"]), (&json!("WARN"), &json!(1)), "{line}");
-    assert_eq!(line["fields"]["fault"], "Some(Mismatch)");
+    assert_eq!(line["fields"]["fault"], "mismatch");
     let trial = async |portal: &mut Measured, number, text| {
         // Its pause is a few milliseconds long.
         while portal.built(number).await["purpose"] != "trial" {
