@@ -4,7 +4,7 @@ use crate::{breaker::Limits, mode::Mode, policy::Rules, soft_blocks::SoftBlockRu
 use alloy::primitives::Address;
 use baton_protocol::{GatewayId, SlotClock};
 use baton_schedule::{NodeUrl, node_urls};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -59,7 +59,7 @@ pub struct TracingConfig {
 #[serde(deny_unknown_fields)]
 pub struct EngineConfig {
     /// Address to listen on. Port 0 takes any free one.
-    #[serde(default = "default_engine_listen")]
+    #[serde(default = "default_engine_listen", deserialize_with = "socket_address")]
     pub listen: SocketAddr,
     /// The file of the secret shared with op-node, or `env:` and the name of a variable that holds it; so with every key of this name.
     pub jwt_secret_file: PathBuf,
@@ -73,8 +73,10 @@ pub struct EngineConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct AdminConfig {
     /// Address to listen on. Port 0 takes any free one. No authentication: keep it on a private network.
+    #[serde(deserialize_with = "socket_address")]
     pub listen: SocketAddr,
     /// A second address with the same content, for tools that expect `debug_` methods on a port of their own.
+    #[serde(deserialize_with = "some_socket_address")]
     pub debug_listen: Option<SocketAddr>,
 }
 
@@ -196,6 +198,20 @@ pub struct ScheduleConfig {
     pub clock: Option<SlotClock>,
     /// Instead of all of the above: the gateway of every block, one of `gateways.overrides`. For a rollup without a registry.
     pub fixed_gateway: Option<GatewayId>,
+}
+
+/// An address to listen on, without asking anybody where a name leads.
+fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "{text:?} must be an IP address and a port, such as \"127.0.0.1:8551\" or \"[::1]:8551\""
+        ))
+    })
+}
+
+fn some_socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    socket_address(deserializer).map(Some)
 }
 
 fn default_engine_listen() -> SocketAddr {

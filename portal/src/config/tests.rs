@@ -76,6 +76,9 @@ fn errors_name_the_field() {
         ("within_ms = 2000", "within_ms = 99", "gateways.soft_blocks.within_ms"),
         ("# feed = \"ws://127.0.0.1:9652\"", "feed = \"wss://127.0.0.1:9652\"", "gateways.overrides[0].feed"),
         ("mode = \"enabled\"", "mode = \"on\"", "mode"),
+        ("listen = \"127.0.0.1:8551\"", "listen = \"localhost:8551\"", "such as \"127.0.0.1:8551\""),
+        ("listen = \"127.0.0.1:7300\"", "listen = \"127.0.0.1\"", "`admin.listen`"),
+        ("debug_listen = \"127.0.0.1:5555\"", "debug_listen = \":5555\"", "`admin.debug_listen`"),
         ("otlp_url = \"http://127.0.0.1:4318\"", "otlp_url = \"grpc\"", "tracing.otlp_url"),
     ] {
         let error = error(&replaced(from, to));
