@@ -88,7 +88,10 @@ impl Office {
                 Some(metrics) => Reply::new(StatusCode::OK, "text/plain; version=0.0.4", metrics.render()),
                 None => Reply::new(StatusCode::NOT_FOUND, TEXT, "this process exports its metrics elsewhere"),
             },
-            "/decisions" => json(&self.proxy.decisions.last(count(query))),
+            "/decisions" => match count(query) {
+                Ok(count) => json(&self.proxy.decisions.last(count)),
+                Err(problem) => Reply::new(StatusCode::BAD_REQUEST, TEXT, problem),
+            },
             "/status.json" => json(&status::status(&self.proxy)),
             "/schedule" => json(&registry::timeline(&self.proxy.schedule.snapshot())),
             _ => Reply::new(
@@ -123,10 +126,15 @@ fn refusal(headers: &HeaderMap, host: Option<&str>) -> Option<(StatusCode, &'sta
     (!is_json).then_some((StatusCode::UNSUPPORTED_MEDIA_TYPE, "debug_ methods take `content-type: application/json`"))
 }
 
-/// `count=n` in a query; everything without one.
-fn count(query: Option<&str>) -> usize {
-    let pairs = query.unwrap_or_default().split('&');
-    pairs.filter_map(|pair| pair.strip_prefix("count=")?.parse().ok()).next_back().unwrap_or(KEPT)
+/// `count=n` in a query; everything without one. What is wrong with any other.
+fn count(query: Option<&str>) -> Result<usize, String> {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.into_iter().try_fold(KEPT, |_, pair| {
+        let count = pair.strip_prefix("count=").and_then(|count| count.parse().ok());
+        count.ok_or_else(|| {
+            format!("{pair:?} in the query isn't known; there is count=n, with a number, for the last n decisions")
+        })
+    })
 }
 
 fn json(value: &impl serde::Serialize) -> Reply {
@@ -173,9 +181,11 @@ mod tests {
 
     #[test]
     fn a_number_of_decisions_can_be_asked_for() {
-        assert_eq!(count(None), KEPT);
-        assert_eq!(count(Some("count=7")), 7);
-        assert_eq!(count(Some("x=1&count=8")), 8);
-        assert_eq!(count(Some("count=x")), KEPT);
+        assert_eq!(count(None), Ok(KEPT));
+        assert_eq!(count(Some("")), Ok(KEPT));
+        assert_eq!(count(Some("count=7")), Ok(7));
+        for wrong in ["count=x", "count=", "count=-1", "n=1", "n=1&count=8", "count=8&n=1", "count"] {
+            assert!(count(Some(wrong)).is_err_and(|problem| problem.contains("count=n")), "{wrong}");
+        }
     }
 }
