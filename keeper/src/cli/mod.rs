@@ -3,6 +3,7 @@
 mod chain;
 mod delegation;
 mod evidence;
+mod logging;
 mod lookahead;
 mod source;
 
@@ -19,7 +20,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 const ABOUT: &str = "A based-rollup gateway's daemon: signs soft blocks, serves and follows feeds, settles, re-creates what others dropped";
 const HELP: &str = "\
@@ -97,7 +97,7 @@ pub(crate) fn main() -> eyre::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
         Command::Run { source, json, addresses } => {
-            init_logging(json);
+            logging::begin("info", json)?;
             runtime.block_on(serve(source.keeper()?, addresses))
         }
         Command::CheckConfig { source } => {
@@ -113,40 +113,20 @@ pub(crate) fn main() -> eyre::Result<()> {
         }
         Command::Status { source } => print(&runtime.block_on(status(&source.keeper()?))?),
         Command::Lookahead(command) => {
-            init_command_logging();
+            // Commands say what they have to say themselves.
+            logging::begin("warn", false)?;
             runtime.block_on(command.run())
         }
         Command::Delegation(command) => {
-            init_command_logging();
+            // Commands say what they have to say themselves.
+            logging::begin("warn", false)?;
             runtime.block_on(command.run())
         }
         Command::Evidence(command) => {
-            init_command_logging();
+            logging::begin("warn", false)?;
             runtime.block_on(command.run())
         }
     }
-}
-
-/// What never is logged: a library that gives all it says the URL that was asked, which may hold a key.
-const NEVER: &str = "alloy_transport_http::reqwest_transport=off";
-
-/// What RUST_LOG asks for, or else a level.
-fn log_filter(level: &str) -> EnvFilter {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    match NEVER.parse() {
-        Ok(never) => filter.add_directive(never),
-        Err(_) => filter,
-    }
-}
-
-fn init_logging(json: bool) {
-    let logs = tracing_subscriber::fmt().with_env_filter(log_filter("info")).with_writer(std::io::stderr);
-    if json { logs.json().init() } else { logs.init() }
-}
-
-/// Commands say what they have to say themselves.
-fn init_command_logging() {
-    tracing_subscriber::fmt().with_env_filter(log_filter("warn")).with_writer(std::io::stderr).init();
 }
 
 async fn serve(config: KeeperConfig, addresses: Option<PathBuf>) -> eyre::Result<()> {
