@@ -15,6 +15,7 @@ mod handler;
 mod health;
 pub mod jwt;
 mod lane;
+pub mod logging;
 pub mod mode;
 mod object;
 mod office;

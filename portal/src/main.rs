@@ -3,7 +3,7 @@
 use baton_portal::{
     Config, Running,
     cli::{Cli, Command, LogFormat},
-    descriptors, reload,
+    descriptors, logging, reload,
 };
 use clap::Parser;
 use eyre::WrapErr;
@@ -11,17 +11,15 @@ use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 fn main() -> ExitCode {
     let command = Cli::parse_from(arguments()).command;
-    let format = command.logging().map(|(level, format)| {
-        log(level, format);
-        format
-    });
-    let Err(error) = start(command) else { return ExitCode::SUCCESS };
+    let wanted = command.logging();
+    let logs = wanted.map_or(Ok(()), |(level, format)| logging::begin(level, format));
+    let is_json = logs.is_ok() && wanted.is_some_and(|(_, format)| format == LogFormat::Json);
+    let Err(error) = logs.map_err(eyre::Report::from).and_then(|()| start(command)) else { return ExitCode::SUCCESS };
     let error = said(&error);
-    if format == Some(LogFormat::Json) && tracing::enabled!(Level::ERROR) {
+    if is_json && tracing::enabled!(Level::ERROR) {
         tracing::error!(%error, "the portal can't run");
     } else {
         // Where that can't be written, there is nobody to tell.
@@ -82,24 +80,6 @@ fn arguments() -> Vec<OsString> {
         arguments.insert(1, "boost".into());
     }
     arguments
-}
-
-/// What never is logged: a library that quotes the whole request for a websocket, which may hold a key.
-const NEVER: &str = "tungstenite::handshake::client=off";
-/// What isn't logged unless it is asked for: what alloy says about a lost websocket. The schedule's follower says it, too, and what follows from it.
-const NOT_TWICE: &str = "alloy_pubsub=off,alloy_transport_ws=off";
-
-fn log(level: LevelFilter, format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},{NOT_TWICE}")));
-    let filter = match NEVER.parse() {
-        Ok(never) => filter.add_directive(never),
-        Err(_) => filter,
-    };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
 }
 
 /// Runs until SIGINT or SIGTERM; reads the configuration anew on SIGHUP, and says which keys of its file are hidden.
