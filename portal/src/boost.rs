@@ -2,16 +2,21 @@
 
 use crate::{
     Config, ConfigError,
-    cli::{LogFormat, Settings},
+    cli::{self, LogFormat, Settings, SettingsError, Unused},
     jwt::VARIABLE,
+    logging,
 };
 use clap::{ArgAction, Args};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 use toml::{Table, Value};
 use tracing_subscriber::filter::LevelFilter;
 
+mod given;
+mod keys;
 mod variables;
 
+use given::Given;
+use keys::KEYS;
 use variables::{BUILDER_TOKEN, L2_TOKEN, Variables};
 
 /// The id that the builder has here: it is the only gateway.
@@ -20,6 +25,11 @@ const BUILDER: i64 = 1;
 /// What rollup-boost takes. Without a registry, the builder owns every block.
 #[derive(Debug, Args)]
 pub struct BoostArgs {
+    #[command(flatten)]
+    given: Given,
+    /// Check flags, variables and files, secrets included, and exit; nothing is dialled.
+    #[arg(long)]
+    pub check_config: bool,
     /// The fallback's Engine API.
     #[arg(long, env = "L2_URL", default_value = "http://127.0.0.1:8551")]
     l2_url: String,
@@ -110,9 +120,17 @@ pub enum BoostError {
         /// The variable that may hold it.
         variable: &'static str,
     },
-    /// A variable that asks for what isn't here.
-    #[error("{0} is set, and asks for what the portal doesn't do: unset it, or stay with rollup-boost")]
+    /// A flag or variable that asks for what isn't here.
+    #[error("{0} asks for what the portal doesn't do: leave it away, or stay with rollup-boost")]
     Unsupported(String),
+    /// A file for logs.
+    #[error(
+        "--log-file isn't taken: logs go to standard error, which `2> FILE` or the service manager writes to a file"
+    )]
+    LogFile,
+    /// What has no default and isn't given, by flags and variables.
+    #[error("missing: {}", .0.join("; "))]
+    Missing(Vec<&'static str>),
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -134,9 +152,25 @@ impl BoostArgs {
         self.settings.hidden()
     }
 
-    /// Flags and variables that are given and have no effect here, with the reason, for a warning.
-    pub fn without_effect(&self) -> Vec<(String, &'static str)> {
-        self.without_effect_with(&Variables::of_this_process())
+    /// Flags and variables that are given in vain, for a warning.
+    pub fn unused(&self) -> Vec<Unused> {
+        self.unused_with(&Variables::of_this_process())
+    }
+
+    /// What is wrong with the configuration, with the flags and variables behind the keys that it names.
+    pub fn explain(&self, problem: &str) -> String {
+        let replaced = self.replaced(&self.table(&Variables::of_this_process()));
+        KEYS.iter().fold(problem.to_owned(), |text, key| {
+            let flags = match replaced.get(key.path) {
+                Some(origin) => *origin,
+                None if key.path == keys::ADMIN && !self.metrics => keys::DEBUG_FLAGS,
+                None => key.flags,
+            };
+            // Of a gateway that is there once, only the URL can be wrong.
+            [key.path.to_owned(), format!("{}[0].url", key.path)]
+                .iter()
+                .fold(text, |text, path| text.replace(&format!("`{path}`"), &format!("`{path}` ({flags})")))
+        })
     }
 
     fn load_with(&self, variables: &Variables) -> Result<Config, BoostError> {
@@ -147,27 +181,77 @@ impl BoostArgs {
                 return Err(BoostError::Token { flag, variable });
             }
         }
-        if let Some(name) = variables.unsupported() {
-            return Err(BoostError::Unsupported(name.to_owned()));
+        if self.given.has_log_file() {
+            return Err(BoostError::LogFile);
         }
-        Ok(self.settings.load_over(self.table(variables))?)
+        let flag = self.given.unsupported().map(|flag| format!("--{flag}"));
+        if let Some(name) = flag.or_else(|| variables.unsupported().map(str::to_owned)) {
+            return Err(BoostError::Unsupported(name));
+        }
+        let table = self.settings.over(self.table(variables))?;
+        self.settings.config(table).map_err(|error| match error {
+            SettingsError::Config(error) => error.into(),
+            SettingsError::NoFile(missing) | SettingsError::Missing(missing) => {
+                let mut names: Vec<_> =
+                    missing.iter().map(|(path, flag)| keys::of(path).map_or(flag, |key| key.flags)).collect();
+                names.dedup();
+                BoostError::Missing(names)
+            }
+        })
     }
 
-    fn without_effect_with(&self, variables: &Variables) -> Vec<(String, &'static str)> {
-        let flags = [
-            (
-                "--health-check-interval",
-                self.health_check_interval.is_some(),
-                "the fallback is looked at more than twice a second",
-            ),
-            (
-                "--ignore-unhealthy-builders",
-                self.ignore_unhealthy_builders.is_some(),
-                "a builder that fails gets every head and block all the same",
-            ),
-        ];
-        let flags = flags.into_iter().filter(|(_, given, _)| *given).map(|(name, _, reason)| (name.to_owned(), reason));
-        flags.chain(variables.without_effect()).collect()
+    fn unused_with(&self, variables: &Variables) -> Vec<Unused> {
+        let mut unused = Vec::new();
+        let mut is_unused = |field: &str, reason: String| {
+            unused.extend(self.given.name(field).map(|setting| Unused { setting, reason }));
+        };
+        is_unused("health_check_interval", "the fallback is looked at more than twice a second".to_owned());
+        is_unused(
+            "ignore_unhealthy_builders",
+            "a builder that fails gets every head and block all the same".to_owned(),
+        );
+        for (token, field) in [(L2_TOKEN, "l2_jwt_path"), (BUILDER_TOKEN, "builder_jwt_path")] {
+            if variables.has(token) {
+                is_unused(field, format!("the variable {token} comes first"));
+            }
+        }
+        if variables.has(logging::VARIABLE) {
+            is_unused("log_level", format!("the variable {} comes first", logging::VARIABLE));
+        }
+        if !self.tracing {
+            is_unused("otlp_endpoint", "traces are sent with --tracing only".to_owned());
+        }
+        if !self.metrics {
+            for field in ["metrics_host", "metrics_port"] {
+                is_unused(field, "without --metrics, that address isn't bound".to_owned());
+            }
+        }
+        if self.settings.has_schedule() {
+            is_unused("builder_url", "gateways come from the schedule".to_owned());
+        }
+        let own = self.table(variables);
+        for (path, origin) in self.replaced(&own).into_iter().filter(|(path, _)| cli::key(&own, path).is_some()) {
+            let fields = keys::of(path).map_or(&[][..], |key| key.fields);
+            // Without --metrics, those of the admin port are named above.
+            for field in fields.iter().filter(|_| path != keys::ADMIN || self.metrics) {
+                is_unused(field, format!("`{path}` is set by {origin}"));
+            }
+        }
+        unused
+            .extend(variables.without_effect().map(|(setting, reason)| Unused { setting, reason: reason.to_owned() }));
+        unused
+    }
+
+    /// The keys that are set otherwise than here by something that comes first, with what that is.
+    fn replaced(&self, own: &Table) -> BTreeMap<&'static str, &'static str> {
+        // A file that can't be read is refused elsewhere.
+        let whole = self.settings.over(own.clone()).unwrap_or_default();
+        let is_replaced = |path: &str| {
+            let value = cli::key(&whole, path);
+            value.is_some() && value != cli::key(own, path)
+        };
+        let paths = KEYS.iter().map(|key| key.path).filter(|path| is_replaced(path));
+        paths.map(|path| (path, self.settings.origin(path))).collect()
     }
 
     fn table(&self, variables: &Variables) -> Table {
@@ -331,10 +415,10 @@ mod tests {
     #[test]
     fn what_has_no_effect_is_named_and_what_is_missed_is_refused() {
         let none = Variables::default();
-        assert_eq!(boost(&[]).without_effect_with(&none), []);
+        assert_eq!(boost(&[]).unused_with(&none), []);
         let given = boost(&["--health-check-interval=5", "--ignore-unhealthy-builders"]);
         let variables = Variables::of([("LOG_FILE", "/x"), ("FLASHBLOCKS_PORT", "1112"), ("FLASHBLOCKS_WS", "false")]);
-        let named: Vec<_> = given.without_effect_with(&variables).into_iter().map(|(name, _)| name).collect();
+        let named: Vec<_> = given.unused_with(&variables).into_iter().map(|unused| unused.setting).collect();
         assert_eq!(named, ["--health-check-interval", "--ignore-unhealthy-builders", "FLASHBLOCKS_PORT", "LOG_FILE"]);
         let paths = ["--l2-jwt-path=/a", "--builder-jwt-path=/b"];
         assert!(boost(&paths).load_with(&variables).is_ok());
@@ -343,6 +427,92 @@ mod tests {
             assert!(error.contains(name), "{error}");
             assert!(boost(&paths).load_with(&Variables::of([(name, "0")])).is_ok());
         }
+    }
+
+    #[test]
+    fn flags_that_ask_for_what_is_not_here_are_refused_with_the_reason() {
+        for (flag, reason) in [
+            ("--log-file=/tmp/x", "standard error"),
+            ("--external-state-root", "stay with rollup-boost"),
+            ("--flashblocks", "stay with rollup-boost"),
+            ("--flashblocks-builder-url=ws://x:1", "stay with rollup-boost"),
+            ("--flashblocks-authorizer-sk=5ec3e7", "stay with rollup-boost"),
+            ("--flashblock-builder-ws-ping-interval-ms=5", "stay with rollup-boost"),
+        ] {
+            let error = boost(&[flag]).load_with(&Variables::default()).expect_err("refused").to_string();
+            let name = flag.split('=').next().expect("a name");
+            assert!(error.starts_with(&format!("{name} ")) && error.contains(reason), "{error}");
+            assert!(!error.contains("5ec3e7"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_said() {
+        let said = parsed(&["--version"]).expect_err("nothing else");
+        assert_eq!(said.kind(), clap::error::ErrorKind::DisplayVersion);
+        assert_eq!(said.to_string().trim(), concat!("portal ", env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_by_flags_and_variables() {
+        let error = boost(&[]).load_with(&Variables::default()).expect_err("no secrets").to_string();
+        assert_eq!(
+            error,
+            "missing: --l2-jwt-path, L2_JWT_PATH or L2_JWT_TOKEN; --builder-jwt-path, BUILDER_JWT_PATH or BUILDER_JWT_TOKEN"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_explained_by_the_flag_behind_it() {
+        for (given, key, flags) in [
+            (&[][..], "fallback.url", "--l2-url, L2_URL"),
+            (&["--fallback-url=http://x"], "fallback.url", "--fallback-url"),
+            (&[], "gateways.overrides[0].url", "--builder-url, BUILDER_URL"),
+            (&[], "admin.listen", "--debug-host, DEBUG_HOST, --debug-server-port, DEBUG_SERVER_PORT"),
+            (&["--metrics"], "admin.listen", "--metrics-host, METRICS_HOST, --metrics-port, METRICS_PORT"),
+        ] {
+            let said = boost(given).explain(&format!("in `{key}`"));
+            assert_eq!(said, format!("in `{key}` ({flags})"));
+        }
+        assert_eq!(boost(&[]).explain("in `tracing`"), "in `tracing`");
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_named() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "[gateways]\nmode = \"dry_run\"\noverrides = [{ id = 1, url = \"http://x\" }]")
+            .expect("written");
+        let file = format!("--config={}", file.path().display());
+        let (timeout, budget) = ("--builder-timeout=700", "--payload-budget-ms=100");
+        for (given, named) in [
+            (&["--l2-url=a", "--fallback-url=http://b"][..], &[("--l2-url", "--fallback-url")][..]),
+            (
+                &[timeout, budget],
+                &[("--builder-timeout", "`gateways.payload_budget_ms` is set by --payload-budget-ms")],
+            ),
+            (&["--builder-timeout=100", budget], &[]),
+            (&["--l2-jwt-path=/a", "--engine-jwt-secret-file=/b"], &[]),
+            (&["--otlp-endpoint=http://x"], &[("--otlp-endpoint", "--tracing")]),
+            (&["--otlp-endpoint=http://x", "--tracing"], &[]),
+            (&["--metrics-port=1"], &[("--metrics-port", "--metrics")]),
+            (&["--builder-url=http://x", REGISTRY], &[("--builder-url", "schedule")]),
+            (
+                &["--builder-url=http://y", "--execution-mode=enabled", &file],
+                &[("--execution-mode", "`gateways.mode`"), ("--builder-url", "the file of --config")],
+            ),
+            // What isn't given says nothing that could be contradicted.
+            (&["--fallback-url=http://b", budget, &file], &[]),
+        ] {
+            let unused = boost(given).unused_with(&Variables::default());
+            assert_eq!(unused.len(), named.len(), "{given:?}: {unused:?}");
+            for (unused, (setting, reason)) in unused.iter().zip(named) {
+                assert!(unused.setting == *setting && unused.reason.contains(reason), "{unused:?}");
+            }
+        }
+        let variables = Variables::of([("BUILDER_JWT_TOKEN", "02"), ("RUST_LOG", "warn")]);
+        let unused = boost(&["--builder-jwt-path=/a", "--log-level=info"]).unused_with(&variables);
+        let reasons: Vec<_> = unused.iter().map(|unused| unused.reason.as_str()).collect();
+        assert_eq!(reasons, ["the variable BUILDER_JWT_TOKEN comes first", "the variable RUST_LOG comes first"]);
     }
 
     #[test]
@@ -399,13 +569,16 @@ mod tests {
         assert_eq!((clock.l1_genesis_time, clock.slot_length, clock.l2_genesis_time), (1000, 12, 2000));
         assert_eq!((clock.l2_block_time, clock.settlement_delay, whole.schedule.deployment_block), (2, 2, 77));
         // One without the other says what is missing, instead of going on with the builder.
+        let clock = CLOCK.map(|flag| flag.split_once('=').expect("a value").0).join("; ");
         for (given, missing) in [
-            (&["--l1-urls=http://l1"][..], "schedule.registry"),
-            (&["--l1-urls=http://l1", REGISTRY], "schedule.clock"),
-            (&[&[REGISTRY][..], &CLOCK].concat(), "l1_urls"),
+            (&["--l1-urls=http://l1"][..], format!("--registry; {clock}")),
+            (&["--deployment-block=7", "--l1-urls=http://l1", REGISTRY], clock.clone()),
+            (&[REGISTRY], format!("--l1-urls; {clock}")),
+            (&[CLOCK[1], REGISTRY], format!("--l1-urls; {}", clock.replace("--slot-length; ", ""))),
         ] {
-            let error = config(given).check().expect_err("incomplete").to_string();
-            assert!(error.contains(missing), "{error}");
+            let given = [&[l2.as_str(), builder.as_str()], given].concat();
+            let error = boost(&given).load_with(&Variables::default()).expect_err("incomplete").to_string();
+            assert_eq!(error, format!("missing: {missing}"));
         }
     }
 }

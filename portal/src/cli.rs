@@ -3,9 +3,14 @@
 use crate::{Config, ConfigError, boost::BoostArgs, config, reload};
 use baton_schedule::NodeUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 use toml::{Table, Value};
 use tracing_subscriber::filter::LevelFilter;
+
+mod unknown;
 
 /// Asks the scheduled gateway for every L2 block, and falls back when it fails.
 ///
@@ -42,6 +47,7 @@ pub enum Command {
         against: Option<PathBuf>,
     },
     /// Run with rollup-boost's flags and environment variables; also when the program is called rollup-boost.
+    #[command(version, display_name = "portal")]
     Boost(Box<BoostArgs>),
 }
 
@@ -50,8 +56,8 @@ impl Command {
     pub fn logging(&self) -> Option<(LevelFilter, LogFormat)> {
         match self {
             Self::Run { log_format, .. } => Some((LevelFilter::INFO, *log_format)),
-            Self::Boost(args) => Some(args.logging()),
-            Self::CheckConfig { .. } => None,
+            Self::Boost(args) if !args.check_config => Some(args.logging()),
+            Self::Boost(_) | Self::CheckConfig { .. } => None,
         }
     }
 }
@@ -119,21 +125,107 @@ pub struct Settings {
     settlement_delay: Option<u32>,
 }
 
+/// What a configuration can't do without and has no default for.
+const REQUIRED: [&str; 4] =
+    ["engine.jwt_secret_file", "fallback.url", "fallback.jwt_secret_file", "gateways.jwt_secret_file"];
+/// The same of a schedule on L1.
+const REQUIRED_OF_L1: [&str; 7] = [
+    "schedule.l1_urls",
+    "schedule.registry",
+    "schedule.clock.l1_genesis_time",
+    "schedule.clock.slot_length",
+    "schedule.clock.l2_genesis_time",
+    "schedule.clock.l2_block_time",
+    "schedule.clock.settlement_delay",
+];
+/// What says that there is none.
+const FIXED: &str = "schedule.fixed_gateway";
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// There is one, and something in it is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Nothing says where it is.
+    #[error(
+        "no configuration file is named: give one with --config or BATON_PORTAL_CONFIG; without one, these are missing: {}", .0.flags()
+    )]
+    NoFile(Missing),
+    /// It lacks keys.
+    #[error("configuration: {0} missing; set all of them, here or in the file{hint}", hint = .0.hint())]
+    Missing(Missing),
+}
+
+/// Keys that must be set and aren't, with the flags for them.
+#[derive(Debug)]
+pub struct Missing(Vec<(&'static str, &'static str)>);
+
+impl Missing {
+    /// Keys and flags.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.0.iter().copied()
+    }
+
+    fn flags(&self) -> String {
+        self.iter().map(|(_, flag)| flag).collect::<Vec<_>>().join(", ")
+    }
+
+    fn hint(&self) -> &'static str {
+        // Half a schedule is meant to be one.
+        if REQUIRED_OF_L1.iter().all(|key| self.iter().any(|(missing, _)| missing == *key)) {
+            ", or `schedule.fixed_gateway` for a rollup without a registry"
+        } else {
+            ""
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (key, flag)) in self.0.iter().enumerate() {
+            write!(f, "{}`{key}` ({flag})", if index == 0 { "" } else { ", " })?;
+        }
+        f.write_str(if self.0.len() == 1 { " is" } else { " are" })
+    }
+}
+
+/// A setting that is given in vain, wholly or in part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unused {
+    /// The flag or variable.
+    pub setting: String,
+    /// Why, or of what.
+    pub reason: String,
+}
+
+impl fmt::Display for Unused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} isn't followed: {}", self.setting, self.reason)
+    }
+}
+
+/// Variables that look like a subcommand's settings and are none.
+pub fn unknown_variables(command: &str, config: &Config) -> Vec<Unused> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    unknown::unknown(command, config, names)
+}
+
 impl Settings {
     /// Reads the file, if there is one, and lays flags and environment over it.
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        self.load_over(Table::new())
+    pub fn load(&self) -> Result<Config, SettingsError> {
+        self.config(self.over(Table::new())?)
     }
 
     /// What these flags and this environment make of another file.
-    pub fn load_instead(&self, path: &Path) -> Result<Config, ConfigError> {
+    pub fn load_instead(&self, path: &Path) -> Result<Config, SettingsError> {
         let mut table = read(path)?;
         self.lay_over(&mut table);
-        Config::from_table(table)
+        self.config(table)
     }
 
-    /// The same over a configuration that is there already: the file's keys come before its own, section by section.
-    pub fn load_over(&self, mut table: Table) -> Result<Config, ConfigError> {
+    /// A configuration that is there already with the file's keys over its own, section by section, and flags and environment over both.
+    pub(crate) fn over(&self, mut table: Table) -> Result<Table, ConfigError> {
         if let Some(path) = &self.config {
             for (name, section) in read(path)? {
                 match (table.get_mut(&name), section) {
@@ -145,7 +237,23 @@ impl Settings {
             }
         }
         self.lay_over(&mut table);
-        Config::from_table(table)
+        Ok(table)
+    }
+
+    /// A table as a configuration. All that it lacks is named at once, unless something else is wrong first.
+    pub(crate) fn config(&self, table: Table) -> Result<Config, SettingsError> {
+        let of_l1 = REQUIRED_OF_L1.into_iter().filter(|_| key(&table, FIXED).is_none());
+        let missing = REQUIRED.into_iter().chain(of_l1).filter(|path| key(&table, path).is_none());
+        let missing = Missing(missing.map(|path| (path, self.flag(path))).collect());
+        let lacks = !missing.0.is_empty();
+        match Config::from_table(table) {
+            Err(ConfigError::Parse(error)) if !(lacks && error.message().starts_with("missing field")) => {
+                Err(ConfigError::Parse(error).into())
+            }
+            _ if lacks && self.config.is_none() => Err(SettingsError::NoFile(missing)),
+            _ if lacks => Err(SettingsError::Missing(missing)),
+            result => Ok(result?),
+        }
     }
 
     /// The keys of the file for which a flag or a variable says something else. Of a file that can't be read, none.
@@ -158,13 +266,20 @@ impl Settings {
 
     /// Whether a flag or a file says where the schedule is.
     pub(crate) fn has_schedule(&self) -> bool {
-        self.registry.is_some() || self.l1_urls.is_some() || self.in_file(|table| table.contains_key("schedule"))
+        let mut values = self.values().into_iter();
+        values.any(|(path, _, value)| path.starts_with("schedule.") && value.is_some())
+            || self.in_file(|table| table.contains_key("schedule"))
     }
 
     /// Whether a flag or a file says where the admin port is.
     pub(crate) fn has_admin(&self) -> bool {
-        self.admin_listen.is_some()
-            || self.in_file(|table| table.get("admin").is_some_and(|admin| admin.get("listen").is_some()))
+        self.admin_listen.is_some() || self.in_file(|table| key(table, "admin.listen").is_some())
+    }
+
+    /// What sets a key: a flag, if it is given, or else the file.
+    pub(crate) fn origin(&self, path: &str) -> &'static str {
+        let given = self.values().into_iter().find(|(of, _, value)| *of == path && value.is_some());
+        given.map_or("the file of --config", |(_, flag, _)| flag)
     }
 
     /// Whether something holds of the file. One that can't be read is refused elsewhere.
@@ -172,47 +287,64 @@ impl Settings {
         self.config.as_ref().is_some_and(|path| read(path).is_ok_and(|table| holds(&table)))
     }
 
-    fn lay_over(&self, table: &mut Table) {
+    fn flag(&self, path: &str) -> &'static str {
+        self.values().into_iter().find(|(of, ..)| *of == path).map_or("--config", |(_, flag, _)| flag)
+    }
+
+    /// The keys that flags and environment may set, with the flags, and what they are set to.
+    fn values(&self) -> [(&'static str, &'static str, Option<Value>); 15] {
         let text = |value: &Option<String>| value.clone().map(Value::from);
         let urls = |urls: &Vec<NodeUrl>| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>().into();
         let number = |number: Option<u32>| number.map(|number| Value::from(i64::from(number)));
-        for (section, key, value) in [
-            ("engine", "listen", text(&self.engine_listen)),
-            ("engine", "jwt_secret_file", text(&self.engine_jwt_secret_file)),
-            ("admin", "listen", text(&self.admin_listen)),
-            ("fallback", "url", text(&self.fallback_url)),
-            ("fallback", "jwt_secret_file", text(&self.fallback_jwt_secret_file)),
-            ("gateways", "jwt_secret_file", text(&self.gateways_jwt_secret_file)),
-            ("gateways", "payload_budget_ms", number(self.payload_budget_ms)),
-            ("schedule", "l1_urls", self.l1_urls.as_ref().map(urls)),
-            ("schedule", "registry", text(&self.registry)),
-            ("schedule", "deployment_block", number(self.deployment_block)),
-        ] {
-            lay(table, section, key, value);
-        }
-        let times = [
-            ("l1_genesis_time", self.l1_genesis_time),
-            ("slot_length", self.slot_length),
-            ("l2_genesis_time", self.l2_genesis_time),
-            ("l2_block_time", self.l2_block_time),
-            ("settlement_delay", self.settlement_delay),
-        ];
-        if times.iter().any(|(_, time)| time.is_some()) {
-            let schedule = table.entry("schedule").or_insert_with(|| Table::new().into());
-            if let Some(schedule) = schedule.as_table_mut() {
-                times.into_iter().for_each(|(key, time)| lay(schedule, "clock", key, number(time)));
+        [
+            ("engine.listen", "--engine-listen", text(&self.engine_listen)),
+            ("engine.jwt_secret_file", "--engine-jwt-secret-file", text(&self.engine_jwt_secret_file)),
+            ("admin.listen", "--admin-listen", text(&self.admin_listen)),
+            ("fallback.url", "--fallback-url", text(&self.fallback_url)),
+            ("fallback.jwt_secret_file", "--fallback-jwt-secret-file", text(&self.fallback_jwt_secret_file)),
+            ("gateways.jwt_secret_file", "--gateways-jwt-secret-file", text(&self.gateways_jwt_secret_file)),
+            ("gateways.payload_budget_ms", "--payload-budget-ms", number(self.payload_budget_ms)),
+            ("schedule.l1_urls", "--l1-urls", self.l1_urls.as_ref().map(urls)),
+            ("schedule.registry", "--registry", text(&self.registry)),
+            ("schedule.deployment_block", "--deployment-block", number(self.deployment_block)),
+            ("schedule.clock.l1_genesis_time", "--l1-genesis-time", number(self.l1_genesis_time)),
+            ("schedule.clock.slot_length", "--slot-length", number(self.slot_length)),
+            ("schedule.clock.l2_genesis_time", "--l2-genesis-time", number(self.l2_genesis_time)),
+            ("schedule.clock.l2_block_time", "--l2-block-time", number(self.l2_block_time)),
+            ("schedule.clock.settlement_delay", "--settlement-delay", number(self.settlement_delay)),
+        ]
+    }
+
+    fn lay_over(&self, table: &mut Table) {
+        for (path, _, value) in self.values() {
+            if let Some(value) = value {
+                lay(table, path, value);
             }
         }
     }
 }
 
-/// Sets a key of a section, if there is a value for it.
-fn lay(table: &mut Table, section: &str, key: &str, value: Option<Value>) {
-    let Some(value) = value else { return };
-    let section = table.entry(section).or_insert_with(|| Table::new().into());
-    // What isn't a table is left for the parser to refuse.
-    if let Some(section) = section.as_table_mut() {
-        section.insert(key.to_owned(), value);
+/// Sets a key, such as `schedule.clock.slot_length`.
+fn lay(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+        }
+        Some((section, path)) => {
+            let section = table.entry(section).or_insert_with(|| Table::new().into());
+            // What isn't a table is left for the parser to refuse.
+            if let Some(section) = section.as_table_mut() {
+                lay(section, path, value);
+            }
+        }
+    }
+}
+
+/// What a key, such as `schedule.clock.slot_length`, is set to.
+pub(crate) fn key<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        None => table.get(path),
+        Some((section, path)) => key(table.get(section)?.as_table()?, path),
     }
 }
 
@@ -255,6 +387,12 @@ mod tests {
         assert_eq!((clock.settlement_delay, clock.slot_length), (3, 12));
     }
 
+    fn error(settings: &Settings, text: &str) -> String {
+        let mut table: Table = text.parse().expect("TOML");
+        settings.lay_over(&mut table);
+        settings.config(table).expect_err("something is missing").to_string()
+    }
+
     #[test]
     fn what_a_flag_hides_of_the_file_is_named() {
         let dir = tempfile::tempdir().expect("temporary directory");
@@ -274,8 +412,34 @@ mod tests {
     }
 
     #[test]
-    fn without_anything_the_missing_section_is_named() {
-        let error = Settings::default().load().expect_err("nothing configured");
-        assert!(error.to_string().contains("engine"), "{error}");
+    fn without_anything_the_file_is_asked_for_and_all_flags_are_named() {
+        let error = Settings::default().load().expect_err("nothing configured").to_string();
+        assert!(error.contains("--config or BATON_PORTAL_CONFIG"), "{error}");
+        for key in REQUIRED.into_iter().chain(REQUIRED_OF_L1) {
+            let flag = Settings::default().flag(key);
+            assert!(flag != "--config" && error.contains(&format!(" {flag}")), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn all_that_a_file_lacks_is_named_at_once() {
+        let settings = Settings { config: Some("some.toml".into()), ..Settings::default() };
+        let good = include_str!("../portal.example.toml");
+        let lacking = good
+            .replace("slot_length = 12", "")
+            .replace("registry = ", "# ")
+            .replace("url = \"http://127.0.0.1:9551\"", "");
+        let said = error(&settings, &lacking);
+        let named = "`fallback.url` (--fallback-url), `schedule.registry` (--registry), `schedule.clock.slot_length` (--slot-length) are missing";
+        assert!(said.contains(named) && !said.contains("fixed_gateway"), "{said}");
+        // A name with a slip in it is what is missing.
+        let said =
+            error(&settings, &good.replace("jwt_secret_file = \"/etc/baton/op-node.hex\"", "jwt_secret = \"x\""));
+        assert!(said.contains("unknown field `jwt_secret`"), "{said}");
+        // A flag is as good as the file.
+        let settings = Settings { fallback_url: Some("http://x".to_owned()), ..settings };
+        assert!(!error(&settings, &lacking).contains("--fallback-url"));
+        let (before, _) = good.split_once("[schedule]").expect("a schedule");
+        assert!(error(&settings, before).contains("`schedule.fixed_gateway`"));
     }
 }

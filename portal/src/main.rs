@@ -2,11 +2,12 @@
 
 use baton_portal::{
     Config, Running,
-    cli::{Cli, Command, LogFormat},
+    boost::BoostArgs,
+    cli::{Cli, Command, LogFormat, Settings, Unused, unknown_variables},
     descriptors, logging, reload,
 };
 use clap::Parser;
-use eyre::WrapErr;
+use eyre::{WrapErr, eyre};
 use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -42,34 +43,85 @@ fn said(error: &eyre::Report) -> String {
     })
 }
 
+/// Where the configuration comes from.
+enum Source {
+    Settings(Box<Settings>),
+    Boost(Box<BoostArgs>),
+}
+
+impl Source {
+    fn load(&self) -> eyre::Result<Config> {
+        Ok(match self {
+            Self::Settings(settings) => settings.load()?,
+            Self::Boost(args) => args.load()?,
+        })
+    }
+
+    /// What is given in vain.
+    fn unused(&self, config: &Config) -> Vec<Unused> {
+        let (command, unused) = match self {
+            Self::Settings(_) => ("run", Vec::new()),
+            Self::Boost(args) => ("boost", args.unused()),
+        };
+        unused.into_iter().chain(unknown_variables(command, config)).collect()
+    }
+
+    /// Keys of the file that something else comes before.
+    fn hidden(&self) -> Vec<String> {
+        match self {
+            Self::Settings(settings) => settings.hidden(),
+            Self::Boost(args) => args.hidden(),
+        }
+    }
+
+    /// An error in the words of whoever wrote the configuration.
+    fn explain(&self, error: &eyre::Report) -> String {
+        match self {
+            Self::Settings(_) => said(error),
+            Self::Boost(args) => args.explain(&said(error)),
+        }
+    }
+}
+
 /// One thread for lanes, the admin port and the schedule, beside the engine port's own: whatever there is to send to gateways, it takes at most one
 /// processor from op-node's calls.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn start(command: Command) -> eyre::Result<()> {
-    match command {
-        Command::Run { settings, .. } => run(|| Ok(settings.load()?), || settings.hidden()).await,
-        Command::Boost(args) => {
-            for (setting, reason) in args.without_effect() {
-                tracing::warn!(setting, reason, "a setting of rollup-boost's has no effect here");
-            }
-            run(|| Ok(args.load()?), || args.hidden()).await
-        }
+    let source = match command {
+        Command::Run { settings, .. } => Source::Settings(Box::new(settings)),
         Command::CheckConfig { settings, against } => {
-            let config = settings.load()?;
-            let mut out = std::io::stdout().lock();
-            for warning in config.check()? {
-                writeln!(out, "warning: {warning}")?;
-            }
-            if let Some(path) = against {
-                // What the command line and the environment say, they say to the other one, too.
-                for change in reload::diff(&settings.load_instead(&path)?, &config) {
-                    writeln!(out, "{change}")?;
-                }
-            }
-            writeln!(out, "the configuration is right")?;
-            Ok(())
+            return check(&Source::Settings(Box::new(settings)), against.as_deref());
+        }
+        Command::Boost(args) if args.check_config => return check(&Source::Boost(args), None),
+        Command::Boost(args) => Source::Boost(args),
+    };
+    run(&source).await.map_err(|error| eyre!(source.explain(&error)))
+}
+
+/// Says what is wrong with a configuration, or what had better be otherwise, and what differs from another file.
+fn check(source: &Source, against: Option<&Path>) -> eyre::Result<()> {
+    let checked = || {
+        logging::check()?;
+        let config = source.load()?;
+        let warnings = config.check()?;
+        Ok((config, warnings))
+    };
+    let (config, warnings) = checked().map_err(|error| eyre!(source.explain(&error)))?;
+    let mut out = std::io::stdout().lock();
+    for unused in source.unused(&config) {
+        writeln!(out, "warning: {unused}")?;
+    }
+    for warning in warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    if let (Some(path), Source::Settings(settings)) = (against, source) {
+        // What the command line and the environment say, they say to the other one, too.
+        for change in reload::diff(&settings.load_instead(path)?, &config) {
+            writeln!(out, "{change}")?;
         }
     }
+    writeln!(out, "the configuration is right")?;
+    Ok(())
 }
 
 /// The command line; under the name of rollup-boost, with the subcommand that takes its flags.
@@ -83,8 +135,11 @@ fn arguments() -> Vec<OsString> {
 }
 
 /// Runs until SIGINT or SIGTERM; reads the configuration anew on SIGHUP, and says which keys of its file are hidden.
-async fn run(load: impl Fn() -> eyre::Result<Config>, hidden: impl Fn() -> Vec<String>) -> eyre::Result<()> {
-    let config = load()?;
+async fn run(source: &Source) -> eyre::Result<()> {
+    let config = source.load()?;
+    for Unused { setting, reason } in source.unused(&config) {
+        tracing::warn!(setting, reason, "a setting isn't followed");
+    }
     if let Some((from, to)) = descriptors::raise() {
         tracing::info!(from, to, "the limit of open files is raised");
     }
@@ -99,7 +154,7 @@ async fn run(load: impl Fn() -> eyre::Result<Config>, hidden: impl Fn() -> Vec<S
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
-            _ = hang_up.recv() => reload(&mut running, &load, &hidden),
+            _ = hang_up.recv() => reload(&mut running, source),
         }
     }
     tracing::info!("shutting down");
@@ -108,20 +163,20 @@ async fn run(load: impl Fn() -> eyre::Result<Config>, hidden: impl Fn() -> Vec<S
     Ok(())
 }
 
-fn reload(running: &mut Running, load: impl Fn() -> eyre::Result<Config>, hidden: impl Fn() -> Vec<String>) {
-    let changes = load().and_then(|config| Ok(running.reload(&config)?));
+fn reload(running: &mut Running, source: &Source) {
+    let changes = source.load().and_then(|config| Ok(running.reload(&config)?));
     match changes {
         Ok(changes) => {
             for change in &changes {
                 tracing::info!(%change, "the configuration changes");
             }
-            for key in hidden() {
+            for key in source.hidden() {
                 tracing::info!(key, "a flag or variable comes before what the file says");
             }
             tracing::info!(changes = changes.len(), "the configuration was read anew");
         }
         Err(error) => {
-            tracing::error!(error = said(&error), "the new configuration is wrong; the old one stays")
+            tracing::error!(error = source.explain(&error), "the new configuration is wrong; the old one stays")
         }
     }
 }

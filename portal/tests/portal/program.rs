@@ -288,6 +288,123 @@ async fn an_order_in_an_unknown_form_is_warned_of() {
 }
 
 #[tokio::test]
+async fn the_log_has_the_words_of_the_decisions() {
+    let Started { running: _running, mut log, _fallback, _secrets } = Started::new().await;
+    let mut addresses = (String::new(), String::new());
+    let found = async {
+        loop {
+            let line = log.next_line().await.expect("readable").expect("it goes on");
+            let line: Value = serde_json::from_str(&line).expect("JSON");
+            let field = |name: &str| line["fields"][name].as_str().map(str::to_owned);
+            if let (Some(engine), Some(admin)) = (field("engine"), field("admin")) {
+                addresses = (engine, admin);
+                let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+                let call = async |method: &str, params: Value| -> Value {
+                    let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+                    let request =
+                        client.post(format!("http://{}", addresses.0)).header("authorization", OpNode::token());
+                    request.json(&call).send().await.expect("an answer").json().await.expect("JSON")
+                };
+                let order = json!([OpNode::forkchoice(GENESIS), OpNode::attributes(1)]);
+                let ordered = call("engine_forkchoiceUpdatedV3", order).await;
+                call("engine_getPayloadV3", json!([ordered["result"]["payloadId"]])).await;
+            }
+            if line["fields"]["message"] == "payload" {
+                return line["fields"].clone();
+            }
+        }
+    };
+    let line = tokio::time::timeout(Duration::from_secs(20), found).await.expect("in time");
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let decisions = client.get(format!("http://{}/decisions?count=1", addresses.1)).send().await.expect("an answer");
+    let decision = &decisions.json::<Value>().await.expect("JSON")[0];
+    assert_eq!((&line["purpose"], &line["choice"]), (&decision["purpose"], &decision["choice"]), "{decision}");
+    assert_eq!(line["purpose"], "serve");
+    // Questions that can't be answered aren't taken for others.
+    let other = client.get(format!("http://{}/decisions?n=1", addresses.1)).send().await.expect("an answer");
+    assert_eq!(other.status(), 400);
+    assert!(other.text().await.expect("text").contains("count=n"));
+}
+
+#[tokio::test]
+async fn a_filter_that_would_silence_the_log_ends_it() {
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let file = secrets.path().join("portal.toml");
+    std::fs::write(&file, write_config(&secrets, "http://127.0.0.1:1", &Options::default())).expect("written");
+    let file = file.display().to_string();
+    for command in ["run", "boost", "check-config"] {
+        let output = portal().env("RUST_LOG", "bogus").args([command, "--config", &file]).output();
+        let output = tokio::time::timeout(Duration::from_secs(20), output).await.expect("it ends").expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("RUST_LOG: \"bogus\""), "{command}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_into_a_pipe_is_not_coloured_and_a_slip_in_a_variables_name_is_said() {
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let file = secrets.path().join("portal.toml");
+    std::fs::write(&file, write_config(&secrets, "http://127.0.0.1:1", &Options::default())).expect("written");
+    let slip = "BATON_PORTAL_PAYLOAD_BUDGT_MS";
+    let with = |command: &str| {
+        let mut portal = portal();
+        // The second one is Kubernetes'.
+        portal.env(slip, "0").env("BATON_PORTAL_SERVICE_HOST", "10.0.0.1").args([command, "--config"]).arg(&file);
+        portal
+    };
+    let output = with("check-config").output().await.expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains(&format!("warning: {slip}")), "{text}");
+    assert!(!text.contains("SERVICE_HOST"), "{text}");
+    let mut running = with("run").spawn().expect("it runs");
+    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    let warned = async {
+        loop {
+            let line = log.next_line().await.expect("readable").expect("it goes on");
+            assert!(!line.contains('\u{1b}'), "{line}");
+            if line.contains(slip) {
+                return line;
+            }
+        }
+    };
+    let line = tokio::time::timeout(Duration::from_secs(20), warned).await.expect("in time");
+    assert!(line.contains("WARN"), "{line}");
+}
+
+#[tokio::test]
+async fn rollup_boosts_command_line_can_be_checked() {
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let (link, jwt) = (secrets.path().join("rollup-boost"), secrets.path().join("jwt"));
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_portal"), &link).expect("linked");
+    std::fs::write(&jwt, "01".repeat(32)).expect("written");
+    let jwt = jwt.display().to_string();
+    let checked = async |more: &[&str]| {
+        let mut command = Command::new(&link);
+        command.env_clear().args(more).args(["--l2-jwt-path", &jwt, "--builder-url", "http://127.0.0.1:9"]);
+        let output = command.output().await.expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let builder = ["--check-config", "--builder-jwt-path", &jwt, "--otlp-endpoint", "http://x:1"];
+    let (right, said, _) = checked(&builder).await;
+    assert!(right && said.ends_with("the configuration is right\n"), "{said}");
+    assert!(said.contains("warning: --otlp-endpoint isn't followed: traces are sent with --tracing only"), "{said}");
+    assert!(said.contains("hold the same secret"), "{said}");
+    // What is wrong is said in the words of who gave it.
+    for (more, named) in [
+        (&["--check-config"][..], "--builder-jwt-path"),
+        (&[&builder[..], &["--l2-url", "https://x"]].concat(), "`fallback.url` (--l2-url, L2_URL)"),
+        (&[&builder[1..], &["--l2-url", "https://x"]].concat(), "`fallback.url` (--l2-url, L2_URL)"),
+        (&[&builder[..], &["--debug-host", "here"]].concat(), "`admin.listen` (--debug-host"),
+    ] {
+        let (right, _, said) = checked(more).await;
+        assert!(!right && said.contains(named), "{said}");
+    }
+    let (right, said, _) = checked(&["--version"]).await;
+    assert!(right && said.starts_with("portal "), "{said}");
+}
+
+#[tokio::test]
 async fn under_the_name_of_rollup_boost_it_takes_its_flags() {
     let fallback = Node::start("fallback", 3, Secret::new([1; 32])).await;
     let secrets = tempfile::tempdir().expect("temporary directory");
