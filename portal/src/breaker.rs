@@ -219,6 +219,15 @@ pub const fn verdict(outcome: &OwnerOutcome) -> Option<Option<Fault>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn faults_are_named_as_the_configuration_names_them() {
+        let limits = serde_json::to_value(Limits::default()).expect("JSON");
+        for fault in FAULTS {
+            assert_eq!(serde_json::to_value(fault).expect("JSON"), fault.name());
+            assert!(limits.get(fault.name()).is_some(), "{fault:?}");
+        }
+    }
     use proptest::prelude::*;
 
     const LIMITS: Limits = Limits { late: 3, empty: 0, invalid: 1, mismatch: 2, pause_ms: 100, longest_pause_ms: 350 };
