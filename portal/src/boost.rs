@@ -160,7 +160,10 @@ impl BoostArgs {
     /// What is wrong with the configuration, with the flags and variables behind the keys that it names.
     pub fn explain(&self, problem: &str) -> String {
         let replaced = self.replaced(&self.table(&Variables::of_this_process()));
-        KEYS.iter().fold(problem.to_owned(), |text, key| {
+        // With a schedule, nobody is where --builder-url says.
+        let has_flags =
+            |path: &str| path != keys::BUILDER || !self.settings.has_schedule() || replaced.contains_key(path);
+        KEYS.iter().filter(|key| has_flags(key.path)).fold(problem.to_owned(), |text, key| {
             let flags = match replaced.get(key.path) {
                 Some(origin) => *origin,
                 None if key.path == keys::ADMIN && !self.metrics => keys::DEBUG_FLAGS,
@@ -474,7 +477,10 @@ mod tests {
             let said = boost(given).explain(&format!("in `{key}`"));
             assert_eq!(said, format!("in `{key}` ({flags})"));
         }
-        assert_eq!(boost(&[]).explain("in `tracing`"), "in `tracing`");
+        for (given, key) in [(&[][..], "tracing"), (&[REGISTRY], "gateways.overrides")] {
+            let said = format!("in `{key}`");
+            assert_eq!(boost(given).explain(&said), said);
+        }
     }
 
     #[test]

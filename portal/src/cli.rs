@@ -153,7 +153,7 @@ pub enum SettingsError {
     )]
     NoFile(Missing),
     /// It lacks keys.
-    #[error("configuration: {0} missing; set all of them, here or in the file{hint}", hint = .0.hint())]
+    #[error("configuration: {0} missing; set all of them, in the file or by these flags{hint}", hint = .0.hint())]
     Missing(Missing),
 }
 
@@ -174,7 +174,7 @@ impl Missing {
     fn hint(&self) -> &'static str {
         // Half a schedule is meant to be one.
         if REQUIRED_OF_L1.iter().all(|key| self.iter().any(|(missing, _)| missing == *key)) {
-            ", or `schedule.fixed_gateway` for a rollup without a registry"
+            "; without a registry, `schedule.fixed_gateway` instead of the schedule's"
         } else {
             ""
         }

@@ -21,7 +21,7 @@ pub(super) static KEYS: [Key; 15] = [
     key("fallback.timeout_ms", "--l2-timeout, L2_TIMEOUT", &["l2_timeout"]),
     key("fallback.max_head_age_s", "--max-unsafe-interval, MAX_UNSAFE_INTERVAL", &["max_unsafe_interval"]),
     key("gateways.jwt_secret_file", "--builder-jwt-path, BUILDER_JWT_PATH or BUILDER_JWT_TOKEN", &["builder_jwt_path"]),
-    key("gateways.overrides", "--builder-url, BUILDER_URL", &["builder_url"]),
+    key(BUILDER, "--builder-url, BUILDER_URL", &["builder_url"]),
     key("gateways.payload_budget_ms", "--builder-timeout, BUILDER_TIMEOUT", &["builder_timeout"]),
     key("gateways.timeout_ms", "--builder-timeout, BUILDER_TIMEOUT", &["builder_timeout"]),
     key("gateways.mode", "--execution-mode, EXECUTION_MODE", &["execution_mode"]),
@@ -30,6 +30,8 @@ pub(super) static KEYS: [Key; 15] = [
     key("admin.debug_listen", DEBUG_FLAGS, &["debug_host", "debug_server_port"]),
     key("tracing.otlp_url", "--otlp-endpoint, OTLP_ENDPOINT", &["otlp_endpoint"]),
 ];
+/// The builder's, where it is the only gateway.
+pub(super) const BUILDER: &str = "gateways.overrides";
 /// The admin port's, which without --metrics is where the debug port's flags say.
 pub(super) const ADMIN: &str = "admin.listen";
 pub(super) const DEBUG_FLAGS: &str = "--debug-host, DEBUG_HOST, --debug-server-port, DEBUG_SERVER_PORT";
