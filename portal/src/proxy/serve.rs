@@ -422,10 +422,20 @@ impl Proxy {
         };
         match (before.is_closed(), after.pause_ms()) {
             (true, Some(pause_ms)) => {
-                warn!(gateway, fault = fault.map(Fault::name), pause_ms, "a gateway failed too often and is left out for a while");
+                warn!(
+                    gateway,
+                    fault = fault.map(Fault::name),
+                    pause_ms,
+                    "a gateway failed too often and is left out for a while"
+                );
             }
             (false, Some(pause_ms)) if before != after => {
-                warn!(gateway, fault = fault.map(Fault::name), pause_ms, "a gateway's trial failed and it is left out for longer");
+                warn!(
+                    gateway,
+                    fault = fault.map(Fault::name),
+                    pause_ms,
+                    "a gateway's trial failed and it is left out for longer"
+                );
             }
             (false, None) => {
                 let pause_ms = before.pause_ms();
