@@ -1,0 +1,230 @@
+use super::*;
+use crate::version;
+use serde_json::{Value, json};
+
+/// `getPayload`'s result around a payload.
+pub(crate) fn envelope(payload: &Value) -> Box<RawValue> {
+    let root = B256::repeat_byte(9);
+    let text = json!({
+        "executionPayload": payload, "blockValue": "0x99", "shouldOverrideBuilder": false,
+        "blobsBundle": {"commitments": [], "proofs": [], "blobs": []},
+        "parentBeaconBlockRoot": root, "executionRequests": ["0x01"],
+    });
+    raw(text.to_string())
+}
+
+/// A payload with forced and other transactions.
+pub(crate) fn payload() -> Value {
+    let hash = B256::repeat_byte(3);
+    json!({
+        "parentHash": B256::repeat_byte(1), "blockHash": B256::repeat_byte(2), "blockNumber": "0x3", "timestamp": "0x10",
+        "gasLimit": "0x5", "transactions": ["0x7e01", "0x7E02", "0x02"], "extraData": "0x00000000fa00000006",
+        "feeRecipient": Address::repeat_byte(4), "prevRandao": B256::repeat_byte(5), "withdrawals": [],
+        "stateRoot": hash, "receiptsRoot": hash, "logsBloom": "0x00", "gasUsed": "0x42", "baseFeePerGas": "0x7",
+        "blobGasUsed": "0x0", "excessBlobGas": "0x0", "withdrawalsRoot": hash,
+    })
+}
+
+fn raw(text: String) -> Box<RawValue> {
+    RawValue::from_string(text).expect("JSON")
+}
+
+#[test]
+fn the_fallback_is_asked_in_the_version_of_the_fork() {
+    let raw = envelope(&payload());
+    let payload_read = Payload::read(raw.get()).expect("a payload");
+    let params = |get_payload| {
+        let fork = version::of_get_payload(get_payload).expect("a known version");
+        let (before, text, after) = payload_read.validation_request(fork, 1);
+        let request: Value = serde_json::from_str(&format!("{before}{text}{after}")).expect("JSON");
+        assert_eq!(request["id"], 1);
+        assert_eq!(request["method"], format!("engine_newPayloadV{get_payload}"));
+        request["params"].clone()
+    };
+    let root = json!(B256::repeat_byte(9));
+    assert_eq!(params(2), json!([payload()]));
+    assert_eq!(params(3), json!([payload(), [], root]));
+    assert_eq!(params(4), json!([payload(), [], root, ["0x01"]]));
+}
+
+#[test]
+fn an_envelope_has_the_form_of_its_fork() {
+    let whole = envelope(&payload()).get().to_owned();
+    let forms = |text: String| {
+        let raw = raw(text);
+        let payload = Payload::read(raw.get()).expect("a payload");
+        [2, 3, 4, 5].map(|version| payload.is_of(version::of_get_payload(version).expect("a known version")))
+    };
+    assert_eq!(forms(whole.clone()), [false, false, true, true]);
+    let granite = whole.replace(r#","executionRequests":["0x01"]"#, "");
+    assert_eq!(forms(granite.clone()), [false, true, false, false]);
+    let root = format!(r#","parentBeaconBlockRoot":"{}""#, B256::repeat_byte(9));
+    assert_eq!(forms(granite.replace(&root, "")), [true, false, false, false]);
+}
+
+#[test]
+fn what_a_fork_needs_is_there() {
+    let without = |key: &str| {
+        let mut payload = payload();
+        payload.as_object_mut().expect("an object").remove(key).expect("it was there");
+        envelope(&payload)
+    };
+    for key in ["stateRoot", "receiptsRoot", "logsBloom", "gasUsed", "baseFeePerGas"] {
+        assert_eq!(Payload::read(without(key).get()).err(), Some(AnswerError::WrongShape), "{key}");
+    }
+    let lacks = |envelope: &RawValue| {
+        let payload = Payload::read(envelope.get()).expect("a payload");
+        [2, 3, 4, 5].map(|version| payload.lacks(version::of_get_payload(version).expect("a known version")))
+    };
+    assert_eq!(lacks(&envelope(&payload())), [None; 4]);
+    for (key, field, from) in [
+        ("blobGasUsed", Field::BlobGasUsed, 1),
+        ("excessBlobGas", Field::ExcessBlobGas, 1),
+        ("withdrawalsRoot", Field::WithdrawalsRoot, 2),
+    ] {
+        let expected = std::array::from_fn(|index| (index >= from).then_some(field));
+        assert_eq!(lacks(&without(key)), expected, "{key}");
+        let mut null = payload();
+        null[key] = Value::Null;
+        assert_eq!(lacks(&envelope(&null)), expected, "{key}");
+    }
+}
+
+#[test]
+fn the_fallbacks_own_has_the_same_fields_as_one_like_it() {
+    let fields = |payload: &Value| {
+        let envelope = envelope(payload);
+        let own = OwnPayload::read(&envelope).expect("a payload").fields();
+        assert_eq!(Payload::read(envelope.get()).expect("a payload").fields, own, "{payload}");
+        own
+    };
+    let all = fields(&payload());
+    for key in ["withdrawals", "blobGasUsed", "excessBlobGas", "withdrawalsRoot"] {
+        let mut other = payload();
+        other[key] = Value::Null;
+        assert_ne!(fields(&other), all, "{key}");
+    }
+    for (key, value) in [("blockAccessList", "0xc0"), ("slotNumber", "0x1")] {
+        let mut other = payload();
+        other[key] = json!(value);
+        assert_ne!(fields(&other), all, "{key}");
+    }
+}
+
+/// Puts a member in front of, and behind, all others of the object that `start` opens.
+fn with_member(start: &str, end: &str, member: &str) -> [String; 2] {
+    let text = envelope(&payload()).get().to_owned();
+    assert!(text.contains(start) && text.contains(end), "{text}");
+    [text.replacen(start, &format!("{start}{member},"), 1), text.replacen(end, &format!(",{member}{end}"), 1)]
+}
+
+#[test]
+fn only_one_reading_is_possible() {
+    let other = format!("\"{}\"", B256::repeat_byte(8));
+    // Keys that Go's JSON package takes for blockHash, two of them with U+212A for k and U+017F for s; and a plain repetition.
+    for key in [
+        "BlockHash",
+        "blockhash",
+        "BLOCKHASH",
+        "bloc\u{212a}Hash",
+        "blockHa\u{17f}h",
+        "block\\u0048ash",
+        "blockHash",
+        "unknown",
+    ] {
+        for text in with_member("\"executionPayload\":{", "},\"executionRequests\"", &format!("\"{key}\":{other}")) {
+            assert_eq!(Payload::read(raw(text).get()).err(), Some(AnswerError::WrongShape), "{key}");
+        }
+    }
+    let whole = payload().to_string();
+    for key in ["ExecutionPayload", "executionpayload", "execution\\u0050ayload", "executionPayload", "unknown"] {
+        let member = format!("\"{key}\":{whole}");
+        let text = envelope(&payload()).get().to_owned();
+        for text in [text.replacen('{', &format!("{{{member},"), 1), format!("{},{member}}}", &text[..text.len() - 1])]
+        {
+            assert_eq!(Payload::read(raw(text).get()).err(), Some(AnswerError::WrongShape), "{key}");
+        }
+    }
+}
+
+#[test]
+fn nothing_hides_behind_what_is_taken() {
+    let text = envelope(&payload()).get().to_owned();
+    for (end, what) in [("},\"executionRequests\"", "the payload"), ("],\"withdrawals\"", "transactions")] {
+        for behind in [".5", "e5", "E+1", "0", "\"\""] {
+            let other = text.replacen(end, &format!("{}{behind}{}", &end[..1], &end[1..]), 1);
+            assert_ne!(other, text, "{what}");
+            assert!(Payload::read(&other).is_err(), "{what}: {behind}");
+        }
+    }
+}
+
+#[test]
+fn members_have_names() {
+    let mut envelope = serde_json::from_str::<Value>(envelope(&payload()).get()).expect("JSON");
+    for bundle in [json!([[], [], []]), json!(7), json!({"commitments": [], "proofs": []})] {
+        envelope["blobsBundle"] = bundle;
+        assert!(Payload::read(&envelope.to_string()).is_err(), "{envelope}");
+    }
+    envelope["blobsBundle"] = Value::Null;
+    assert!(Payload::read(&envelope.to_string()).is_ok());
+    assert!(Payload::read(&json!([envelope]).to_string()).is_err());
+    let fields: Vec<_> = payload().as_object().expect("an object").values().cloned().collect();
+    envelope["executionPayload"] = Value::from(fields);
+    assert!(Payload::read(&envelope.to_string()).is_err());
+}
+
+#[test]
+fn requests_are_a_list_of_bytes() {
+    let text = envelope(&payload()).get().to_owned();
+    for requests in ["[7]", "[1e999]", "[\"0x1\"]", "[{}]", "{}", "\"0x01\"", "[[\"0x01\"]]"] {
+        let other = text.replace("[\"0x01\"]", requests);
+        assert_ne!(other, text);
+        assert_eq!(Payload::read(raw(other).get()).err(), Some(AnswerError::WrongShape), "{requests}");
+    }
+    assert!(Payload::read(raw(text.replace("[\"0x01\"]", "[]")).get()).is_ok());
+}
+
+#[test]
+fn values_are_written_as_the_engine_api_writes_them() {
+    assert!(Payload::read(envelope(&payload()).get()).is_ok());
+    for (key, value) in [
+        ("blockNumber", "0x03"),
+        ("blockNumber", "3"),
+        ("gasUsed", "0x"),
+        ("baseFeePerGas", "7"),
+        ("stateRoot", "0303"),
+        ("extraData", "0x0"),
+        ("extraData", "0X00"),
+        ("parentHash", "0x01"),
+    ] {
+        let mut payload = payload();
+        payload[key] = json!(value);
+        assert!(Payload::read(envelope(&payload).get()).is_err(), "{key} {value}");
+    }
+    for transaction in ["7e02", "0X7e02", "0x7e0", "", "0x7g"] {
+        let mut payload = payload();
+        payload["transactions"][2] = json!(transaction);
+        assert!(Payload::read(envelope(&payload).get()).is_err(), "{transaction}");
+    }
+    let escaped = envelope(&payload()).get().replacen("\"0x02\"", "\"\\u0030x7e\"", 1);
+    assert!(Payload::read(raw(escaped).get()).is_err());
+}
+
+#[test]
+fn transactions_have_hashes() {
+    let hashes = transaction_hashes(&envelope(&payload()));
+    assert_eq!(hashes, [keccak256([0x7e, 1]), keccak256([0x7e, 2]), keccak256([2])]);
+    assert!(transaction_hashes(&raw("{}".to_owned())).is_empty());
+}
+
+#[test]
+fn the_fallbacks_own_may_hold_anything_more() {
+    let mut own = payload();
+    own["anythingNew"] = json!("0x");
+    let own = OwnPayload::read(&envelope(&own)).expect("a payload");
+    assert_eq!((own.transactions, own.gas_used.to::<u64>(), own.value), (3, 0x42, U256::from(0x99)));
+    assert_eq!(own.block_hash, B256::repeat_byte(2));
+    assert_eq!(own.extra_data.len(), 9);
+    assert!(OwnPayload::read(&raw("{}".to_owned())).is_none());
+}
