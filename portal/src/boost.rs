@@ -7,7 +7,7 @@ use crate::{
     logging,
 };
 use clap::{ArgAction, Args};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 use toml::{Table, Value};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -97,7 +97,7 @@ pub struct BoostArgs {
     #[arg(long, env = "IGNORE_UNHEALTHY_BUILDERS", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     ignore_unhealthy_builders: Option<bool>,
     /// How much is logged, unless RUST_LOG says: error, warn, info, debug, trace, off.
-    #[arg(long, env = "LOG_LEVEL", default_value_t = LevelFilter::INFO)]
+    #[arg(long, env = "LOG_LEVEL", default_value_t = LevelFilter::INFO, value_parser = log_level)]
     pub(crate) log_level: LevelFilter,
     /// How to log.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, ignore_case = true)]
@@ -134,6 +134,11 @@ pub enum BoostError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+}
+
+/// A level. An empty variable is none: by the library's reading it would be `error`.
+fn log_level(text: &str) -> Result<LevelFilter, <LevelFilter as FromStr>::Err> {
+    if text.trim().is_empty() { Ok(LevelFilter::INFO) } else { text.parse() }
 }
 
 impl BoostArgs {
@@ -538,6 +543,8 @@ mod tests {
     fn a_level_that_is_none_is_refused() {
         assert!(parsed(&["--log-level=verbose"]).is_err());
         assert_eq!(boost(&["--log-level=WARN"]).log_level, LevelFilter::WARN);
+        // As of a variable that is there and empty.
+        assert_eq!(boost(&["--log-level="]).log_level, LevelFilter::INFO);
     }
 
     const REGISTRY: &str = "--registry=0x00000000000000000000000000000000000000b1";

@@ -169,13 +169,14 @@ fn variable(path: &Path) -> Option<&str> {
     path.to_str()?.strip_prefix(VARIABLE)
 }
 
-/// The permissions of a secret's file (links followed) if they let its group or others read or write it, such as 0o644. `None` for a variable.
+/// The permissions of a secret's file (links followed) if they let everybody read or write it, or its group write, such as 0o644. `None` for a variable. That its
+/// group may read it is how services are given what root owns; an access control list for one user looks the same.
 pub(crate) fn open_to_others(path: &Path) -> Option<u32> {
     if variable(path).is_some() {
         return None;
     }
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
-    (mode & 0o066 != 0).then_some(mode)
+    (mode & 0o026 != 0).then_some(mode)
 }
 
 /// Checks tokens, the same one again at a glance: a consensus client's calls within a second all carry it.

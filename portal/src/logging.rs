@@ -27,7 +27,14 @@ fn filter(variable: Option<OsString>, level: LevelFilter) -> Result<EnvFilter, F
     let wanted = variable.unwrap_or_default().to_string_lossy().trim().to_owned();
     let wanted = if wanted.is_empty() { format!("{level},{NOT_TWICE}") } else { wanted };
     let parts: Vec<_> = wanted.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
-    let is_right = |part: &str| part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok();
+    let is_right = |part: &str| {
+        // What stands in brackets, a span and its fields, says nothing of a level.
+        let (target, rest) = part.split_once('[').unwrap_or((part, ""));
+        let rest = rest.rsplit_once(']').map_or("", |(_, rest)| rest);
+        let level = format!("{target}{rest}");
+        let level = level.rsplit_once('=').map_or(&*level, |(_, level)| level);
+        !level.is_empty() && level.parse::<LevelFilter>().is_ok()
+    };
     if let Some(wrong) = parts.iter().find(|part| !is_right(part) || part.parse::<Directive>().is_err()) {
         return Err(FilterError((*wrong).to_owned()));
     }
@@ -80,6 +87,9 @@ mod tests {
             ("baton_portal", "baton_portal"),
             ("info,verbose", "verbose"),
             ("baton_portal=verbose", "baton_portal=verbose"),
+            ("info,h2=", "h2="),
+            ("baton_portal[call]", "baton_portal[call]"),
+            ("[call{id=7}]", "[call{id=7}]"),
         ] {
             assert_eq!(wanted(variable), Err(FilterError(wrong.to_owned())), "{variable}");
         }

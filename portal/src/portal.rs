@@ -149,7 +149,7 @@ fn say(warnings: &[Warning]) {
             }
             Warning::OpenFile { key, path, mode } => {
                 let (path, mode) = (path.display(), format!("{mode:o}"));
-                warn!(key, %path, mode, "others can read or write a secret's file; chmod 600 it");
+                warn!(key, %path, mode, "others can read or write a secret's file; let only the portal's user (0600) or its group (0640) read it");
             }
         }
     }

@@ -146,8 +146,7 @@ impl Follower {
         for (_, index) in stuck {
             match self.ask(index, Takes::Newer).await {
                 Ok(read) => return self.accept(read, Some(reason)),
-                // The others' heads are no newer.
-                Err(FollowError::Stuck { .. }) => break,
+                Err(FollowError::Stuck { .. }) => {}
                 Err(error) => debug!(node = index, %error, "an L1 node with an old head failed"),
             }
         }
@@ -182,6 +181,9 @@ impl Follower {
         let latest = self.publisher.latest();
         if latest.stale.is_some() && stale.is_none() && latest.is_known() {
             info!("the L1 can be read again");
+        }
+        if let Some(reason) = stale.as_ref().filter(|reason| latest.stale.as_ref() != Some(reason)) {
+            warn!(error = %reason, "the schedule is as old as the newest head that any L1 node has");
         }
         match read {
             Read::New(new) => {
@@ -258,7 +260,7 @@ impl Follower {
             }
             let (logs, last) = read?;
             let last = last.ok_or(FollowError::MissingBlock(end))?;
-            if !has_time_for(&head, &self.clock, end, last.timestamp) {
+            if !has_time_for(&head, end, last.timestamp) {
                 return Err(FollowError::Implausible { number: head.number, timestamp: head.timestamp });
             }
             state.urls.add(logs);

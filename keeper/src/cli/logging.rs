@@ -16,7 +16,14 @@ fn filter(variable: Option<OsString>, level: &str) -> Result<EnvFilter> {
     let wanted = variable.unwrap_or_default().to_string_lossy().trim().to_owned();
     let wanted = if wanted.is_empty() { level } else { &wanted };
     let parts: Vec<_> = wanted.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
-    let is_right = |part: &str| part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok();
+    let is_right = |part: &str| {
+        // What stands in brackets, a span and its fields, says nothing of a level.
+        let (target, rest) = part.split_once('[').unwrap_or((part, ""));
+        let rest = rest.rsplit_once(']').map_or("", |(_, rest)| rest);
+        let level = format!("{target}{rest}");
+        let level = level.rsplit_once('=').map_or(&*level, |(_, level)| level);
+        !level.is_empty() && level.parse::<LevelFilter>().is_ok()
+    };
     if let Some(wrong) = parts.iter().find(|part| !is_right(part) || part.parse::<Directive>().is_err()) {
         bail!(
             "RUST_LOG: \"{wrong}\" is neither a level (error, warn, info, debug, trace, off) nor target=level, such as baton_keeper=debug; several stand with commas between them"
@@ -54,7 +61,13 @@ mod tests {
     #[test]
     fn a_filter_that_would_silence_everything_is_refused() {
         let wanted = |variable: &str| filter(Some(variable.into()), "warn").map(|filter| filter.to_string());
-        for (variable, wrong) in [("bogus", "bogus"), ("info,verbose", "verbose"), ("a=verbose", "a=verbose")] {
+        for (variable, wrong) in [
+            ("bogus", "bogus"),
+            ("info,verbose", "verbose"),
+            ("a=verbose", "a=verbose"),
+            ("a=", "a="),
+            ("a[b]", "a[b]"),
+        ] {
             let error = wanted(variable).expect_err("refused").to_string();
             assert!(error.contains(&format!("RUST_LOG: \"{wrong}\" is neither")), "{error}");
         }

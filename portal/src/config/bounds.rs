@@ -1,6 +1,7 @@
 //! Values that can't be meant: they take a part of the portal out of use, or are in another unit than their key's.
 
 use super::{Config, ConfigError};
+use crate::breaker::Limits;
 use baton_protocol::SLOTS_PER_EPOCH;
 use std::net::{IpAddr, SocketAddr};
 
@@ -108,7 +109,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         },
     ];
     bounds.iter().try_for_each(Bound::check)?;
-    if breaker.longest_pause_ms < breaker.pause_ms {
+    // Left away, it is no word against a longer first pause: then all pauses are as long.
+    if breaker.longest_pause_ms < breaker.pause_ms && breaker.longest_pause_ms != Limits::default().longest_pause_ms {
         return Err(ConfigError::Pauses { first: breaker.pause_ms, longest: breaker.longest_pause_ms });
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::{
     Config, ConfigError, GatewaysConfig, ScheduleConfig, TracingConfig, bounds,
     error::Warning,
-    place::Places,
+    place::{self, Places},
     rest::{Gateways, Rest},
 };
 use crate::{
@@ -217,13 +217,15 @@ impl Config {
             }
             places.add_port(key, *address);
         }
-        let validator = validator.zip(self.validator.as_ref());
-        let validator = validator.map(|(read, written)| ("validator.url", &written.url, &read.endpoint.uri));
-        for (key, written, uri) in
-            [Some(("fallback.url", &self.fallback.url, &fallback.uri)), validator].into_iter().flatten()
-        {
-            if let Some(taken_by) = places.taken_by(uri) {
-                return Err(ConfigError::Taken { field: key.to_owned(), value: written.as_str().into(), taken_by });
+        let mut clients = vec![("fallback.url", &self.fallback.url, &fallback.uri)];
+        if let Some((read, written)) = validator.zip(self.validator.as_ref()) {
+            clients.push(("validator.url", &written.url, &read.endpoint.uri));
+        }
+        for (index, (key, written, uri)) in clients.iter().enumerate() {
+            let port = ports.iter().find(|(_, address)| place::leads_to(uri, *address)).map(|(key, _)| *key);
+            let client = clients[..index].iter().find(|(.., other)| place::same(uri, other)).map(|(key, ..)| *key);
+            if let Some(taken_by) = port.or(client) {
+                return Err(ConfigError::Taken { field: (*key).to_owned(), value: written.as_str().into(), taken_by });
             }
             places.add_client(key, uri);
         }

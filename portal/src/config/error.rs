@@ -159,7 +159,10 @@ impl fmt::Display for Warning {
             Self::SharedSecret(shared) => shared.fmt(f),
             Self::OpenFile { key, path, mode } => {
                 let path = path.display();
-                write!(f, "`{key}`, {path}, can be read or written by others (mode {mode:o}); `chmod 600` it")
+                write!(
+                    f,
+                    "`{key}`, {path}, can be read or written by others (mode {mode:o}); let only the portal's user (0600) or its group (0640) read it"
+                )
             }
         }
     }

@@ -2,7 +2,7 @@
 //! place of its own as well.
 
 use http::Uri;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The port of `http` URLs that name none.
 const HTTP: u16 = 80;
@@ -54,6 +54,46 @@ impl From<&Uri> for Place {
         };
         Self { host, port: uri.port_u16().unwrap_or(HTTP) }
     }
+}
+
+/// Whether a URL that the operator writes leads to an address that is listened on. Other than with what stands on a registry, it means what it says: each loopback
+/// address is a place of its own.
+pub(super) fn leads_to(uri: &Uri, listened: SocketAddr) -> bool {
+    let port = uri.port_u16().unwrap_or(HTTP);
+    if listened.port() != port {
+        return false;
+    }
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    if host.eq_ignore_ascii_case("localhost") {
+        return [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]
+            .iter()
+            .any(|ip| reaches(*ip, listened.ip()));
+    }
+    host.parse().is_ok_and(|ip| reaches(ip, listened.ip()))
+}
+
+/// Whether who connects to the first address gets to who listens on the second, at the same port.
+fn reaches(to: IpAddr, listened: IpAddr) -> bool {
+    let (to, listened) = (to.to_canonical(), listened.to_canonical());
+    // The unspecified address is the loopback's to those who connect to it.
+    let to = match to {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    };
+    to == listened || to.is_loopback() && listened.is_unspecified() && (listened.is_ipv6() || to.is_ipv4())
+}
+
+/// Whether two URLs that the operator writes are the same, as far as can be told without asking anybody: one host may have several clients under several paths.
+pub(super) fn same(one: &Uri, other: &Uri) -> bool {
+    let host = |uri: &Uri| {
+        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        address.map_or(host, |address| address.to_canonical().to_string())
+    };
+    let port = |uri: &Uri| uri.port_u16().unwrap_or(HTTP);
+    let path = |uri: &Uri| uri.path().trim_end_matches('/').to_owned();
+    host(one) == host(other) && port(one) == port(other) && path(one) == path(other)
 }
 
 /// Places that are taken, with the configuration's keys for them.
@@ -134,6 +174,41 @@ mod tests {
             assert_eq!(taken_by("127.0.0.1:1", fallback, gateway).is_some(), same, "{fallback} {gateway}");
         }
         assert_eq!(taken_by("10.0.0.1:8551", "http://elsewhere", "http://10.0.0.1:8551"), Some("engine.listen"));
+    }
+
+    #[test]
+    fn what_the_operator_writes_means_what_it_says() {
+        for (url, listened, leads) in [
+            ("http://127.0.0.1:8551", "127.0.0.1:8551", true),
+            ("http://127.0.0.1:8551/path", "0.0.0.0:8551", true),
+            ("http://127.0.0.1:8551", "[::]:8551", true),
+            ("http://localhost:8551", "[::1]:8551", true),
+            ("http://LOCALHOST:8551", "127.0.0.1:8551", true),
+            ("http://0.0.0.0:8551", "127.0.0.1:8551", true),
+            ("http://[::]:8551", "[::1]:8551", true),
+            ("http://10.0.0.1:8551", "10.0.0.1:8551", true),
+            ("http://127.0.0.1", "127.0.0.1:80", true),
+            ("http://127.0.0.1:8552", "127.0.0.1:8551", false),
+            ("http://127.0.0.2:8551", "127.0.0.1:8551", false),
+            ("http://[::1]:8551", "127.0.0.1:8551", false),
+            ("http://[::1]:8551", "0.0.0.0:8551", false),
+            ("http://10.0.0.1:8551", "0.0.0.0:8551", false),
+            ("http://geth.1:8551", "127.0.0.1:8551", false),
+        ] {
+            let listened = listened.parse().expect("an address");
+            assert_eq!(leads_to(&Uri::from_static(url), listened), leads, "{url} {listened}");
+        }
+        for (one, other, are) in [
+            ("http://a:1", "http://A:1/", true),
+            ("http://a", "http://a:80", true),
+            ("http://10.0.0.1:1", "http://[::ffff:10.0.0.1]:1", true),
+            ("http://a:1/el1", "http://a:1/el2", false),
+            ("http://a:1", "http://a:2", false),
+            ("http://127.0.0.1:1", "http://127.0.0.2:1", false),
+            ("http://geth.1:1", "http://geth.2:1", false),
+        ] {
+            assert_eq!(same(&Uri::from_static(one), &Uri::from_static(other)), are, "{one} {other}");
+        }
     }
 
     #[test]

@@ -64,9 +64,9 @@ async fn a_reorg_on_the_way_takes_back_what_its_blocks_had_brought_and_no_more()
 }
 
 #[tokio::test]
-async fn a_head_of_more_blocks_than_there_were_slots_is_told_by_the_first_span() {
-    // Not too many for the seconds since the genesis, by which it is told before any span is read.
-    let (l1, wire, handle) = on_the_way(Fault::Lies(3000), SPAN).await;
+async fn a_head_of_more_blocks_than_there_were_seconds_is_told_by_the_first_span() {
+    // Not too many for the seconds since the genesis, three epochs before the first block, by which it is told before any span is read.
+    let (l1, wire, handle) = on_the_way(Fault::Lies(3700), SPAN).await;
     let told = |now: &Snapshot| now.stale.as_deref().is_some_and(|why| why.contains("can't be true"));
     let snapshot = until_snapshot(&handle, "a reason", told).await;
     assert!(!snapshot.is_known());
