@@ -2,6 +2,7 @@
 
 use crate::{
     l1::{L1, until, until_snapshot},
+    log::Log,
     wire::{Fault, Wire},
 };
 use alloy::{eips::BlockNumberOrTag, providers::Provider};
@@ -75,6 +76,7 @@ async fn a_stuck_node_does_not_take_back_what_a_better_one_said() {
 
 #[tokio::test]
 async fn of_stuck_nodes_the_newest_is_taken() {
+    let (log, _guard) = Log::of(tracing::Level::WARN);
     let (l1, old) = with_old_blocks().await;
     let stuck = Wire::to(&l1.ws_url(), Fault::StuckAt(old - 2)).await;
     let newer = Wire::to(&l1.ws_url(), Fault::StuckAt(old - 1)).await;
@@ -82,6 +84,7 @@ async fn of_stuck_nodes_the_newest_is_taken() {
     let snapshot = until_snapshot(&handle, "a first snapshot", Snapshot::is_known).await;
     assert_eq!(number(&snapshot), Some(old - 1));
     assert!(snapshot.stale.as_deref().is_some_and(|why| why.contains("stalled")), "{:?}", snapshot.stale);
+    assert!(log.text().contains("as old as the newest head"), "{}", log.text());
     // One more block isn't much, and is more than nothing.
     stuck.set(Fault::StuckAt(old));
     let snapshot = until_snapshot(&handle, "a newer head", |now| number(now) == Some(old)).await;

@@ -3,6 +3,7 @@
 mod catching_up;
 mod l1;
 mod lagging;
+mod log;
 mod registry;
 mod secrets;
 mod websocket;

@@ -1,11 +1,13 @@
 //! Keys in L1 URLs: sent to the node, told to nobody else. Also what TLS URLs do.
 
-use crate::l1::{L1, until_snapshot};
+use crate::{
+    l1::{L1, until_snapshot},
+    log::Log,
+};
 use alloy::primitives::Address;
 use baton_protocol::SlotClock;
 use baton_schedule::{Follower, FollowerConfig, Handle};
 use std::{
-    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -14,7 +16,6 @@ use tokio::{
     net::TcpListener,
 };
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::fmt::MakeWriter;
 
 const KEY: &str = "s3cret-k3y";
 const CLOCK: SlotClock =
@@ -54,35 +55,9 @@ fn follow(urls: &[&str]) -> Handle {
     Follower::spawn(config, CancellationToken::new()).expect("a good configuration")
 }
 
-/// All that is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("lock").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn keys_are_in_no_error_and_no_log() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    // The test's tasks run on its own thread.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::of(tracing::Level::TRACE);
     let (node, heard) = nothing_here().await;
     for (url, said) in [
         (format!("http://{node}/v2/{KEY}"), "404"),
@@ -107,7 +82,7 @@ async fn keys_are_in_no_error_and_no_log() {
     for what in ["POST /v2/s3cret-k3y ", "POST /?key=s3cret-k3y ", "GET /v2/s3cret-k3y ", "GET /?key=s3cret-k3y "] {
         assert!(heard(what), "{what}");
     }
-    let log = String::from_utf8(log.0.lock().expect("lock").clone()).expect("text");
+    let log = log.text();
     assert!(log.contains("an L1 node failed"), "{log}");
     let lines: Vec<_> = log.lines().filter(|line| line.contains(KEY)).collect();
     assert!(lines.is_empty(), "{lines:#?}");
