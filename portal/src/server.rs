@@ -140,12 +140,7 @@ async fn accept<F>(
                     if let Err(error) = stream.set_nodelay(true) {
                         debug!(%error, "can't set TCP_NODELAY");
                     }
-                    let visitor = loop {
-                        match strangers.enter(Instant::now()) {
-                            Ok(visitor) => break visitor,
-                            Err(wait) => sleep(wait).await,
-                        }
-                    };
+                    let visitor = strangers.enter().await;
                     let connection = connection(stream, visitor.clone());
                     connections.spawn(async move {
                         match visitor.stay(connection).await {
@@ -228,6 +223,7 @@ fn response(reply: Reply, without_body: bool) -> Response<Full<Bytes>> {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// How long anything here may take.
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -296,6 +292,43 @@ mod tests {
             assert_eq!(answer.expect("not cancelled").expect("an answer").status(), StatusCode::OK);
         }
         assert_eq!(keeper.arrived.load(Ordering::Relaxed), UNDER_WAY + MORE);
+        shutdown.cancel();
+        assert!(timeout(PATIENCE, server).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn strangers_that_keep_talking_keep_nobody_out() {
+        const ROOM: usize = 2;
+        const CALL: &[u8] = b"GET /now HTTP/1.1\r\nhost: x\r\n\r\n";
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
+        let shutdown = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, keeper, ROOM, || Duration::ZERO, shutdown.clone()));
+        let call = async |stream: &mut TcpStream| {
+            stream.write_all(CALL).await?;
+            match stream.read(&mut [0; 1024]).await? {
+                0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                _ => Ok(()),
+            }
+        };
+        let mut talking = JoinSet::new();
+        for _ in 0..ROOM {
+            let mut stream = TcpStream::connect(address).await.expect("connects");
+            call(&mut stream).await.expect("there is room");
+            talking.spawn(async move { while call(&mut stream).await.is_ok() {} });
+        }
+        // One after the other, all of them staying.
+        let mut new = Vec::new();
+        for _ in 0..ROOM {
+            let mut stream = TcpStream::connect(address).await.expect("connects");
+            let answered = timeout(PATIENCE, call(&mut stream)).await;
+            assert!(matches!(answered, Ok(Ok(()))), "{answered:?}");
+            new.push(stream);
+        }
+        assert!(timeout(PATIENCE, talking.join_next()).await.is_ok(), "nobody has made room");
+        talking.abort_all();
+        drop(new);
         shutdown.cancel();
         assert!(timeout(PATIENCE, server).await.is_ok());
     }

@@ -1,7 +1,8 @@
 //! Connections whose callers haven't shown a valid token: there is room for few of them, and for none that says nothing for long.
 //!
-//! A new one is let in all the same; the one that has said nothing for longest makes room. Whoever has shown a valid token once is no stranger on that
-//! connection any more: it is neither counted nor closed, however long it is idle.
+//! A new one is let in all the same; the one that has said nothing for longest makes room. Each has a moment for its first request before that may happen
+//! to it, and no request makes the moment longer: otherwise strangers that keep talking would keep everybody else out. Whoever has shown a valid token once
+//! is no stranger on that connection any more: it is neither counted nor closed, however long it is idle.
 
 use std::{
     collections::BTreeMap,
@@ -13,22 +14,20 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// How long strangers may stay.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    /// How long the first request may take to come, from when the connection is accepted.
-    pub(crate) first: Duration,
-    /// How long the next may take after one.
-    pub(crate) next: Duration,
-    /// How long one that has just come, or made a request, needn't make room for others: op-node's first request takes a moment to come, too.
+    /// How long a request may take to come, from when the connection is accepted or from the one before. Longer than callers keep an idle connection: Go's
+    /// do for 90 seconds by default, and those they dial in advance as well. One that is closed just when it is used costs its caller a call.
+    pub(crate) silent: Duration,
+    /// How long one whose connection was just accepted needn't make room for others: op-node's first request takes a moment to come, too.
     pub(crate) alone: Duration,
 }
 
-pub(crate) const TIMES: Times =
-    Times { first: Duration::from_secs(10), next: Duration::from_secs(60), alone: Duration::from_millis(100) };
+pub(crate) const TIMES: Times = Times { silent: Duration::from_secs(95), alone: Duration::from_millis(100) };
 
 /// The strangers on one port.
 #[derive(Debug)]
@@ -47,8 +46,8 @@ struct Inside {
 
 #[derive(Debug)]
 struct Stay {
+    came: Instant,
     heard: Instant,
-    until: Instant,
     sent_away: CancellationToken,
 }
 
@@ -67,22 +66,41 @@ impl Strangers {
         Arc::new(Self { most, times, inside: Mutex::default() })
     }
 
-    /// Lets one in, for whom another may have to go; or says how long it has to wait, if all others have just come.
-    pub(crate) fn enter(self: &Arc<Self>, now: Instant) -> Result<Arc<Visitor>, Duration> {
+    /// Lets one in, for whom another may have to go. If all others have just come it waits, once, until the first of them has had its moment: whatever
+    /// they do meanwhile, it gets in then.
+    pub(crate) async fn enter(self: &Arc<Self>) -> Arc<Visitor> {
+        if let Some(wait) = self.wait(Instant::now()) {
+            sleep(wait).await;
+        }
+        self.let_in(Instant::now())
+    }
+
+    /// How long it takes until somebody may be sent away to make room; `None` if there is room, or somebody may be.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        let inside = self.inside();
+        if inside.stays.len() < self.most {
+            return None;
+        }
+        let first = inside.stays.values().map(|stay| stay.came).min()?;
+        (first + self.times.alone).checked_duration_since(now).filter(|wait| !wait.is_zero())
+    }
+
+    fn let_in(self: &Arc<Self>, now: Instant) -> Arc<Visitor> {
         let mut inside = self.inside();
-        if inside.stays.len() >= self.most
-            && let Some(oldest) = inside.stays.first_entry()
-        {
-            let silent = now.duration_since(oldest.get().heard);
-            if silent < self.times.alone {
-                return Err(self.times.alone - silent);
+        if inside.stays.len() >= self.most {
+            let has_had_time = |stay: &Stay| stay.came + self.times.alone <= now;
+            let goes = inside.stays.iter().find_map(|(number, stay)| has_had_time(stay).then_some(*number));
+            // After the wait somebody has had it. If not, somebody goes all the same: there is no more room.
+            if let Some(number) = goes.or_else(|| inside.stays.keys().next().copied())
+                && let Some(stay) = inside.stays.remove(&number)
+            {
+                stay.sent_away.cancel();
             }
-            oldest.remove().sent_away.cancel();
         }
         let sent_away = CancellationToken::new();
-        let number = inside.put(Stay { heard: now, until: now + self.times.first, sent_away: sent_away.clone() });
+        let number = inside.put(Stay { came: now, heard: now, sent_away: sent_away.clone() });
         let is_known = AtomicBool::new(false);
-        Ok(Arc::new(Visitor { strangers: self.clone(), number: number.into(), is_known, sent_away }))
+        Arc::new(Visitor { strangers: self.clone(), number: number.into(), is_known, sent_away })
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -102,7 +120,7 @@ impl Visitor {
     /// One that never has to make room.
     #[cfg(test)]
     pub(crate) fn alone() -> Arc<Self> {
-        Strangers::new(1, TIMES).enter(Instant::now()).expect("room")
+        Strangers::new(1, TIMES).let_in(Instant::now())
     }
 
     fn is_stranger(&self) -> bool {
@@ -114,7 +132,7 @@ impl Visitor {
         if self.is_stranger() {
             let (now, mut inside) = (Instant::now(), self.strangers.inside());
             if let Some(stay) = inside.stays.remove(&self.number.load(Ordering::Relaxed)) {
-                let number = inside.put(Stay { heard: now, until: now + self.strangers.times.next, ..stay });
+                let number = inside.put(Stay { heard: now, ..stay });
                 self.number.store(number, Ordering::Relaxed);
             }
         }
@@ -134,7 +152,9 @@ impl Visitor {
 
     /// Until when it may stay without a request; `None` if it has had to make room.
     fn until(&self) -> Option<Instant> {
-        self.strangers.inside().stays.get(&self.number.load(Ordering::Relaxed)).map(|stay| stay.until)
+        let inside = self.strangers.inside();
+        let stay = inside.stays.get(&self.number.load(Ordering::Relaxed))?;
+        Some(stay.heard + self.strangers.times.silent)
     }
 
     /// Goes on with a connection, as long as a stranger may stay. `None` if it has to go before the connection ends.
@@ -190,48 +210,82 @@ mod tests {
 
     #[tokio::test]
     async fn the_stranger_that_has_said_nothing_for_longest_makes_room() {
-        let strangers = Strangers::new(2, Times { first: LONG, next: LONG, alone: SHORT });
+        let strangers = Strangers::new(2, Times { silent: LONG, alone: SHORT });
         let start = Instant::now();
-        let enter = |after: u32| strangers.enter(start + SHORT * after);
-        let (first, second) = (enter(0).expect("room"), enter(0).expect("room"));
-        // Nobody goes who has just come.
-        assert_eq!(enter(0).err(), Some(SHORT));
-        // By another clock than the tests', it has just made a request.
+        let (first, second) = (strangers.let_in(start), strangers.let_in(start));
         first.heard();
-        let third = strangers.enter(Instant::now() + SHORT).expect("room");
+        let third = strangers.let_in(start + SHORT);
         assert!(stays(&first) && !stays(&second) && stays(&third));
         // Whoever is known isn't counted, and stays.
         first.admit();
-        let later = Instant::now() + LONG / 2;
-        let others = [0, 1, 2].map(|after| strangers.enter(later + SHORT * after).expect("room"));
+        let others = [2, 3, 4].map(|after| strangers.let_in(start + SHORT * after));
         assert!(stays(&first) && !stays(&third) && !stays(&others[0]) && stays(&others[1]) && stays(&others[2]));
         drop(others);
         assert!(strangers.inside().stays.is_empty());
     }
 
     #[tokio::test]
+    async fn who_has_just_come_has_a_moment_that_no_request_makes_longer() {
+        let strangers = Strangers::new(2, Times { silent: LONG, alone: LONG });
+        let start = Instant::now();
+        let first = strangers.let_in(start);
+        assert_eq!(strangers.wait(start), None);
+        let second = strangers.let_in(start + SHORT);
+        assert_eq!(strangers.wait(start + SHORT), Some(LONG - SHORT));
+        first.heard();
+        second.heard();
+        assert_eq!(strangers.wait(start + SHORT), Some(LONG - SHORT));
+        assert_eq!(strangers.wait(start + LONG), None);
+        let third = strangers.let_in(start + LONG);
+        assert!(!stays(&first) && stays(&second) && stays(&third));
+        // The third has said nothing, for longer than the second, but it has just come.
+        second.heard();
+        let fourth = strangers.let_in(start + LONG + SHORT);
+        assert!(!stays(&second) && stays(&third) && stays(&fourth));
+        // Even if nobody has had its moment, there is room for no more.
+        let fifth = strangers.let_in(start + LONG + SHORT);
+        assert!(!stays(&third) && stays(&fourth) && stays(&fifth));
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_in_whatever_the_others_say() {
+        let strangers = Strangers::new(2, Times { silent: LONG, alone: SHORT * 20 });
+        let others = [strangers.enter().await, strangers.enter().await];
+        let talk = async {
+            loop {
+                others.iter().for_each(|other| other.heard());
+                sleep(SHORT).await;
+            }
+        };
+        let entered = tokio::select! {
+            () = talk => None,
+            entered = timeout(LONG_ENOUGH, strangers.enter()) => entered.ok(),
+        };
+        assert!(stays(&entered.expect("nobody may be kept out")));
+        assert_eq!(others.iter().filter(|other| stays(other)).count(), 1);
+    }
+
+    #[tokio::test]
     async fn a_stranger_that_says_nothing_goes() {
-        let silent = Strangers::new(1, Times { first: SHORT, next: LONG, alone: SHORT });
-        let visitor = silent.enter(Instant::now()).expect("room");
+        let silent = SHORT * 300;
+        let strangers = Strangers::new(1, Times { silent, alone: SHORT });
+        let visitor = strangers.let_in(Instant::now());
         assert_eq!(timeout(LONG_ENOUGH, visitor.stay(pending::<()>())).await, Ok(None));
-        let idle = Strangers::new(1, Times { first: LONG, next: SHORT, alone: SHORT });
-        let visitor = idle.enter(Instant::now()).expect("room");
-        visitor.heard();
-        assert_eq!(timeout(LONG_ENOUGH, visitor.stay(pending::<()>())).await, Ok(None));
-        // One whose request came meanwhile stays.
-        let patient = Strangers::new(1, Times { first: SHORT * 20, next: LONG, alone: SHORT });
-        let visitor = patient.enter(Instant::now()).expect("room");
-        let mut stay = pin!(visitor.stay(tokio::time::sleep(SHORT * 40)));
+        // One whose request comes meanwhile may stay for as long again.
+        let start = Instant::now();
+        let visitor = strangers.let_in(start - silent / 3);
+        let mut stay = pin!(visitor.stay(pending::<()>()));
         assert!(stay.as_mut().now_or_never().is_none());
         visitor.heard();
-        assert_eq!(stay.await, Some(()));
+        assert_eq!(timeout(LONG_ENOUGH, stay).await, Ok(None));
+        assert!(start.elapsed() >= silent);
     }
 
     #[tokio::test]
     async fn who_has_shown_a_token_stays_however_silent() {
-        let strangers = Strangers::new(1, Times { first: SHORT * 20, next: SHORT, alone: SHORT });
-        let visitor = strangers.enter(Instant::now()).expect("room");
-        let mut stay = pin!(visitor.stay(tokio::time::sleep(SHORT * 40)));
+        let strangers = Strangers::new(1, Times { silent: SHORT * 200, alone: SHORT });
+        let visitor = strangers.let_in(Instant::now());
+        let mut stay = pin!(visitor.stay(sleep(SHORT * 400)));
         assert!(stay.as_mut().now_or_never().is_none());
         visitor.heard();
         visitor.admit();
