@@ -2,10 +2,11 @@
 //!
 //! A gateway signs a block once op-node has adopted it (rule `[K1]` in `docs/protocol.md`), so time runs from the forkchoice update that makes the
 //! served payload the head. A valid signature over another block of that number, which no gateway that follows `[K3]` has made, is evidence, and is
-//! archived in the form that keepers read.
+//! archived in the form that keepers read; so are two of which the L1 alone can tell whether it has.
 
 mod archive;
 mod header;
+mod origin;
 
 pub(crate) use archive::{Bounds, keep};
 
@@ -14,6 +15,7 @@ use alloy::primitives::{Address, B256, Bytes as Binary};
 use baton_protocol::{Delivered, Domain, Evidence, FeedItem, GatewayId, SoftBlock};
 use bytes::Bytes;
 use header::parent_of;
+use origin::Origin;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, path::PathBuf, time::Duration};
@@ -73,7 +75,9 @@ pub(crate) struct Expected {
 /// What a gateway has signed of a number: valid signatures of its own alone, so that nobody else can incriminate it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// Over the block that was served.
+    /// What the block that was served hangs on, if that can be read.
+    origin: Option<Origin>,
+    /// Over the block that was served, on anchors that it may have, `[L4]`.
     own: Vec<Signed>,
     /// Over others.
     others: Vec<Signed>,
@@ -89,7 +93,7 @@ struct Signed {
 /// What is to be said about a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Signed, with its block, and no other that accuses.
+    /// Signed, with its block, and no other that contradicts it for sure.
     Signed,
     /// Signed, and so was another block that contradicts it.
     Contradicted,
@@ -128,6 +132,11 @@ impl Item<'_> {
 }
 
 impl Seen {
+    /// Nothing yet.
+    fn of(expected: &Expected) -> Self {
+        Self { origin: Origin::of_payload(&expected.payload), ..Self::default() }
+    }
+
     /// Reads a feed's whole answer, for what is in it besides what was seen before.
     pub(crate) fn read(&mut self, answer: &[u8], expected: &Expected, key: Address, domain: &Domain) {
         let items = serde_json::from_slice::<Answer<'_>>(answer).map(|answer| answer.result).unwrap_or_default();
@@ -137,8 +146,10 @@ impl Seen {
         for signed in about_it.take(MOST).map(Item::signed) {
             let is_valid = signed.item.signed().is_ok_and(|signed| signed.verify(domain, key).is_ok());
             let is_own = signed.item.soft_block.blockHash == expected.hash;
+            // One over the served block on an anchor that it can't have binds nobody.
+            let binds = !is_own || self.origin.is_none_or(|origin| origin.allows(&signed.item.soft_block));
             let seen = if is_own { &mut self.own } else { &mut self.others };
-            if !is_valid {
+            if !is_valid || !binds {
                 continue;
             }
             let is_room = seen.len() < MOST;
@@ -158,38 +169,67 @@ impl Seen {
     }
 
     pub(crate) fn verdict(&self, expected: &Expected) -> Verdict {
-        match self.accusation(expected) {
-            Some((_, Some(_))) => Verdict::Contradicted,
-            _ if self.is_signed() => Verdict::Signed,
-            _ if !self.own.is_empty() => Verdict::WithoutBlock,
-            Some((_, None)) => Verdict::Another,
-            None => Verdict::Nothing,
+        if self.pair(|own, other| is_contradiction(own, other, expected)).is_some() {
+            Verdict::Contradicted
+        } else if self.is_signed() {
+            Verdict::Signed
+        } else if !self.own.is_empty() {
+            Verdict::WithoutBlock
+        } else if self.another(expected).is_some() {
+            Verdict::Another
+        } else {
+            Verdict::Nothing
         }
     }
 
-    /// A signature over another block, and that over the served one which it contradicts, if there is one. After an L1 reorg a number is rightly signed again, on an anchor
-    /// that excludes the earlier one or on another base, `[K3]`: that accuses nobody.
-    fn accusation(&self, expected: &Expected) -> Option<(&FeedItem, Option<&FeedItem>)> {
-        let pairs = self.own.iter().flat_map(|own| self.others.iter().map(move |other| (&other.item, &own.item)));
-        let contradiction = |(other, own): &(&FeedItem, &FeedItem)| own.soft_block.contradicts(&other.soft_block);
-        if let Some((other, own)) = pairs.into_iter().find(contradiction) {
-            return Some((other, Some(own)));
-        }
+    /// The first two signatures of which something is so, the one over the served block first.
+    fn pair(&self, is_so: impl Fn(&Signed, &Signed) -> bool) -> Option<(&Signed, &Signed)> {
+        let mut pairs = self.own.iter().flat_map(|own| self.others.iter().map(move |other| (own, other)));
+        pairs.find(|(own, other)| is_so(own, other))
+    }
+
+    /// Whether nothing here tells if two signatures are honest. On the origin of the block that op-node has adopted, the one over it binds, and one that its
+    /// anchor excludes is of a chain that is no more; on a later anchor either may be made up. So may the base of one without its block.
+    fn is_doubtful(&self, own: &Signed, other: &Signed, expected: &Expected) -> bool {
+        let (ours, theirs) = (&own.item.soft_block, &other.item.soft_block);
+        let is_excused = excludes(ours, theirs) && self.origin.is_some_and(|origin| origin.anchors(ours));
+        let may_be_on_its_base = other.parent.is_none_or(|parent| parent == expected.parent);
+        !is_excused && (ours.parentLink == theirs.parentLink || may_be_on_its_base)
+    }
+
+    /// A signature over another block on the served one's base, if that one isn't signed at all.
+    fn another(&self, expected: &Expected) -> Option<&Signed> {
         let is_on_its_base = |other: &&Signed| other.parent.is_none_or(|parent| parent == expected.parent);
-        let other = self.own.is_empty().then(|| self.others.iter().find(is_on_its_base)).flatten()?;
-        Some((&other.item, None))
+        self.own.is_empty().then(|| self.others.iter().find(is_on_its_base)).flatten()
     }
 
-    /// What accuses the gateway, if anything does.
+    /// What accuses the gateway, or might: where anchors exclude each other, the L1 tells.
     pub(crate) fn evidence<'a>(&self, expected: &'a Expected, domain: &Domain) -> Option<Evidence<&'a RawValue>> {
-        let (other, own) = self.accusation(expected)?;
-        let delivered = match own {
-            Some(own) => Delivered::Item(own.clone()),
-            None => Delivered::Payload(serde_json::from_slice(&expected.payload).ok()?),
+        let pair = self.pair(|own, other| is_contradiction(own, other, expected));
+        let (other, delivered) = match pair.or_else(|| self.pair(|own, other| self.is_doubtful(own, other, expected))) {
+            Some((own, other)) => (other, Delivered::Item(own.item.clone())),
+            None => {
+                let payload = serde_json::from_slice(&expected.payload).ok()?;
+                (self.another(expected)?, Delivered::Payload(payload))
+            }
         };
         let &Domain { chain_id, inbox } = domain;
-        Some(Evidence { chain_id, inbox, other: other.clone(), delivered })
+        Some(Evidence { chain_id, inbox, other: other.item.clone(), delivered })
     }
+}
+
+/// Whether no L1 chain holds both anchors.
+fn excludes(one: &SoftBlock, other: &SoftBlock) -> bool {
+    one.anchorNumber == other.anchorNumber && one.anchorHash != other.anchorHash
+}
+
+/// Whether a gateway signed the served block and another on one base, with anchors that one L1 chain may hold. Blocks on one parent are on one base, whatever links
+/// are signed: a link follows from the blocks before. After an L1 reorg a number is rightly signed again, on an anchor that excludes the earlier one or on another
+/// base, `[K3]`.
+fn is_contradiction(own: &Signed, other: &Signed, expected: &Expected) -> bool {
+    let (ours, theirs) = (&own.item.soft_block, &other.item.soft_block);
+    let is_on_one_parent = other.parent == Some(expected.parent) && !excludes(ours, theirs);
+    ours.contradicts(theirs) || is_on_one_parent
 }
 
 /// Looks into the gateway's feed until it has signed the block, or the time is over. What is in the feed by then counts, however long the feed takes to say so: the last
@@ -199,7 +239,7 @@ pub(crate) async fn look(feed: &Upstream, expected: &Expected, key: Address, rul
     let number = expected.number;
     let request =
         Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"baton_softBlocks","params":[{number},1]}}"#));
-    let mut seen = Seen::default();
+    let mut seen = Seen::of(expected);
     loop {
         let asked = Instant::now();
         if let Ok(answer) = feed.call(request.clone()).await {

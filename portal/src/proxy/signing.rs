@@ -100,7 +100,7 @@ impl Proxy {
             }
             Verdict::Nothing => warn!(gateway, number, "a gateway's soft block didn't reach its feed in time"),
         }
-        keep_evidence(&seen, &expected, rule).await;
+        keep_evidence(&seen, &expected, verdict, rule).await;
         if verdict == Verdict::Signed {
             lock(&self.turns).signed(gateway);
             return;
@@ -112,11 +112,15 @@ impl Proxy {
     }
 }
 
-/// Keeps what accuses the gateway, if anything does and there is a place for it.
-async fn keep_evidence(seen: &Seen, expected: &Expected, rule: &SoftBlockRule) {
+/// Keeps what accuses the gateway or might, if anything does and there is a place for it.
+async fn keep_evidence(seen: &Seen, expected: &Expected, verdict: Verdict, rule: &SoftBlockRule) {
     let (Some(directory), Some(evidence)) = (&rule.archive, seen.evidence(expected, &rule.domain())) else { return };
     let Expected { gateway, number, .. } = *expected;
-    match soft_blocks::keep(directory, &evidence, Bounds::default()).await {
+    let bounds = match verdict {
+        Verdict::Contradicted | Verdict::Another => Bounds::default(),
+        Verdict::Signed | Verdict::WithoutBlock | Verdict::Nothing => Bounds::of_doubtful(),
+    };
+    match soft_blocks::keep(directory, &evidence, bounds).await {
         Ok(path) => info!(gateway, number, path = %path.display(), "evidence is archived"),
         Err(error) => {
             warn!(gateway, number, directory = %directory.display(), %error, "evidence can't be archived");

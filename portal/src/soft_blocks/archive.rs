@@ -26,6 +26,13 @@ impl Default for Bounds {
     }
 }
 
+impl Bounds {
+    /// For what may be honest: it leaves half of the room to what accuses.
+    pub(crate) fn of_doubtful() -> Self {
+        Self { files: MOST_FILES / 2, bytes: MOST_BYTES / 2 }
+    }
+}
+
 /// Why evidence isn't kept.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArchiveError {

@@ -10,7 +10,7 @@ const LONG_LIST: u8 = 0xf8;
 const WORD: u8 = 0xa0;
 
 /// A list's own bytes and those of what is in it.
-fn list(bytes: &[u8]) -> Option<(usize, usize)> {
+pub(super) fn list(bytes: &[u8]) -> Option<(usize, usize)> {
     match *bytes.first()? {
         first @ LONG_LIST.. => {
             let length = usize::from(first - LONG_LIST) + 1;

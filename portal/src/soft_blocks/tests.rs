@@ -165,10 +165,24 @@ fn two_signatures_that_contradict_each_other_accuse_in_either_order() {
         assert_eq!(accusing(&items), both);
     }
     // Blocks aren't needed for that, nor is it the first that accuses.
-    let harmless = changed(&block_on(PARENT, 3), |soft_block| soft_block.parentLink = PARENT);
+    let harmless = changed(&block_on(B256::ZERO, 3), |soft_block| soft_block.parentLink = PARENT);
     let items = [harmless, without_block(item(&other())), without_block(item(&own()))];
     assert_eq!(verdict(&items), Verdict::Contradicted);
     assert_eq!(accusing(&items), both);
+}
+
+/// The block that soft blocks of these tests hang on.
+const ORIGIN: (u64, B256) = (1, B256::ZERO);
+
+/// What is seen where the served block's origin can be read.
+fn read_with_origin(items: &[Value], (number, hash): (u64, B256)) -> (Verdict, Option<Evidence<Value>>) {
+    let expected = Expected { payload: origin::tests::payload(1, number, hash).into(), ..expected() };
+    let mut seen = Seen::of(&expected);
+    seen.read(json!({"result": items}).to_string().as_bytes(), &expected, signer().address(), &DOMAIN);
+    let evidence = seen
+        .evidence(&expected, &DOMAIN)
+        .map(|evidence| serde_json::from_str(&serde_json::to_string(&evidence).expect("JSON")).expect("read back"));
+    (seen.verdict(&expected), evidence)
 }
 
 #[test]
@@ -181,12 +195,58 @@ fn who_signs_again_after_an_l1_reorg_is_not_accused() {
     ] {
         for items in [[item(&own()), honest.clone()], [honest.clone(), item(&own())]] {
             assert_eq!(verdict(&items), Verdict::Signed);
-            assert_eq!(accusing(&items), None);
+            assert_eq!(read_with_origin(&items, ORIGIN), (Verdict::Signed, None));
         }
     }
     // On another parent it is on another base, though the new signature isn't there yet.
     assert_eq!(verdict(&[item(&elsewhere)]), Verdict::Nothing);
     assert_eq!(accusing(&[item(&elsewhere)]), None);
+}
+
+#[test]
+fn a_signature_on_an_anchor_that_the_served_block_cannot_have_is_none() {
+    let honest = item(&other());
+    for (number, hash) in [(1, PARENT), (0, B256::ZERO)] {
+        let made_up = changed(&own(), |soft_block| {
+            (soft_block.anchorNumber, soft_block.anchorHash) = (number, hash);
+        });
+        assert_eq!(read_with_origin(std::slice::from_ref(&made_up), ORIGIN), (Verdict::Nothing, None));
+        for items in [[made_up.clone(), honest.clone()], [honest.clone(), made_up]] {
+            let (verdict, evidence) = read_with_origin(&items, ORIGIN);
+            assert_eq!(verdict, Verdict::Another);
+            let evidence = evidence.expect("it accuses");
+            assert_eq!(evidence.other.soft_block.blockHash, other().0);
+            assert!(matches!(evidence.delivered, Delivered::Payload(_)));
+        }
+    }
+}
+
+#[test]
+fn later_anchors_that_exclude_each_other_are_for_the_l1_to_judge() {
+    // After a reorg to a chain on which its origin is earlier, an honest gateway signs so, too: it stays.
+    for (origin, is_kept) in [((0, B256::ZERO), true), (ORIGIN, false)] {
+        let items = [item(&own()), changed(&other(), |soft_block| soft_block.anchorHash = PARENT)];
+        let (verdict, evidence) = read_with_origin(&items, origin);
+        assert_eq!((verdict, evidence.is_some()), (Verdict::Signed, is_kept));
+        assert!(evidence.is_none_or(|evidence| matches!(evidence.delivered, Delivered::Item(_))));
+    }
+    // Where the origin can't be read, that is all that is known.
+    let items = [item(&own()), changed(&other(), |soft_block| soft_block.anchorHash = PARENT)];
+    assert_eq!(accusing(&items), Some((other().0, Some(own().0))));
+}
+
+#[test]
+fn blocks_on_one_parent_are_on_one_base_whatever_their_links() {
+    let both = Some((other().0, Some(own().0)));
+    let made_up = |block: &(B256, String)| changed(block, |soft_block| soft_block.parentLink = PARENT);
+    for items in [[item(&own()), made_up(&other())], [made_up(&own()), item(&other())]] {
+        assert_eq!(verdict(&items), Verdict::Contradicted);
+        assert_eq!(accusing(&items), both);
+    }
+    // Without the block nobody knows: it is kept, and the gateway stays.
+    let items = [item(&own()), without_block(made_up(&other()))];
+    assert_eq!(verdict(&items), Verdict::Signed);
+    assert_eq!(accusing(&items), both);
 }
 
 #[test]
