@@ -6,7 +6,7 @@ use crate::{
     feed::{ItemError, check, check_signature},
 };
 use alloy::primitives::{Address, B256, Bytes};
-use baton_batch::L1Origin;
+use baton_batch::{L1Origin, L2Block};
 use baton_protocol::{Delivered, Domain, Evidence, FeedItem, GatewayId};
 use baton_schedule::Snapshot;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ pub enum EvidenceError {
     #[error("it isn't evidence as a portal keeps it: {0}")]
     Json(#[from] serde_json::Error),
     /// Of another rollup, or another L1.
-    #[error("it is about the inbox {inbox} on chain {chain_id}, and `contracts.inbox` is {here} on chain {chain_here}")]
+    #[error("it is about the inbox {inbox} on chain {chain_id}, and the registry's is {here} on chain {chain_here}")]
     OtherDomain {
         /// L1's chain id in the file.
         chain_id: u64,
@@ -57,15 +57,26 @@ pub enum Excuse {
     SameBlock,
     /// Another number or base.
     OtherBase,
-    /// No L1 chain holds both: rightly signed again after a reorg.
+    /// No L1 chain holds both, and what was delivered hangs on the canonical one, if that is known: rightly signed again after a reorg.
     Reorg,
 }
 
 /// What evidence proves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Two commitments of one owner to one number on one base: a conflict as long as both anchors are canonical.
     Conflict,
+    /// Two commitments of one owner to blocks on one parent, with different links to it, of which one at most is right.
+    OneParent,
+    /// Two commitments of one owner to one number, with different links to what may be one parent: a block isn't there.
+    UnknownParent,
+    /// No L1 chain holds both anchors: which is canonical decides, see [`Proof::known`].
+    Excluding,
+    /// The signature over the delivered block hangs on an L1 block that isn't canonical.
+    Unbound {
+        /// Whether the other one's anchor is canonical.
+        other_binds: bool,
+    },
     /// That another block was signed than the delivered one, if the portal's word is believed about who delivered that.
     OtherBlock {
         /// The delivered one's hash.
@@ -75,11 +86,36 @@ pub enum Proof {
     Nothing(Excuse),
 }
 
+impl Proof {
+    /// What it proves once it is known whether the anchors of two signatures are canonical: that of the other block's, and that of the delivered one's.
+    pub const fn known(&self, other: bool, delivered: bool) -> Self {
+        match *self {
+            Self::Excluding if delivered => Self::Nothing(Excuse::Reorg),
+            Self::Excluding => Self::Unbound { other_binds: other },
+            known => known,
+        }
+    }
+}
+
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict => {
                 f.write_str("two signatures for one number on one base: a conflict while both anchors are canonical")
+            }
+            Self::OneParent => f.write_str(
+                "two signatures over blocks on one parent, with different links to it: one of the links is made up, unless what is settled below has changed, and its signature binds nobody",
+            ),
+            Self::UnknownParent => f.write_str(
+                "two signatures for one number with different links, and without both blocks nothing says whether they are on one parent",
+            ),
+            Self::Excluding => f.write_str("two signatures of which one binds at most: no L1 chain holds both anchors"),
+            Self::Unbound { other_binds } => {
+                let other = if *other_binds { "while the one over the other block binds" } else { "and nor is the other one's" };
+                write!(
+                    f,
+                    "the signature over the delivered block binds nobody, for its anchor isn't canonical, {other}: the anchor is made up, unless the L1 reorged after the delivery"
+                )
             }
             Self::OtherBlock { delivered } => write!(
                 f,
@@ -87,9 +123,9 @@ impl fmt::Display for Proof {
             ),
             Self::Nothing(Excuse::SameBlock) => f.write_str("nothing: it is the same block"),
             Self::Nothing(Excuse::OtherBase) => f.write_str("nothing: number or base differ"),
-            Self::Nothing(Excuse::Reorg) => {
-                f.write_str("nothing: no L1 chain holds both, as when a number is rightly signed again after a reorg")
-            }
+            Self::Nothing(Excuse::Reorg) => f.write_str(
+                "nothing: no L1 chain holds both, and what was delivered may bind, as when a number is rightly signed again after a reorg",
+            ),
         }
     }
 }
@@ -108,6 +144,12 @@ impl CheckedItem {
     pub fn anchor(&self) -> Anchor {
         anchor_of(&self.archived.signed.soft_block)
     }
+
+    /// The parent that its block names, if that is the block that was signed, whatever anchor was signed with it.
+    fn parent_of_block(&self) -> Option<B256> {
+        let block = L2Block::from_rlp(&self.archived.block).ok()?;
+        (block.id().hash == self.archived.signed.soft_block.blockHash).then(|| block.id().parent_hash)
+    }
 }
 
 /// Evidence whose signatures are the owner's.
@@ -117,7 +159,7 @@ pub struct CheckedEvidence {
     pub gateway: GatewayId,
     /// One signature or two, the one over the other block first.
     pub items: Vec<CheckedItem>,
-    /// What it proves.
+    /// What it proves by itself.
     pub proof: Proof,
 }
 
@@ -171,14 +213,21 @@ impl CheckedEvidence {
 
 fn conflict(other: &CheckedItem, delivered: &CheckedItem) -> Proof {
     let (other_block, own) = (&other.archived.signed.soft_block, &delivered.archived.signed.soft_block);
+    let parents = [other, delivered].map(CheckedItem::parent_of_block);
     if own.contradicts(other_block) {
         Proof::Conflict
     } else if own.blockHash == other_block.blockHash {
         Proof::Nothing(Excuse::SameBlock)
-    } else if own.number != other_block.number || own.parentLink != other_block.parentLink {
+    } else if own.number != other_block.number {
         Proof::Nothing(Excuse::OtherBase)
+    } else if own.parentLink != other_block.parentLink && parents.contains(&None) {
+        Proof::UnknownParent
+    } else if own.parentLink != other_block.parentLink && parents[0] != parents[1] {
+        Proof::Nothing(Excuse::OtherBase)
+    } else if other.anchor().excludes(&delivered.anchor()) {
+        Proof::Excluding
     } else {
-        Proof::Nothing(Excuse::Reorg)
+        Proof::OneParent
     }
 }
 

@@ -160,17 +160,18 @@ impl L1 {
         self.inbox
     }
 
-    /// Reads the deployment's parameters.
+    /// Reads the deployment's parameters. Of an inbox that isn't configured, the registry says which it is.
     ///
     /// # Errors
     /// The L1's, and contracts that don't belong together.
     pub async fn deployment(&self) -> Result<Deployment, L1Error> {
         let node = self.node();
         let registry = self.registry_parameters().await?;
-        if registry.inbox != self.inbox {
-            return Err(L1Error::WrongRegistry { belongs: registry.inbox });
+        let address = registry.inbox;
+        if !self.inbox.is_zero() && self.inbox != address {
+            return Err(L1Error::WrongRegistry { belongs: address });
         }
-        let inbox = IInbox::new(self.inbox, node).parameters().call().await?;
+        let inbox = IInbox::new(address, node).parameters().call().await?;
         let clock = SlotClock {
             l1_genesis_time: registry.l1GenesisTime,
             slot_length: registry.slotLength,
@@ -180,7 +181,7 @@ impl L1 {
         };
         clock.validate()?;
         Ok(Deployment {
-            domain: Domain { chain_id: node.get_chain_id().await?, inbox: self.inbox },
+            domain: Domain { chain_id: node.get_chain_id().await?, inbox: address },
             clock,
             rules: SettlementRules {
                 min_chances: inbox.minChances,

@@ -116,7 +116,8 @@ fn a_portals_payload_proves_only_what_was_signed() {
 #[test]
 fn what_an_honest_gateway_signs_proves_nothing() {
     let reorg = |soft_block: &mut SoftBlock| soft_block.anchorHash = B256::repeat_byte(4);
-    assert_eq!(proof(&pair(PARENT, 1, reorg)), Proof::Nothing(Excuse::Reorg));
+    let again = proof(&pair(PARENT, 1, reorg));
+    assert_eq!((again, again.known(false, true)), (Proof::Excluding, Proof::Nothing(Excuse::Reorg)));
     let other_base = |soft_block: &mut SoftBlock| soft_block.parentLink = B256::ZERO;
     assert_eq!(proof(&pair(B256::ZERO, 1, other_base)), Proof::Nothing(Excuse::OtherBase));
     assert_eq!(proof(&pair(PARENT, 2, |_| {})), Proof::Nothing(Excuse::SameBlock));
@@ -128,6 +129,29 @@ fn what_an_honest_gateway_signs_proves_nothing() {
     assert_eq!(delivered(B256::ZERO, hash, ORIGIN), Proof::Nothing(Excuse::OtherBase));
     let signed = item(PARENT, 2, |_| {}).soft_block.blockHash;
     assert_eq!(delivered(PARENT, signed, ORIGIN), Proof::Nothing(Excuse::SameBlock));
+}
+
+#[test]
+fn a_made_up_anchor_excuses_nobody() {
+    let made_up = |soft_block: &mut SoftBlock| soft_block.anchorHash = B256::repeat_byte(4);
+    let proof = proof(&pair(PARENT, 1, made_up));
+    for other_binds in [true, false] {
+        let known = proof.known(other_binds, false);
+        assert_eq!(known, Proof::Unbound { other_binds });
+        assert!(!known.to_string().contains("nothing"), "{known}");
+        // Only what depends on anchors that exclude each other depends on which is canonical.
+        assert_eq!(Proof::Conflict.known(other_binds, false), Proof::Conflict);
+    }
+}
+
+#[test]
+fn a_made_up_link_excuses_nobody_whose_blocks_tell_their_parent() {
+    let made_up = |soft_block: &mut SoftBlock| soft_block.parentLink = B256::ZERO;
+    assert_eq!(proof(&pair(PARENT, 1, made_up)), Proof::OneParent);
+    let both = |soft_block: &mut SoftBlock| (soft_block.parentLink, soft_block.anchorHash) = (B256::ZERO, B256::ZERO);
+    assert_eq!(proof(&pair(PARENT, 1, both)), Proof::Excluding);
+    let bare = FeedItem { block: Bytes::new(), ..item(PARENT, 2, |_| {}) };
+    assert_eq!(proof(&evidence(bare, Delivered::Item(item(PARENT, 1, made_up)))), Proof::UnknownParent);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! `keeper evidence`.
 
 use super::{print, source::Source};
-use alloy::eips::BlockId;
+use alloy::eips::{BlockId, BlockNumberOrTag};
 use baton_keeper::{
     anchor::Anchor,
     archive::Archive,
+    config::ContractsConfig,
     evidence::{CheckedEvidence, CheckedItem},
     l1::{L1, L1Error},
     run::follower_config,
@@ -26,7 +27,7 @@ pub(super) enum EvidenceCommand {
         /// The file
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Keep the soft blocks in the keeper's archive, like those of a feed
+        /// Keep the soft blocks in the keeper's archive, like those of a feed; needs a keeper's whole configuration
         #[arg(long)]
         keep: bool,
         #[command(flatten)]
@@ -39,10 +40,16 @@ impl EvidenceCommand {
         let Self::Check { file, keep, source } = self;
         let name = || file.display().to_string();
         let text = fs::read(&file).wrap_err_with(|| format!("{} can't be read", name()))?;
-        let config = source.keeper()?;
-        let l1 = L1::new(&config.l1, &config.contracts)?;
+        let (l1_config, contracts, data_dir) = if keep {
+            let config = source.keeper()?;
+            (config.l1, config.contracts, Some(config.data_dir))
+        } else {
+            let config = source.command()?;
+            (config.l1, config.contracts, None)
+        };
+        let l1 = L1::new(&l1_config, &contracts)?;
         let mut read = l1.deployment().await;
-        for _ in 1..config.l1.urls.len() {
+        for _ in 1..l1_config.urls.len() {
             if !read.as_ref().is_err_and(L1Error::is_retryable) {
                 break;
             }
@@ -50,18 +57,27 @@ impl EvidenceCommand {
             read = l1.deployment().await;
         }
         let deployment = read.wrap_err("the contracts can't be read")?;
+        let newest = l1.block(BlockNumberOrTag::Latest.into()).await?.number;
+        // Events tell gateways' URLs alone, which nobody asks here: they needn't be read from the deployment on.
+        let contracts = ContractsConfig { deployment_block: newest, ..contracts };
         let end = CancellationToken::new();
-        let mut schedule = Follower::spawn(follower_config(&config, &deployment), end.child_token())?;
+        let mut schedule = Follower::spawn(follower_config(&l1_config, &contracts, &deployment), end.child_token())?;
         let known = timeout(PATIENCE, schedule.known()).await.wrap_err("the schedule can't be read within 60 s")?;
         let _end = end.drop_guard();
         let evidence = CheckedEvidence::read(&text, &*known?, &deployment.domain).wrap_err_with(name)?;
+        let mut canonical = Vec::new();
         for item in &evidence.items {
             let is_canonical = is_canonical(&l1, &item.anchor()).await?;
             print(&line(&evidence, item, is_canonical))?;
+            canonical.push(is_canonical);
         }
-        print(&format!("proves: {}", evidence.proof))?;
-        if keep {
-            let archive = Archive::open(&config.data_dir.join("archive.sqlite"))?;
+        let proof = match canonical[..] {
+            [other, delivered] => evidence.proof.known(other, delivered),
+            _ => evidence.proof,
+        };
+        print(&format!("proves: {proof}"))?;
+        if let Some(data_dir) = data_dir {
+            let archive = Archive::open(&data_dir.join("archive.sqlite"))?;
             let new = evidence.keep(&archive)?;
             print(&format!("kept: {new} of {} soft blocks were new and had their blocks", evidence.items.len()))?;
         }

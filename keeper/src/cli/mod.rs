@@ -49,7 +49,7 @@ A keeper needs a TOML file, and key files that it names; it reads all else from 
     operator = \"ws://operator:9650\"
 
 Any key can be set from outside, file < environment < flag: BATON_KEEPER_L2__URL=http://… or --set l2.url=http://…
-Keys are only ever read from files. The commands `lookahead` and `delegation` need [l1], contracts.registry and [beacon] only. RUST_LOG sets what is logged.";
+Keys are only ever read from files. The commands `lookahead` and `delegation` need [l1], contracts.registry and [beacon] only; `evidence check` the first two, without --keep. RUST_LOG sets what is logged.";
 
 #[derive(Parser)]
 #[command(name = "keeper", version, about = ABOUT, after_help = HELP)]

@@ -4,7 +4,7 @@ use crate::{
     admin,
     archive::{Archive, ArchiveError},
     beacon::{BeaconClient, BeaconError},
-    config::{ConfigError, KeeperConfig},
+    config::{ConfigError, ContractsConfig, KeeperConfig, L1Config},
     feed::{FeedFollowers, FeedServer, FeedServerError, FollowerContext},
     journal::{Journal, JournalError},
     l1::{Deployment, L1, L1Error},
@@ -160,7 +160,7 @@ pub async fn run(
     let admin = admin::serve(config.admin.listen, board.clone(), metrics, shutdown.clone())
         .await
         .map_err(|source| StartError::Admin { address: config.admin.listen, source })?;
-    let schedule = Follower::spawn(follower_config(&config, &deployment), shutdown.clone())?;
+    let schedule = Follower::spawn(follower_config(&config.l1, &config.contracts, &deployment), shutdown.clone())?;
     let context = Arc::new(FollowerContext {
         domain: deployment.domain,
         schedule: schedule.clone(),
@@ -263,12 +263,12 @@ async fn deployment(l1: &L1, shutdown: &CancellationToken) -> Result<Deployment,
 }
 
 /// How the schedule is followed: as far back as blocks can need an owner.
-pub fn follower_config(config: &KeeperConfig, deployment: &Deployment) -> FollowerConfig {
-    let mut follower = FollowerConfig::new(config.l1.urls.clone(), config.contracts.registry, deployment.clock);
-    follower.deployment_block = config.contracts.deployment_block;
+pub fn follower_config(l1: &L1Config, contracts: &ContractsConfig, deployment: &Deployment) -> FollowerConfig {
+    let mut follower = FollowerConfig::new(l1.urls.clone(), contracts.registry, deployment.clock);
+    follower.deployment_block = contracts.deployment_block;
     // Blocks older than the horizon are stale, and need no owner.
     follower.past_epochs = deployment.rules.evidence_horizon / SLOTS_PER_EPOCH + 2;
-    if let Some(millis) = config.l1.poll_ms {
+    if let Some(millis) = l1.poll_ms {
         follower.poll_interval = Duration::from_millis(millis);
     }
     follower
