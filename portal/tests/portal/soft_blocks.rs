@@ -340,6 +340,27 @@ async fn what_is_in_the_feed_in_time_counts_however_slow_the_feed_is() {
 }
 
 #[tokio::test]
+async fn what_may_be_honest_leaves_room_for_what_accuses() {
+    for (anchor, files) in [(B256::repeat_byte(0xaa), 32), (B256::ZERO, 33)] {
+        let watched = watched(300).await;
+        let directory = watched.archive.path().join("evidence");
+        std::fs::create_dir(&directory).expect("made");
+        (0..32).for_each(|index| std::fs::write(directory.join(format!("1-{index}")), "").expect("written"));
+        let answer = watched.stand.block(GENESIS, 1).await;
+        let hash = serde_json::from_value(answer["result"]["executionPayload"]["blockHash"].clone()).expect("a hash");
+        watched.items.put(watched.over(1, hash));
+        watched.items.put(on_anchor(1, another(), anchor));
+        watched.stand.adopt(&answer["result"]).await;
+        if anchor.is_zero() {
+            watched.stand.loses_its_turn(16).await;
+        } else {
+            stays(&watched.stand).await;
+        }
+        assert_eq!(std::fs::read_dir(&directory).expect("there").count(), files);
+    }
+}
+
+#[tokio::test]
 async fn a_turn_that_has_become_anothers_is_not_lost() {
     let Watched { stand, .. } = watched(100).await;
     let answer = stand.block(GENESIS, 1).await;
