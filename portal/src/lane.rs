@@ -580,7 +580,10 @@ mod tests {
             lane.put(Kind::Pool, "eth_sendRawTransaction", Bytes::new());
         }
         let said = said();
-        assert!(said.matches("a lane overflows").count() == 1 && said.contains("peer=7 kind=Pool dropped=1"), "{said}");
+        assert!(
+            said.matches("a lane overflows").count() == 1 && said.contains("peer=7 kind=\"pool\" dropped=1"),
+            "{said}"
+        );
         assert_eq!(lane.health().dropped, 3);
     }
 }
