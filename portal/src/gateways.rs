@@ -106,7 +106,7 @@ impl Gateways {
         let lanes = self.lanes.load();
         let by_id: BTreeMap<_, _> =
             lanes.by_id.iter().filter(|(id, lane)| kept(id, lane)).map(|(id, lane)| (*id, lane.clone())).collect();
-        self.lanes.store(Arc::new(by_id.into()));
+        self.replace(&lanes, by_id);
     }
 
     /// What of the operator's is where a URL leads, by its key in the configuration.
@@ -175,8 +175,17 @@ impl Gateways {
                 }
             }
         }
-        self.lanes.store(Arc::new(by_id.into()));
+        self.replace(&lanes, by_id);
         opened
+    }
+
+    /// Puts other lanes in the place of those that are open, and closes those that nobody has any more: one that went on sending beside its successor could
+    /// bring an older head after a newer one, or something to a gateway that is disabled.
+    fn replace(&self, open: &Lanes, by_id: BTreeMap<GatewayId, Arc<Lane>>) {
+        let gone = open.each().filter(|(_, lane)| !by_id.values().any(|kept| Arc::ptr_eq(kept, lane)));
+        // Before anybody has their successors.
+        gone.for_each(|(_, lane)| lane.close());
+        self.lanes.store(Arc::new(by_id.into()));
     }
 }
 
@@ -258,6 +267,32 @@ mod tests {
             (1, vec![vec![1], vec![2], vec![3], vec![4]])
         );
         assert!(Arc::ptr_eq(&lane, gateways.lanes().get(3).expect("a lane")));
+        // Only when nobody is left is it closed.
+        assert!(!lane.is_closed());
+        follow(["http://c:1", "http://b:1", "http://d:1", "http://a:1"]);
+        assert!(lane.is_closed() && gateways.lanes().all().all(|(_, lane)| !lane.is_closed()));
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_other_settings_replace_is_closed() {
+        let settings = |queue| GatewaySettings {
+            secret: Secret::new([1; 32]),
+            overrides: BTreeMap::new(),
+            timeout: Duration::from_secs(1),
+            queue,
+            places: Places::default(),
+        };
+        let clock =
+            SlotClock { l1_genesis_time: 0, slot_length: 1, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
+        let gateways = Gateways::new(settings(1), 1);
+        let infos = [(1, info(1, "http://a:1"))].into_iter().collect();
+        let snapshot = Snapshot { gateways: infos, ..Snapshot::unread(clock) };
+        gateways.follow(|| (Arc::new(snapshot), Modes::default()));
+        let lane = gateways.lanes().get(1).cloned().expect("a lane");
+        gateways.reconfigure(settings(1));
+        assert!(!lane.is_closed());
+        gateways.reconfigure(settings(2));
+        assert!(lane.is_closed());
     }
 
     #[test]

@@ -133,14 +133,16 @@ struct Update {
 /// One of a lane's two queues and its bell.
 #[derive(Debug)]
 struct Track {
-    queue: Mutex<Queue<Update>>,
+    /// `None` once the lane is closed.
+    queue: Mutex<Option<Queue<Update>>>,
     bell: Arc<Notify>,
 }
 
 /// What steers building, and its bell.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wheel {
-    steering: Mutex<Steering<(Label, Pieces)>>,
+    /// `None` once the lane is closed.
+    steering: Mutex<Option<Steering<(Label, Pieces)>>>,
     bell: Arc<Notify>,
     /// Whether something hasn't reached the peer, which may have forgotten by what it builds when it can be reached again.
     missed: AtomicBool,
@@ -174,7 +176,8 @@ impl Lane {
         let bounded = upstream.clone().at_most(LARGEST_ANSWER);
         let stop = CancellationToken::new();
         let health = Arc::new(Mutex::new(Health::default()));
-        let wheel = Arc::new(Wheel::default());
+        let steering = Mutex::new(Some(Steering::default()));
+        let wheel = Arc::new(Wheel { steering, bell: Arc::default(), missed: AtomicBool::default() });
         let carrier = || Carrier {
             peer,
             upstream: bounded.clone(),
@@ -184,21 +187,38 @@ impl Lane {
             told: None,
         };
         let track = |at_once| {
-            let track = Arc::new(Track { queue: Mutex::new(Queue::new(capacity, MOST_WAITING)), bell: Arc::default() });
+            let queue = Mutex::new(Some(Queue::new(capacity, MOST_WAITING)));
+            let track = Arc::new(Track { queue, bell: Arc::default() });
             let of = track.clone();
-            let task = carrier().carry(track.bell.clone(), at_once, move || lock(&of.queue).pop());
+            let task = carrier().carry(track.bell.clone(), at_once, move || lock(&of.queue).as_mut()?.pop());
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
             track
         };
         let (updates, pool) = (track(1), track(AT_ONCE));
         let of = wheel.clone();
         let next = move || {
-            let (label, body) = lock(&of.steering).tell().cloned()?;
+            let (label, body) = lock(&of.steering).as_mut()?.tell().cloned()?;
             Some((Kind::Steer, Update { label, body, building: None }))
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(carrier().carry(wheel.bell.clone(), 1, next)));
         let overflows = Mutex::new(Recurring::every(OVERFLOWS));
         Self { peer, updates, pool, wheel, direct, upstream, health, drops, overflows, stop }
+    }
+
+    /// Closes it: what waits in it is dropped, and so is whatever comes yet. What is under way is still answered, and a block ordered over it can still be got
+    /// where it was ordered.
+    pub(crate) fn close(&self) {
+        let updates = lock(&self.updates.queue).take();
+        let pool = lock(&self.pool.queue).take();
+        drop(lock(&self.wheel.steering).take());
+        let waiting = [updates, pool].iter().flatten().map(Queue::len).sum::<usize>();
+        debug!(peer = %self.peer, waiting, "a lane is closed, and what waited in it is dropped");
+    }
+
+    /// Whether it is closed.
+    #[cfg(test)]
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.updates.queue).is_none()
     }
 
     /// Who is at its end.
@@ -266,8 +286,8 @@ impl Lane {
     fn push(&self, kind: Kind, update: Update) -> Bell {
         let track = if kind == Kind::Pool { &self.pool } else { &self.updates };
         let size = update.body.len();
-        let dropped = lock(&track.queue).push(kind, update, size);
-        for (kind, reason, _) in dropped {
+        let dropped = lock(&track.queue).as_mut().map(|queue| queue.push(kind, update, size));
+        for (kind, reason, _) in dropped.into_iter().flatten() {
             self.note_drop(kind, reason);
         }
         Bell(track.bell.clone())
@@ -275,7 +295,8 @@ impl Lane {
 
     fn steer(&self, method: &str, label: Label, body: Pieces) -> Bell {
         let size = body.len();
-        let untold = lock(&self.wheel.steering).put(method, (label, body), size);
+        let untold = lock(&self.wheel.steering).as_mut().map(|steering| steering.put(method, (label, body), size));
+        let untold = untold.unwrap_or_default();
         (0..untold.superseded).for_each(|_| self.note_drop(Kind::Steer, Dropped::Superseded));
         (0..untold.overflowed).for_each(|_| self.note_drop(Kind::Steer, Dropped::Overflow));
         Bell(self.wheel.bell.clone())
@@ -408,7 +429,9 @@ impl Wheel {
             (_, false) => self.missed.store(true, Ordering::Relaxed),
             (_, true) => {
                 if self.missed.swap(false, Ordering::Relaxed) {
-                    lock(&self.steering).again();
+                    if let Some(steering) = lock(&self.steering).as_mut() {
+                        steering.again();
+                    }
                     self.bell.notify_one();
                 }
             }
@@ -546,6 +569,18 @@ mod tests {
             counted("head", "superseded", 1) && counted("head", "overflow", 1) && counted("payload", "overflow", 1)
         );
         assert!(counted("build", "overflow", 0));
+    }
+
+    #[tokio::test]
+    async fn an_order_in_a_lane_that_is_closed_is_given_up() {
+        let upstream = Upstream::new(Uri::from_static("http://127.0.0.1:1"), None, Duration::from_secs(1), 1 << 20);
+        let lane = Arc::new(Lane::open(Peer::Gateway(7), upstream, 2));
+        // Nothing is taken from the lane as long as this doesn't wait.
+        let waiting = lane.order("engine_any", Bytes::new());
+        assert!(waiting.goes_on());
+        lane.close();
+        assert!(!waiting.goes_on());
+        assert!(!lane.order("engine_any", Bytes::new()).goes_on());
     }
 
     /// What is logged, as text.

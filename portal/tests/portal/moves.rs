@@ -3,6 +3,7 @@
 use crate::{
     node::{Fault, GENESIS, Node},
     stand::{GATEWAYS, OpNode, Options, Stand, builder, info, snapshot, write_config},
+    updates::{hash, payload},
 };
 use baton_portal::{Config, Secret};
 use serde_json::json;
@@ -58,6 +59,59 @@ async fn an_answer_that_is_still_awaited_at_the_old_place_counts() {
     let _place = move_gateway(&stand).await;
     let (answer, ()) = tokio::join!(stand.payload(&id), async { stand.gateways[0].release() });
     assert_eq!(builder(&answer), "gateway 1", "{}", stand.decision().await);
+}
+
+#[tokio::test]
+async fn a_lane_that_is_closed_sends_nothing_more() {
+    const AT_ONCE: usize = 32;
+    let stand = Stand::start().await;
+    let node = &stand.gateways[0];
+    node.fail("", Fault::Held);
+    let id = stand.order(GENESIS, 1).await;
+    node.wait_for("engine_forkchoiceUpdated", 1).await;
+    // All of it waits behind what the gateway doesn't answer.
+    for (number, parent) in [(1, GENESIS), (2, hash(1)), (3, hash(2))] {
+        stand.call("engine_newPayloadV4", payload(number, parent)).await;
+    }
+    for number in 0..AT_ONCE + 8 {
+        stand.call("eth_sendRawTransaction", json!([format!("0x{number:x}")])).await;
+    }
+    node.wait_for("eth_sendRawTransaction", AT_ONCE).await;
+    stand.call("miner_setMaxDASize", json!(["0x1", "0x1"])).await;
+    node.wait_for("miner_", 1).await;
+    stand.call("miner_setMaxDASize", json!(["0x2", "0x2"])).await;
+    for mode in ["disabled", "enabled"] {
+        stand.debug("debug_setExecutionMode", json!([{"execution_mode": mode, "gateway": 1}])).await;
+    }
+    node.release();
+    // What was on its way is answered, and the block got.
+    assert_eq!(builder(&stand.payload(&id).await), "gateway 1", "{}", stand.decision().await);
+    for (number, parent) in [(4, hash(3)), (5, hash(4))] {
+        stand.call("engine_newPayloadV4", payload(number, parent)).await;
+    }
+    // The lane that was opened begins with the latest of each.
+    let blocks = node.wait_for("engine_newPayload", 3).await;
+    let numbers: Vec<_> = blocks.iter().map(|call| call.json["params"][0]["blockNumber"].clone()).collect();
+    assert_eq!(numbers, ["0x3", "0x4", "0x5"]);
+    let limits: Vec<_> = node.wait_for("miner_", 2).await.iter().map(|call| call.json["params"][0].clone()).collect();
+    assert_eq!(limits, ["0x1", "0x2"]);
+    assert_eq!(node.arrived("eth_sendRawTransaction").len(), AT_ONCE);
+}
+
+#[tokio::test]
+async fn an_order_that_waits_in_a_lane_that_is_closed_is_no_fault() {
+    let stand = Stand::start_with(Options { gateways: "[gateways.breaker]\nlate = 1", ..Options::DEFAULT }).await;
+    stand.gateways[0].fail("engine_newPayload", Fault::Held);
+    stand.call("engine_newPayloadV4", payload(1, GENESIS)).await;
+    stand.gateways[0].wait_for("engine_newPayload", 1).await;
+    let id = stand.order(GENESIS, 1).await;
+    let _place = move_gateway(&stand).await;
+    assert_eq!(builder(&stand.payload(&id).await), "fallback");
+    let decision = stand.decision().await;
+    assert_eq!(decision["outcome"], "lane_closed", "{decision}");
+    stand.gateways[0].release();
+    assert_eq!(builder(&stand.block(GENESIS, 2).await), "another place");
+    assert!(stand.gateways[0].arrived("engine_forkchoiceUpdated").is_empty());
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use baton_portal::Secret;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn hash(number: u8) -> B256 {
+pub(crate) fn hash(number: u8) -> B256 {
     B256::repeat_byte(number)
 }
 
