@@ -75,7 +75,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// How a peer took the last update.
+/// How a peer took the last update, of those that go in order.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Health {
@@ -383,40 +383,41 @@ impl Carrier {
     }
 
     fn note(&mut self, Carried { kind, update, answer, took }: Carried) {
-        let peer = self.peer;
         let outcome = match &answer {
-            Ok(body) => {
-                if !self.reachable {
-                    tracing::info!(%peer, "a peer can be reached again");
-                }
-                self.reachable = true;
-                note(peer, kind, body)
-            }
-            Err(error) => {
-                // Once per outage: a dead gateway would fill the log with every block.
-                if self.reachable {
-                    warn!(%peer, kind = kind.name(), %error, "a peer can't be reached");
-                }
-                self.reachable = false;
-                error.name()
-            }
+            Ok(body) => note(self.peer, kind, body),
+            Err(error) => error.name(),
         };
-        telemetry::peer_request(peer, update.label, outcome, took);
-        if peer == Peer::Validator && self.told.replace(self.reachable) != Some(self.reachable) {
-            telemetry::validator_up(self.reachable);
+        telemetry::peer_request(self.peer, update.label, outcome, took);
+        // Only blocks and heads say how the peer is: one that refuses transactions, for their number, builds all the same.
+        if !matches!(kind, Kind::Pool | Kind::Steer) {
+            self.note_health(kind, outcome, answer.as_ref().err());
         }
-        {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let mut health = lock(&self.health);
-            health.last = Some(outcome);
-            health.reachable = self.reachable;
-            health.at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        }
-        self.wheel.heard(kind, self.reachable);
+        self.wheel.heard(kind, answer.is_ok());
         if let Some(building) = update.building {
             // Nobody may be waiting any more.
             let _ = building.send(Some(building_under(answer)));
         }
+    }
+
+    fn note_health(&mut self, kind: Kind, outcome: &'static str, error: Option<&UpstreamError>) {
+        let peer = self.peer;
+        match error {
+            None if !self.reachable => tracing::info!(%peer, "a peer can be reached again"),
+            // Once per outage: a dead gateway would fill the log with every block.
+            Some(error) if self.reachable => {
+                warn!(%peer, kind = kind.name(), %error, "a peer can't be reached");
+            }
+            _ => {}
+        }
+        self.reachable = error.is_none();
+        if peer == Peer::Validator && self.told.replace(self.reachable) != Some(self.reachable) {
+            telemetry::validator_up(self.reachable);
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut health = lock(&self.health);
+        health.last = Some(outcome);
+        health.reachable = self.reachable;
+        health.at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     }
 }
 

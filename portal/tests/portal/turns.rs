@@ -94,6 +94,29 @@ async fn health_is_partial_while_the_gateway_whose_turn_it_is_cannot_be_reached(
 }
 
 #[tokio::test]
+async fn transactions_that_a_gateway_refuses_say_nothing_about_its_health() {
+    let stand = Stand::start().await;
+    stand.publish(present);
+    stand.call("engine_forkchoiceUpdatedV3", json!([OpNode::forkchoice(GENESIS), null])).await;
+    stand.wait_for_gateway(|gateway| gateway["reachable"] == true).await;
+    stand.gateways[0].fail("eth_sendRawTransaction", Fault::HttpError);
+    stand.gateways[0].fail("miner_", Fault::HttpError);
+    // So many are under way at once: of one more the lane has heard that one was refused.
+    for _ in 0..33 {
+        stand.call("eth_sendRawTransaction", json!(["0x02f8"])).await;
+    }
+    stand.gateways[0].wait_for("eth_sendRawTransaction", 33).await;
+    for method in ["miner_setMaxDASize", "miner_setGasLimit"] {
+        stand.call(method, json!(["0x1", "0x1"])).await;
+    }
+    stand.gateways[0].wait_for("miner_", 2).await;
+    assert_eq!(stand.admin("/healthz").await, (200, "ok".to_owned()));
+    let status: Value = serde_json::from_str(&stand.admin("/status.json").await.1).expect("JSON");
+    let gateway = &status["gateways"][0];
+    assert_eq!((&gateway["reachable"], &gateway["last"]), (&json!(true), &json!("valid")), "{gateway}");
+}
+
+#[tokio::test]
 async fn health_is_partial_while_the_gateway_whose_turn_it_is_is_left_out() {
     let stand = Stand::start().await;
     stand.publish(present);
