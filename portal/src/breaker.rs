@@ -176,6 +176,14 @@ impl Breaker {
         }
     }
 
+    /// Notes that checking a trial's payload took too long, which says nothing about the gateway, but may with each block: the next trial comes after a pause, as
+    /// long as the last. How long, in milliseconds; `None` if it isn't tried.
+    pub const fn put_off(&mut self, now: u64) -> Option<u64> {
+        let State::HalfOpen { pause } = self.0 else { return None };
+        self.0 = State::Open { until: now.saturating_add(pause), pause };
+        Some(pause)
+    }
+
     /// Whether the gateway is asked as any other.
     pub const fn is_closed(&self) -> bool {
         matches!(self.0, State::Closed(_))
@@ -311,6 +319,21 @@ mod tests {
         assert!(!breaker.note(Some(Fault::Late), &LIMITS, 500));
         breaker.note(None, &LIMITS, 501);
         assert_eq!((breaker.admit(699), breaker.admit(700)), (Admission::No, Admission::Trial));
+    }
+
+    #[test]
+    fn a_trial_whose_check_was_late_is_put_off_for_no_longer_than_before() {
+        let mut breaker = Breaker::default();
+        assert_eq!(breaker.put_off(0), None);
+        assert_eq!(breaker.admit(0), Admission::Yes);
+        breaker.note(Some(Fault::Invalid), &LIMITS, 0);
+        for now in [100, 200, 300] {
+            assert_eq!(breaker.put_off(now - 1), None, "no trial is under way");
+            assert_eq!(breaker.admit(now - 1), Admission::No);
+            // An order that is repeated loses nothing.
+            assert_eq!([breaker.admit(now), breaker.admit(now)], [Admission::Trial; 2]);
+            assert_eq!(breaker.put_off(now), Some(100));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     unix_now, unreachable_fallback,
 };
 use crate::{
-    breaker::{self, Fault},
+    breaker::{self, Condition, Fault},
     builds::{Build, Purpose},
     decision::{self, Decision, Stages},
     demand::{self, Demand, Mismatch},
@@ -370,7 +370,11 @@ impl Proxy {
         let Some(fault) = breaker::verdict(&attempt.outcome) else {
             if build.purpose == Purpose::Trial {
                 let (outcome, reason) = (attempt.outcome.name(), &attempt.outcome);
-                info!(gateway, outcome, %reason, "a trial says nothing about its gateway: the next block is one too");
+                if !matches!(reason, OwnerOutcome::Late(_)) {
+                    info!(gateway, outcome, %reason, "a trial says nothing about its gateway: the next block is one too");
+                } else if let Some(pause_ms) = self.put_off(gateway) {
+                    info!(gateway, outcome, %reason, pause_ms, "a trial says nothing about its gateway: the next waits");
+                }
             }
             return false;
         };
@@ -444,6 +448,14 @@ impl Proxy {
             _ => {}
         }
         telemetry::breaker(gateway, condition);
+    }
+
+    /// Tells a gateway's breaker that a trial's check was late. How long the next trial waits, in milliseconds, if this puts it off.
+    fn put_off(&self, gateway: baton_protocol::GatewayId) -> Option<u64> {
+        let now = self.uptime();
+        let pause = lock(&self.breakers).get_mut(&gateway)?.put_off(now)?;
+        telemetry::breaker(gateway, Condition::Open);
+        Some(pause)
     }
 
     /// Keeps count of transactions that wait for a block, once for each block.

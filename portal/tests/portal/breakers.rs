@@ -72,6 +72,27 @@ async fn an_order_that_is_repeated_does_not_lose_the_id_that_is_known() {
 }
 
 #[tokio::test]
+async fn a_trial_whose_check_is_late_is_not_repeated_with_each_block() {
+    let gateways = "[gateways.breaker]\npause_ms = 1500";
+    let stand = Stand::start_with(Options { gateways, budget_ms: 400, ..Options::DEFAULT }).await;
+    stand.gateways[0].fail("engine_getPayload", Fault::WrongTimestamp);
+    assert_eq!(built_by(&stand, 1).await, "fallback");
+    stand.gateways[0].recover();
+    stand.fallback.fail("engine_newPayload", Fault::Held);
+    stand.wait_for_gateway(|gateway| gateway["breaker"] == "half_open").await;
+    assert_eq!(built_by(&stand, 2).await, "fallback");
+    let decision = stand.decision_about(2).await;
+    assert_eq!((&decision["purpose"], &decision["outcome"]), (&json!("trial"), &json!("check_late")), "{decision}");
+    stand.left_out().await;
+    // And after the pause it is tried again.
+    stand.fallback.release();
+    stand.wait_for_gateway(|gateway| gateway["breaker"] == "half_open").await;
+    assert_eq!(built_by(&stand, 3).await, "fallback");
+    assert_eq!(stand.decision_about(3).await["outcome"], "valid");
+    assert_eq!(built_by(&stand, 4).await, "gateway 1");
+}
+
+#[tokio::test]
 async fn an_order_that_failed_is_made_good_by_the_next() {
     let stand = Stand::start().await;
     stand.gateways[0].fail("engine_forkchoiceUpdated", Fault::Status("SYNCING"));
