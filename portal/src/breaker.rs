@@ -213,8 +213,8 @@ pub const fn verdict(outcome: &OwnerOutcome) -> Option<Option<Fault>> {
     Some(match outcome {
         OwnerOutcome::Valid => None,
         OwnerOutcome::Skipped(_) | OwnerOutcome::Unchecked(_) | OwnerOutcome::Undecided(_) => return None,
-        // Their own doing are neither another address or other settings in the middle of a block, nor what the fallback lacks.
-        OwnerOutcome::LaneClosed(_) | OwnerOutcome::Unsupported(_) => return None,
+        // Their own doing are neither another address or other settings in the middle of a block, nor an order that is repeated, nor what the fallback lacks.
+        OwnerOutcome::LaneClosed(_) | OwnerOutcome::Replaced | OwnerOutcome::Unsupported(_) => return None,
         OwnerOutcome::Late(stage) if stage.is_ours() => return None,
         OwnerOutcome::Late(_) | OwnerOutcome::NotBuilding(_) | OwnerOutcome::Unreachable(_) => Some(Fault::Late),
         OwnerOutcome::BadAnswer(_) | OwnerOutcome::Rejected(_) | OwnerOutcome::Disputed(_) => Some(Fault::Invalid),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -20,8 +20,8 @@ pub struct Build<T> {
     pub demand: Demand,
     /// Whose it is.
     pub owner: Owner,
-    /// The order to the owner, if the owner was asked.
-    pub pending: Option<T>,
+    /// The orders to the owner, if the owner was asked: the latest, and behind it, where it is repeated, the earliest that still counts.
+    pub orders: Mutex<Vec<T>>,
     /// What becomes of the owner's payload.
     pub purpose: Purpose,
     /// When it was ordered.
@@ -30,6 +30,26 @@ pub struct Build<T> {
     pub judged: Mark,
     /// Whether it has been counted which transactions it leaves out, likewise.
     pub counted: Mark,
+}
+
+impl<T: Clone> Build<T> {
+    /// The orders to the owner, the latest first.
+    pub fn orders(&self) -> Vec<T> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the order of one that says nothing new, if the owner `still` builds by an order of its own. Whether it did.
+    fn takes(&self, again: &Self, still: impl Fn(&T, &T) -> bool) -> bool {
+        if self.owner != again.owner || self.purpose != again.purpose || self.demand != again.demand {
+            return false;
+        }
+        let Some(latest) = again.orders().into_iter().next() else { return false };
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.retain(|order| still(order, &latest));
+        let Some(earliest) = orders.pop() else { return false };
+        *orders = vec![latest, earliest];
+        true
+    }
 }
 
 /// Something that is done once.
@@ -80,13 +100,15 @@ impl<T> Default for Builds<T> {
 }
 
 impl<T> Builds<T> {
-    /// Remembers a block. Attributes asked for again give the same id again. The later order counts, except where it says nothing new and the same owner
-    /// `still` builds by the earlier one: what is known of that is worth more.
-    pub fn insert(&mut self, id: PayloadId, build: Build<T>, still: impl FnOnce(&T, &T) -> bool) {
+    /// Remembers a block. Attributes asked for again give the same id again. The later block counts, except where it says nothing new and the same owner
+    /// `still` builds by an earlier order: then it is the same block, ordered once more, and what is known of it stays.
+    pub fn insert(&mut self, id: PayloadId, build: Build<T>, still: impl Fn(&T, &T) -> bool)
+    where
+        T: Clone,
+    {
         if let Some(known) = self.by_id.get(&id) {
             self.order.retain(|known| *known != id);
-            let same = known.owner == build.owner && known.purpose == build.purpose && known.demand == build.demand;
-            if same && matches!((&known.pending, &build.pending), (Some(known), Some(again)) if still(known, again)) {
+            if known.takes(&build, still) {
                 self.order.push_back(id);
                 return;
             }
@@ -110,11 +132,11 @@ impl<T> Builds<T> {
 mod tests {
     use super::*;
 
-    fn build(timestamp: u64, pending: u64) -> Build<u64> {
+    fn build(timestamp: u64, order: u64) -> Build<u64> {
         Build {
             demand: Demand { timestamp, ..Demand::default() },
             owner: Owner::Ask(1),
-            pending: Some(pending),
+            orders: Mutex::new(vec![order]),
             purpose: Purpose::Serve,
             ordered: Ordered::default(),
             judged: Mark::default(),
@@ -131,28 +153,41 @@ mod tests {
         let mut builds = Builds::default();
         builds.insert(id(1), build(5, 10), |_, _| false);
         builds.insert(id(1), build(5, 11), |_, _| false);
-        assert_eq!(builds.get(&id(1)).and_then(|build| build.pending), Some(11));
+        assert_eq!(builds.get(&id(1)).map(|build| build.orders()), Some(vec![11]));
         assert!(builds.get(&id(2)).is_none());
     }
 
     #[test]
-    fn an_order_that_is_repeated_changes_nothing() {
+    fn an_order_that_is_repeated_joins_those_that_still_count() {
         let after = |again: Build<u64>, still: bool| {
             let mut builds = Builds::default();
             builds.insert(id(1), build(5, 10), |_, _| true);
+            builds.get(&id(1)).expect("a block").judged.set();
             builds.insert(id(1), again, |before, again| {
                 assert_eq!((*before, *again), (10, 11));
                 still
             });
             assert_eq!(builds.order.len(), 1);
-            builds.get(&id(1)).and_then(|build| build.pending)
+            let build = builds.get(&id(1)).expect("a block");
+            (build.orders(), !build.judged.set())
         };
-        assert_eq!(after(build(5, 11), true), Some(10));
-        assert_eq!(after(build(5, 11), false), Some(11));
-        assert_eq!(after(build(6, 11), true), Some(11));
-        assert_eq!(after(Build { purpose: Purpose::DryRun, ..build(5, 11) }, true), Some(11));
-        assert_eq!(after(Build { owner: Owner::Ask(2), ..build(5, 11) }, true), Some(11));
-        assert_eq!(after(Build { pending: None, ..build(5, 11) }, true), None);
+        assert_eq!(after(build(5, 11), true), (vec![11, 10], true));
+        assert_eq!(after(build(5, 11), false), (vec![11], false));
+        assert_eq!(after(build(6, 11), true), (vec![11], false));
+        assert_eq!(after(Build { purpose: Purpose::DryRun, ..build(5, 11) }, true), (vec![11], false));
+        assert_eq!(after(Build { owner: Owner::Ask(2), ..build(5, 11) }, true), (vec![11], false));
+        assert_eq!(after(Build { orders: Mutex::default(), ..build(5, 11) }, true), (vec![], false));
+    }
+
+    #[test]
+    fn of_many_orders_the_latest_and_the_earliest_that_counts_are_kept() {
+        let mut builds = Builds::default();
+        for order in 10..20 {
+            builds.insert(id(1), build(5, order), |before, _| *before != 10 || order < 15);
+            let earliest = if order < 15 { 10 } else { 14 };
+            let orders = builds.get(&id(1)).expect("a block").orders();
+            assert_eq!(orders, if order == 10 { vec![10] } else { vec![order, earliest] });
+        }
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub(crate) struct Health {
 }
 
 /// An order that went to a gateway.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Building {
     /// The payload id that it builds under, once known.
     pub(crate) id: watch::Receiver<Option<Result<PayloadId, NotBuilding>>>,
@@ -99,6 +99,11 @@ pub(crate) struct Building {
 }
 
 impl Building {
+    /// The id, if the gateway has said it.
+    pub(crate) fn known(&self) -> Option<PayloadId> {
+        self.id.borrow().as_ref()?.as_ref().ok().copied()
+    }
+
     /// Whether the gateway hasn't refused, and the order hasn't been dropped on its way.
     pub(crate) fn goes_on(&self) -> bool {
         match &*self.id.borrow() {

@@ -17,6 +17,8 @@ pub const INVALID_REQUEST: i64 = -32_600;
 pub const METHOD_NOT_FOUND: i64 = -32_601;
 /// JSON-RPC: invalid parameters.
 pub const INVALID_PARAMS: i64 = -32_602;
+/// Engine API: no payload is built under that id, or no longer.
+pub const UNKNOWN_PAYLOAD: i64 = -38_001;
 /// Engine API: the method isn't for payloads of that fork.
 pub const UNSUPPORTED_FORK: i64 = -38_005;
 /// JSON-RPC: parse error.

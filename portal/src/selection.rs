@@ -55,6 +55,8 @@ pub enum OwnerOutcome {
     NotBuilding(String),
     /// It can't be reached.
     Unreachable(String),
+    /// It doesn't know the payload by an id that it may have replaced by another, since the block was ordered more than once.
+    Replaced,
     /// It gave no payload.
     BadAnswer(AnswerError),
     /// It gave another payload than was asked for.
@@ -160,7 +162,7 @@ pub const fn minds_fallback(purpose: Purpose, owner: Option<&OwnerOutcome>, comp
 
 impl OwnerOutcome {
     /// All that [`OwnerOutcome::name`] gives.
-    pub const NAMES: [&str; 14] = [
+    pub const NAMES: [&str; 15] = [
         "valid",
         "not_asked",
         "late",
@@ -168,6 +170,7 @@ impl OwnerOutcome {
         "lane_closed",
         "not_building",
         "unreachable",
+        "replaced",
         "bad_answer",
         "mismatch",
         "rejected",
@@ -192,6 +195,7 @@ impl OwnerOutcome {
             Self::LaneClosed(_) => "lane_closed",
             Self::NotBuilding(_) => "not_building",
             Self::Unreachable(_) => "unreachable",
+            Self::Replaced => "replaced",
             Self::BadAnswer(_) => "bad_answer",
             Self::Mismatch(_) => "mismatch",
             Self::Rejected(_) => "rejected",
@@ -241,6 +245,12 @@ impl fmt::Display for OwnerOutcome {
             }
             Self::NotBuilding(reason) => write!(f, "the gateway isn't building: {reason}"),
             Self::Unreachable(reason) => write!(f, "the gateway can't be reached: {reason}"),
+            Self::Replaced => {
+                write!(
+                    f,
+                    "the block was ordered more than once, and the gateway no longer knows the id that it gave (-38001)"
+                )
+            }
             Self::BadAnswer(reason) => write!(f, "the gateway's answer is no payload: {reason}"),
             Self::Mismatch(reason) => write!(f, "the gateway's payload has {reason}"),
             Self::Rejected(reason) => write!(f, "the fallback rejects the gateway's payload: {reason}"),
@@ -334,6 +344,7 @@ mod tests {
             OwnerOutcome::Unsupported(Fields::default()),
             OwnerOutcome::NotBuilding(String::new()),
             OwnerOutcome::Unreachable(String::new()),
+            OwnerOutcome::Replaced,
             OwnerOutcome::BadAnswer(AnswerError::Garbage),
             OwnerOutcome::Mismatch(Mismatch::Parent),
             OwnerOutcome::Rejected(String::new()),
@@ -365,6 +376,7 @@ mod tests {
             OwnerOutcome::LaneClosed(String::new()),
             OwnerOutcome::NotBuilding(String::new()),
             OwnerOutcome::Unreachable(String::new()),
+            OwnerOutcome::Replaced,
             OwnerOutcome::BadAnswer(AnswerError::Garbage),
             OwnerOutcome::Mismatch(Mismatch::Parent),
             OwnerOutcome::Rejected(String::new()),

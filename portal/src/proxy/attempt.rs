@@ -9,6 +9,7 @@ use crate::{
     lane::{Building, NotBuilding, Peer},
     mode::Mode,
     payload::{self, Payload, PayloadStatus},
+    peek::PayloadId,
     policy::Offer,
     route::{Owner, Skip},
     rpc::{self, Answer, AnswerError},
@@ -110,7 +111,8 @@ impl Proxy {
     fn has_its_lane(&self, build: &Build<Building>) -> bool {
         let lanes = self.gateways.lanes();
         let now = build.owner.gateway().and_then(|gateway| lanes.get(gateway));
-        now.is_some_and(|now| build.pending.as_ref().is_some_and(|order| Arc::ptr_eq(now, &order.lane)))
+        // All of a block's orders went over one.
+        now.is_some_and(|now| build.orders().first().is_some_and(|order| Arc::ptr_eq(now, &order.lane)))
     }
 
     async fn try_owner(
@@ -124,10 +126,10 @@ impl Proxy {
             Owner::Ask(gateway) => gateway,
             Owner::Skip(reason) => return Err(OwnerOutcome::Skipped(reason)),
         };
-        let Some(Building { id: pending, lane }) = &build.pending else {
+        let mut orders = build.orders();
+        let Some(lane) = orders.first().map(|order| order.lane.clone()) else {
             return Err(OwnerOutcome::Skipped(Skip::NoEndpoint(gateway)));
         };
-        let mut pending = pending.clone();
         // The operator's word counts at once, for blocks under way too.
         if self.live().modes.of(gateway) == Mode::Disabled {
             return Err(OwnerOutcome::Skipped(Skip::Disabled(gateway)));
@@ -136,28 +138,30 @@ impl Proxy {
             return Err(OwnerOutcome::Undecided(format!("version {version} of getPayload isn't known here")));
         };
         let aside = build.purpose != Purpose::Serve;
-        let started = Instant::now();
-        let budget = deadline.saturating_duration_since(started);
-        let known = timeout_at(deadline, pending.wait_for(Option::is_some)).await;
-        stages.id_us = micros(started);
-        let known = known.map_err(|_| OwnerOutcome::Late(Stage::Id))?;
-        let dropped = || OwnerOutcome::NotBuilding("its lane is full".to_owned());
-        let at_gateway = known.map_err(|_| dropped())?.clone().ok_or_else(dropped)?;
-        let at_gateway = at_gateway.map_err(|error| match error {
-            NotBuilding::Upstream(error) => OwnerOutcome::Unreachable(error.to_string()),
-            other => OwnerOutcome::NotBuilding(other.to_string()),
-        })?;
-
-        let id = rpc::next_id();
+        let budget = deadline.saturating_duration_since(Instant::now());
         let method = format!("engine_getPayloadV{version}");
-        let request = rpc::request(id, &method, &[&format!("\"{at_gateway}\"")]);
-        let started = Instant::now();
-        let answer = lane.payloads(aside).call_until(deadline, request).await;
-        stages.payload_us = micros(started);
-        let (peer, label) = (Peer::Gateway(gateway), version::label(&method));
-        *asked = Some(Asked { peer, label, outcome: outcome(answer.as_ref()), took: started.elapsed() });
-        let answer = answer.ok_or(OwnerOutcome::Late(Stage::Payload))?;
-        let answer = answer.map_err(|error| OwnerOutcome::Unreachable(error.to_string()))?;
+        let (is_repeated, mut is_replaced) = (orders.len() > 1, false);
+        let (id, answer) = loop {
+            let started = Instant::now();
+            let known = known_id(&mut orders, deadline).await;
+            stages.id_us = so_far(stages.id_us, started);
+            let at_gateway = known.map_err(|why| if is_replaced { OwnerOutcome::Replaced } else { why })?;
+            let id = rpc::next_id();
+            let request = rpc::request(id, &method, &[&format!("\"{at_gateway}\"")]);
+            let started = Instant::now();
+            let answer = lane.payloads(aside).call_until(deadline, request).await;
+            stages.payload_us = so_far(stages.payload_us, started);
+            let (peer, label) = (Peer::Gateway(gateway), version::label(&method));
+            let now = Asked { peer, label, outcome: outcome(answer.as_ref()), took: started.elapsed() };
+            asked.replace(now).into_iter().for_each(Asked::record);
+            let answer = answer.ok_or(OwnerOutcome::Late(Stage::Payload))?;
+            let answer = answer.map_err(|error| OwnerOutcome::Unreachable(error.to_string()))?;
+            // An engine may keep only what it was last asked for, under another id each time.
+            if !is_repeated || rpc::error_code(&answer) != Some(rpc::UNKNOWN_PAYLOAD) {
+                break (id, answer);
+            }
+            is_replaced = true;
+        };
         let result = Answer::text_for(&answer, id).map_err(OwnerOutcome::BadAnswer)?;
         let payload = Payload::read(result).map_err(OwnerOutcome::BadAnswer)?;
         *block_hash = Some(payload.block_hash);
@@ -266,6 +270,35 @@ fn status(answer: &[u8], id: u64) -> Result<String, AnswerError> {
     let result = Answer::result_for(answer, id)?;
     let verdict: PayloadStatus = serde_json::from_str(result.get()).map_err(|_| AnswerError::WrongShape)?;
     Ok(verdict.status)
+}
+
+/// The id of the latest order that the gateway has answered with one, or else of the first that it answers. That order is taken out, and those that failed.
+async fn known_id(orders: &mut Vec<Building>, deadline: Instant) -> Result<PayloadId, OwnerOutcome> {
+    let dropped = || OwnerOutcome::NotBuilding("the order was dropped from its lane".to_owned());
+    let mut failed = dropped();
+    loop {
+        let known = orders.iter().enumerate().find_map(|(at, order)| Some((at, order.known()?)));
+        if let Some((at, id)) = known {
+            orders.remove(at);
+            return Ok(id);
+        }
+        // A lane carries one after the other, so that the earliest is answered first.
+        let Some(earliest) = orders.last_mut() else { return Err(failed) };
+        let said = timeout_at(deadline, earliest.id.wait_for(Option::is_some)).await;
+        let said = said.map_err(|_| OwnerOutcome::Late(Stage::Id))?.ok().and_then(|said| said.clone());
+        failed = match said {
+            Some(Ok(_)) => continue,
+            Some(Err(NotBuilding::Upstream(error))) => OwnerOutcome::Unreachable(error.to_string()),
+            Some(Err(other)) => OwnerOutcome::NotBuilding(other.to_string()),
+            None => dropped(),
+        };
+        orders.pop();
+    }
+}
+
+/// What a stage has taken with what it took since.
+fn so_far(before: Option<u64>, since: Instant) -> Option<u64> {
+    Some(before.unwrap_or_default().saturating_add(micros(since)?))
 }
 
 fn micros(since: Instant) -> Option<u64> {

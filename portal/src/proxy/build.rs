@@ -20,7 +20,7 @@ use crate::{
 use bytes::Bytes;
 use serde::Deserialize;
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use tracing::{debug, info, warn};
@@ -66,7 +66,8 @@ impl Proxy {
             let ordered = Ordered { at_ns: nanos(at), took_ns: nanos(started.elapsed()) };
             debug!(payload_id = %id, number, owner = owner.gateway(), purpose = purpose.name(), "building");
             let (judged, counted) = (Mark::default(), Mark::default());
-            let build = Build { demand, owner, pending, purpose, ordered, judged, counted };
+            let orders = Mutex::new(pending.into_iter().collect());
+            let build = Build { demand, owner, orders, purpose, ordered, judged, counted };
             // Another lane leads to another engine.
             let still =
                 |before: &Building, again: &Building| Arc::ptr_eq(&before.lane, &again.lane) && before.goes_on();

@@ -474,6 +474,7 @@ impl Proxy {
 mod tests {
     use super::*;
     use crate::{builds::Mark, demand::FeeParameters, route::Skip, trace::Ordered};
+    use std::sync::Mutex;
 
     #[test]
     fn the_fallback_is_asked_at_once_where_its_payload_is_needed() {
@@ -482,7 +483,8 @@ mod tests {
             let demand = Demand { fees, ..Demand::default() };
             let (judged, counted) = (Mark::default(), Mark::default());
             let ordered = Ordered::default();
-            needs_fallback(&Build { demand, owner, pending: None, purpose, ordered, judged, counted }, compare)
+            let orders = Mutex::default();
+            needs_fallback(&Build { demand, owner, orders, purpose, ordered, judged, counted }, compare)
         };
         assert!(!needs(Owner::Ask(1), Purpose::Serve, 7, false));
         assert!(needs(Owner::Skip(Skip::OpenSlot), Purpose::Serve, 7, false));

@@ -11,7 +11,7 @@ use baton_protocol::SlotClock;
 use baton_schedule::{Publisher, Snapshot};
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use std::cell::Cell;
+use std::{cell::Cell, sync::Mutex};
 
 /// A portal of a chain that isn't known yet, whose fallback is down.
 fn portal() -> (Arc<Proxy>, Publisher) {
@@ -112,7 +112,15 @@ async fn what_op_node_will_not_get_is_tried_elsewhere() {
     let build = |purpose| {
         let (judged, counted, ordered) = (Mark::default(), Mark::default(), Ordered::default());
         let owner = Owner::Ask(1);
-        Arc::new(Build { demand: Demand::default(), owner, pending: None, purpose, ordered, judged, counted })
+        Arc::new(Build {
+            demand: Demand::default(),
+            owner,
+            orders: Mutex::default(),
+            purpose,
+            ordered,
+            judged,
+            counted,
+        })
     };
     let alive = || runtime::Handle::current().metrics().num_alive_tasks();
     for (purpose, more) in [(Purpose::Serve, 0), (Purpose::DryRun, 1), (Purpose::Trial, 1)] {

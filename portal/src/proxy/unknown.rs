@@ -16,7 +16,10 @@ use crate::{
 };
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -56,7 +59,7 @@ impl Proxy {
         let build = Build {
             demand: Demand { parent: own.parent_hash, timestamp: own.timestamp.to(), number, ..Demand::default() },
             owner: Owner::Skip(skipped),
-            pending: None,
+            orders: Mutex::default(),
             purpose: Purpose::Serve,
             ordered: Ordered { at_ns: asked_ns, took_ns: 0 },
             judged: Mark::default(),

@@ -72,6 +72,53 @@ async fn an_order_that_is_repeated_does_not_lose_the_id_that_is_known() {
 }
 
 #[tokio::test]
+async fn an_order_that_is_repeated_is_got_by_its_latest_id() {
+    let stand = Stand::start().await;
+    let node = &stand.gateways[0];
+    node.keeps_only_the_last();
+    let id = stand.order(GENESIS, 1).await;
+    node.wait_for("engine_forkchoiceUpdated", 1).await;
+    // Another block in between.
+    stand.order(GENESIS, 2).await;
+    assert_eq!(stand.order(GENESIS, 1).await, id);
+    node.wait_for("engine_forkchoiceUpdated", 3).await;
+    assert_eq!(builder(&stand.payload(&id).await), "gateway 1", "{}", stand.decision().await);
+    // The same once more, which it has begun and not answered: by then the earlier id is unknown.
+    node.fail("engine_forkchoiceUpdated", Fault::Held);
+    assert_eq!(stand.order(GENESIS, 1).await, id);
+    node.wait_for("engine_forkchoiceUpdated", 4).await;
+    let asked = node.arrived("engine_getPayload").len();
+    let answered = async {
+        node.wait_for("engine_getPayload", asked + 1).await;
+        node.release();
+    };
+    let (answer, ()) = tokio::join!(stand.payload(&id), answered);
+    assert_eq!(builder(&answer), "gateway 1", "{}", stand.decision().await);
+}
+
+#[tokio::test]
+async fn an_id_that_a_repeated_order_replaced_is_no_fault() {
+    let stand = Stand::start().await;
+    let node = &stand.gateways[0];
+    node.keeps_only_the_last();
+    let id = stand.order(GENESIS, 1).await;
+    assert_eq!(builder(&stand.payload(&id).await), "gateway 1");
+    // It begins anew, and gives no id.
+    node.fail("engine_forkchoiceUpdated", Fault::Error);
+    assert_eq!(stand.order(GENESIS, 1).await, id);
+    node.wait_for("engine_forkchoiceUpdated", 2).await;
+    assert_eq!(builder(&stand.payload(&id).await), "fallback");
+    assert_eq!(stand.decision().await["outcome"], "replaced");
+    node.recover();
+    assert_eq!(built_by(&stand, 2).await, "gateway 1");
+    // Of a block that was ordered once it is one.
+    let id = stand.order(GENESIS, 3).await;
+    stand.order(GENESIS, 4).await;
+    assert_eq!(builder(&stand.payload(&id).await), "fallback");
+    assert_eq!(stand.decision().await["outcome"], "bad_answer");
+}
+
+#[tokio::test]
 async fn a_trial_whose_check_is_late_is_not_repeated_with_each_block() {
     let gateways = "[gateways.breaker]\npause_ms = 1500";
     let stand = Stand::start_with(Options { gateways, budget_ms: 400, ..Options::DEFAULT }).await;

@@ -77,6 +77,8 @@ struct Inner {
     blocks: HashMap<B256, Bytes>,
     /// What it builds, if that isn't made up.
     builds: Option<Value>,
+    /// How many blocks it was asked to build, if it gives each another id and keeps only the last.
+    forgets: Option<u8>,
     faults: Vec<(&'static str, Fault)>,
     arrived: Vec<Arrived>,
     /// How many calls came without a right token.
@@ -127,6 +129,7 @@ impl Node {
             payloads: HashMap::new(),
             blocks: HashMap::new(),
             builds: None,
+            forgets: None,
             faults: Vec::new(),
             arrived: Vec::new(),
             refused: 0,
@@ -181,6 +184,11 @@ impl Node {
     /// From now on all that it builds is this envelope.
     pub(crate) fn builds(&self, envelope: Value) {
         self.inner.lock().expect("not poisoned").builds = Some(envelope);
+    }
+
+    /// From now on it gives another payload id with each order, and keeps only the last.
+    pub(crate) fn keeps_only_the_last(&self) {
+        self.inner.lock().expect("not poisoned").forgets = Some(0);
     }
 
     /// RLP of a block that it has built.
@@ -398,6 +406,11 @@ impl Inner {
         let seed = keccak256(format!("{parent}{attributes}"));
         let mut id: [u8; 8] = seed[..8].try_into().expect("eight bytes");
         id[0] = self.id_prefix;
+        if let Some(count) = &mut self.forgets {
+            *count += 1;
+            id[1] = *count;
+            self.payloads.clear();
+        }
         let id = alloy::primitives::B64::from(id).to_string();
         let timestamp = attributes["timestamp"].as_str().expect("a quantity");
         let time = u64::from_str_radix(&timestamp[2..], 16).expect("a number");
