@@ -7,6 +7,7 @@ mod browser;
 mod configuration;
 mod engines;
 mod failures;
+mod fallback_failures;
 mod followed;
 mod hang_ups;
 mod l1;
