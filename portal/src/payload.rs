@@ -357,8 +357,8 @@ pub fn transaction_hash(text: &str) -> Option<B256> {
     hex::decode(text).ok().map(keccak256)
 }
 
-/// The hashes of all transactions in `getPayload`'s result; none if it holds no payload.
-pub fn transaction_hashes(result: &RawValue) -> Vec<B256> {
+/// All transactions in `getPayload`'s result, as hexadecimal text; `None` if it holds no payload.
+pub fn transactions_of(result: &[u8]) -> Option<Vec<&str>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Envelope<'a> {
@@ -370,8 +370,13 @@ pub fn transaction_hashes(result: &RawValue) -> Vec<B256> {
         #[serde(borrow)]
         transactions: Vec<&'a str>,
     }
-    let envelope = serde_json::from_str::<Envelope<'_>>(result.get()).ok();
-    let texts = envelope.map(|envelope| envelope.execution_payload.transactions).unwrap_or_default();
+    let envelope: Envelope<'_> = serde_json::from_slice(result).ok()?;
+    Some(envelope.execution_payload.transactions)
+}
+
+/// The hashes of all transactions in `getPayload`'s result; none if it holds no payload.
+pub fn transaction_hashes(result: &RawValue) -> Vec<B256> {
+    let texts = transactions_of(result.get().as_bytes()).unwrap_or_default();
     texts.into_iter().filter_map(transaction_hash).collect()
 }
 

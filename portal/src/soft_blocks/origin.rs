@@ -2,10 +2,9 @@
 //! Pure.
 
 use super::header::list;
+use crate::payload::transactions_of;
 use alloy::primitives::{B256, hex};
 use baton_protocol::SoftBlock;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 /// Type of a deposit transaction.
 const DEPOSIT: u8 = 0x7e;
@@ -25,25 +24,10 @@ pub(super) struct Origin {
     hash: B256,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    execution_payload: Transactions<'a>,
-}
-
-#[derive(Deserialize)]
-struct Transactions<'a> {
-    #[serde(borrow)]
-    transactions: Vec<&'a RawValue>,
-}
-
 impl Origin {
     /// The origin of `getPayload`'s result, in JSON; `None` if its first transaction isn't a deposit of L1 attributes that is known here.
     pub(super) fn of_payload(payload: &[u8]) -> Option<Self> {
-        let envelope: Envelope<'_> = serde_json::from_slice(payload).ok()?;
-        let text: &str = serde_json::from_str(envelope.execution_payload.transactions.first()?.get()).ok()?;
-        Self::of_deposit(&hex::decode(text).ok()?)
+        Self::of_deposit(&hex::decode(transactions_of(payload)?.first()?).ok()?)
     }
 
     /// The attributes are the last that a deposit holds.

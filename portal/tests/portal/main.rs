@@ -22,6 +22,7 @@ mod soft_blocks;
 mod stand;
 mod swap_in;
 mod tampering;
+mod transactions;
 mod turns;
 mod updates;
 mod versions;
