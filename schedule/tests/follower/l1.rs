@@ -40,22 +40,27 @@ pub(crate) async fn until_snapshot(handle: &Handle, what: &str, reached: impl Fn
 impl L1 {
     /// On a chain without proposers to prove.
     pub(crate) async fn start() -> Self {
-        let l1 = Self::without_registry().await;
+        Self::begun(0).await
+    }
+
+    /// The same whose first block is so many seconds old.
+    pub(crate) async fn begun(ago: u64) -> Self {
+        let l1 = Self::without_registry(ago).await;
         l1.deploy_registry(Address::ZERO, FixedBytes::ZERO).await;
         l1
     }
 
     /// With a verifier of beacon states.
     pub(crate) async fn start_with_verifier() -> Self {
-        let l1 = Self::without_registry().await;
+        let l1 = Self::without_registry(0).await;
         let verifier = l1.deploy("FuluVerifier", &[]).await;
         l1.deploy_registry(verifier, FixedBytes::ZERO).await;
         l1
     }
 
-    async fn without_registry() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-        let genesis = now - 3 * EPOCH;
+    async fn without_registry(ago: u64) -> Self {
+        let first = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() - ago;
+        let genesis = first - 3 * EPOCH;
         let clock = SlotClock {
             l1_genesis_time: genesis,
             slot_length: SLOT,
@@ -63,7 +68,7 @@ impl L1 {
             l2_block_time: 1,
             settlement_delay: 2,
         };
-        Self(RegistryL1::start(clock, now, &[]).await)
+        Self(RegistryL1::start(clock, first, &[]).await)
     }
 
     /// Registers a gateway with URLs that name it.

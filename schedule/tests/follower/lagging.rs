@@ -92,6 +92,27 @@ async fn of_stuck_nodes_the_newest_is_taken() {
 }
 
 #[tokio::test]
+async fn a_stuck_node_that_has_nothing_newer_does_not_hide_one_that_has() {
+    let (log, _guard) = Log::of(tracing::Level::DEBUG);
+    // The second chain's head is later, but of fewer blocks.
+    let (l1, other_l1) = (L1::begun(100).await, L1::begun(50).await);
+    l1.anvil("anvil_mine", json!([5])).await;
+    let height = l1.provider.get_block_number().await.expect("an answer");
+    let stuck = Wire::to(&l1.ws_url(), Fault::StuckAt(height - 1)).await;
+    let other = Wire::to(&other_l1.ws_url(), Fault::Refuses).await;
+    let handle = follow(&l1, [&stuck, &other], Duration::from_millis(20));
+    until_snapshot(&handle, "a first snapshot", |now| number(now) == Some(height - 1)).await;
+    other.set(Fault::Nothing);
+    let asked = other.asked(BLOCKS);
+    until("looks at both", async || other.asked(BLOCKS) > asked + 4).await;
+    stuck.set(Fault::StuckAt(height));
+    let snapshot = until_snapshot(&handle, "a newer head", |now| number(now) == Some(height)).await;
+    assert!(snapshot.stale.is_some());
+    // That it has nothing newer is no failure.
+    assert!(!log.text().contains("with an old head failed"), "{}", log.text());
+}
+
+#[tokio::test]
 async fn an_event_that_is_found_later_than_its_block_is_not_missed() {
     let l1 = L1::start().await;
     l1.register(1).await;
