@@ -15,23 +15,15 @@ pub(crate) struct WantedEpochs {
     pub(crate) may_be_open: Option<u64>,
 }
 
-/// The epochs from `past` before the head's up to the next: those not known yet, the newest two again and again because a reorg may reach behind
-/// what fixed them, and after a reorg all of them.
-pub(crate) fn epochs_to_read(
-    clock: &SlotClock,
-    head: &L1Head,
-    past: u64,
-    known: &Schedule,
-    reorged: bool,
-) -> WantedEpochs {
+/// The epochs from `past` before the head's up to the next: those not known yet, and the newest two again and again: the next one may have been fixed since.
+pub(crate) fn epochs_to_read(clock: &SlotClock, head: &L1Head, past: u64, known: &Schedule) -> WantedEpochs {
     let current = SlotClock::epoch_of(clock.slot_at(head.timestamp));
     let first = current.saturating_sub(past);
-    let epochs =
-        (first..=current + 1).filter(|epoch| reorged || *epoch >= current || !known.contains(*epoch)).collect();
+    let epochs = (first..=current + 1).filter(|epoch| *epoch >= current || !known.contains(*epoch)).collect();
     let next = current + 1;
     // The registry's own deadline is its margin earlier, `[S6]`, which honest nodes keep to.
     let is_early = clock.slot_at(head.timestamp) + clock.settlement_delay < SlotClock::epoch_start(next);
-    let may_be_open = (is_early && (reorged || !known.contains(next))).then_some(next);
+    let may_be_open = (is_early && !known.contains(next)).then_some(next);
     WantedEpochs { first, epochs, may_be_open }
 }
 
@@ -57,41 +49,32 @@ mod tests {
     #[test]
     fn the_next_epoch_is_read_and_known_past_ones_are_not() {
         let mut known = Schedule::default();
-        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(7), 2, &known, false).epochs, [5, 6, 7, 8]);
+        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(7), 2, &known).epochs, [5, 6, 7, 8]);
         for epoch in 5..=8 {
             known.insert(EpochSchedule { epoch, slots: [(1, Kind::Fallback); 32] });
         }
-        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(7), 2, &known, false).epochs, [7, 8]);
-        let next = epochs_to_read(&CLOCK, &head_in_epoch(8), 2, &known, false);
+        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(7), 2, &known).epochs, [7, 8]);
+        let next = epochs_to_read(&CLOCK, &head_in_epoch(8), 2, &known);
         assert_eq!(next, WantedEpochs { first: 6, epochs: vec![8, 9], may_be_open: Some(9) });
     }
 
     #[test]
-    fn after_a_reorg_all_epochs_are_read_again() {
-        let mut known = Schedule::default();
-        for epoch in 0..=8 {
-            known.insert(EpochSchedule { epoch, slots: [(1, Kind::Fallback); 32] });
-        }
-        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(7), 2, &known, true).epochs, [5, 6, 7, 8]);
-    }
-
-    #[test]
     fn the_next_epoch_may_be_open_while_it_is_unknown_and_far_enough_away() {
-        let at = |slot, known: &Schedule, reorged| {
+        let at = |slot, known: &Schedule| {
             let head = L1Head { timestamp: CLOCK.slot_start(slot), ..head_in_epoch(7) };
-            epochs_to_read(&CLOCK, &head, 2, known, reorged).may_be_open
+            epochs_to_read(&CLOCK, &head, 2, known).may_be_open
         };
         let mut known = Schedule::default();
         let end = SlotClock::epoch_start(8) - CLOCK.settlement_delay;
-        assert_eq!(at(SlotClock::epoch_start(7), &known, false), Some(8));
-        assert_eq!((at(end - 1, &known, false), at(end, &known, false)), (Some(8), None));
-        // Once it is published, only a reorg can take it back.
+        assert_eq!(at(SlotClock::epoch_start(7), &known), Some(8));
+        assert_eq!((at(end - 1, &known), at(end, &known)), (Some(8), None));
+        // Once it is published, only a reorg can take it back, after which nothing is known.
         known.insert(EpochSchedule { epoch: 8, slots: [(1, Kind::Fallback); 32] });
-        assert_eq!((at(end - 1, &known, false), at(end - 1, &known, true)), (None, Some(8)));
+        assert_eq!(at(end - 1, &known), None);
     }
 
     #[test]
     fn the_chains_first_epochs_have_no_past() {
-        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(0), 4, &Schedule::default(), false).epochs, [0, 1]);
+        assert_eq!(epochs_to_read(&CLOCK, &head_in_epoch(0), 4, &Schedule::default()).epochs, [0, 1]);
     }
 }

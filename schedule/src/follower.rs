@@ -236,6 +236,8 @@ impl Follower {
             info!(head = head.number, kept_up_to, "L1 reorg");
             state.urls.roll_back(kept_up_to);
             state.searched = state.searched.min(kept_up_to);
+            // All of it: what the dropped blocks had fixed may be later than what there is now.
+            state.schedule = Schedule::default();
             state.reorged = true;
         }
         let again = SEARCHED_AGAIN.min(self.log_span - 1).max(1);
@@ -274,7 +276,7 @@ impl Follower {
         state.urls.prune(head.number);
         state.trail.push(&head);
         let gateways = l1.gateways(&head, &state.urls).await?;
-        let wanted = epochs_to_read(&self.clock, &head, self.past_epochs, &state.schedule, state.reorged);
+        let wanted = epochs_to_read(&self.clock, &head, self.past_epochs, &state.schedule);
         state.reorged = false;
         state.schedule.forget_before(wanted.first);
         for epoch in &wanted.epochs {

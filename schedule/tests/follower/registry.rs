@@ -95,6 +95,23 @@ async fn the_next_epoch_is_known_once_it_is_fixed() {
 }
 
 #[tokio::test]
+async fn what_dropped_blocks_had_fixed_is_forgotten_however_late_it_is() {
+    let l1 = L1::start().await;
+    let handle = Follower::spawn(l1.config(), CancellationToken::new()).expect("a good configuration");
+    let known = until_snapshot(&handle, "a first snapshot", Snapshot::is_known).await;
+    let timestamp = known.l1_head.expect("known").timestamp;
+    let epoch = SlotClock::epoch_of(l1.clock.slot_at(timestamp));
+    l1.mine_at(timestamp + EPOCH).await;
+    until_snapshot(&handle, "the next epoch", |now| now.schedule.contains(epoch + 2)).await;
+    l1.anvil("anvil_rollback", json!([1])).await;
+    l1.mine_at(timestamp + 1).await;
+    let back = |now: &Snapshot| now.l1_head.is_some_and(|head| head.timestamp == timestamp + 1);
+    let back = until_snapshot(&handle, "the reorg", back).await;
+    let known: Vec<_> = back.schedule.epochs().map(|known| known.epoch).collect();
+    assert_eq!(known, (0..=epoch + 1).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn an_epoch_that_is_not_fixed_is_told_without_the_registrys_reason() {
     let l1 = L1::start_with_verifier().await;
     let now = l1.clock.slot_at(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs());
