@@ -273,8 +273,9 @@ impl Follower {
         if !is_checked {
             still_leads_to(l1, &head).await?;
         }
-        state.urls.prune(head.number);
         state.trail.push(&head);
+        // However new the head is said to be, a reorg goes back to one that is remembered, or to the beginning.
+        state.urls.prune(state.trail.oldest());
         let gateways = l1.gateways(&head, &state.urls).await?;
         let wanted = epochs_to_read(&self.clock, &head, self.past_epochs, &state.schedule);
         state.reorged = false;

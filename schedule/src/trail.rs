@@ -30,6 +30,11 @@ impl HeadTrail {
         self.heads.back().copied()
     }
 
+    /// The number of the oldest head; 0 if none is remembered.
+    pub fn oldest(&self) -> u64 {
+        self.heads.front().map_or(0, |(number, _)| *number)
+    }
+
     /// Whether a block was seen as a head and not dropped since.
     pub fn contains(&self, number: u64, hash: B256) -> bool {
         self.heads.iter().any(|seen| *seen == (number, hash))
@@ -102,7 +107,7 @@ mod tests {
         assert_eq!(trail.newest_is_ancestor_of(&head(6, 1, 1)), Some(Ancestor::No));
         assert_eq!(trail.newest_is_ancestor_of(&head(4, 1, 0)), Some(Ancestor::No));
         trail.drop_newest();
-        assert_eq!(trail.newest(), None);
+        assert_eq!((trail.newest(), trail.oldest()), (None, 0));
     }
 
     #[test]
@@ -111,7 +116,7 @@ mod tests {
         for number in 0..2 * REMEMBERED as u64 {
             trail.push(&head(number, 0, 0));
         }
-        assert_eq!(trail.heads.len(), REMEMBERED);
+        assert_eq!((trail.heads.len(), trail.oldest()), (REMEMBERED, REMEMBERED as u64));
         assert!(!trail.contains(0, head(0, 0, 0).hash));
         let last = head(2 * REMEMBERED as u64 - 1, 0, 0);
         assert!(trail.contains(last.number, last.hash));

@@ -17,9 +17,6 @@ pub struct UrlsLog {
     pub urls: GatewayUrls,
 }
 
-/// How many blocks behind the newest read one a superseded URL is kept, in case a reorg brings it back.
-const REORG_MEMORY: u64 = 10_000;
-
 /// All events that may still matter, by gateway and position.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UrlBook {
@@ -45,9 +42,9 @@ impl UrlBook {
         }
     }
 
-    /// Forgets superseded URLs that no reorg can bring back, given the newest block read.
-    pub fn prune(&mut self, newest: u64) {
-        let bound = (newest.saturating_sub(REORG_MEMORY), 0);
+    /// Forgets superseded URLs that [`Self::roll_back`] can't bring back if it goes to this block or a later one.
+    pub fn prune(&mut self, block: u64) {
+        let bound = (block, u64::MAX);
         for history in self.gateways.values_mut() {
             if let Some(keep) = history.range(..=bound).next_back().map(|(at, _)| *at) {
                 *history = history.split_off(&keep);
@@ -65,6 +62,8 @@ impl UrlBook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{HeadTrail, L1Head};
+    use alloy::primitives::B256;
     use proptest::prelude::*;
 
     fn log(block: u64, index: u64, gateway: GatewayId) -> UrlsLog {
@@ -96,14 +95,40 @@ mod tests {
     #[test]
     fn pruning_keeps_what_a_reorg_can_bring_back() {
         let mut book = UrlBook::default();
-        book.add([log(1, 0, 1), log(2, 0, 1), log(20_000, 0, 1)]);
-        book.prune(20_001);
+        book.add([log(1, 0, 1), log(2, 0, 1), log(2, 1, 1), log(3, 0, 1)]);
+        book.prune(2);
         assert_eq!(book.gateways[&1].len(), 2);
-        book.roll_back(Some(19_999));
-        assert_eq!(book.urls(1), log(2, 0, 1).urls);
+        book.roll_back(Some(2));
+        assert_eq!(book.urls(1), log(2, 1, 1).urls);
     }
 
     proptest! {
+        /// Whatever blocks were said to be there meanwhile, nothing is missed once they are gone.
+        #[test]
+        fn what_is_forgotten_is_not_missed_after_a_reorg(
+            gaps in prop::collection::vec(1u64..20_000, 1..300),
+            events in prop::collection::vec((0u64..3_000_000, 0u64..2, 1u16..3), 0..60),
+            dropped in 0usize..300,
+        ) {
+            let events: Vec<_> = events.into_iter().map(|(block, index, gateway)| log(block, index, gateway)).collect();
+            let up_to = |block| events.iter().filter(move |event| event.block <= block).cloned();
+            let (mut trail, mut followed, mut number) = (HeadTrail::default(), UrlBook::default(), 0);
+            for gap in gaps {
+                number += gap;
+                trail.push(&L1Head { number, hash: B256::ZERO, parent_hash: B256::ZERO, timestamp: 0 });
+                followed.add(up_to(number));
+                followed.prune(trail.oldest());
+            }
+            (0..dropped).for_each(|_| trail.drop_newest());
+            let kept = trail.newest().map(|(number, _)| number);
+            followed.roll_back(kept);
+            let mut fresh = UrlBook::default();
+            fresh.add(kept.into_iter().flat_map(up_to));
+            for gateway in 1..3 {
+                prop_assert_eq!(followed.urls(gateway), fresh.urls(gateway));
+            }
+        }
+
         /// Reading one branch, rolling back and reading another gives what reading only the other gives.
         #[test]
         fn rolling_back_equals_never_having_read(
