@@ -85,7 +85,8 @@ impl L1 {
         Ok(self.within("a block", request).await?.map(|block| head_of(&block)))
     }
 
-    /// All `UrlsSet` events of a range of blocks, in one query.
+    /// All `UrlsSet` events of a range of blocks, in one query. An answer with others is none: what stands under a block that nobody has would never be taken
+    /// back.
     pub(crate) async fn urls_logs(&self, blocks: RangeInclusive<u64>) -> Result<Vec<UrlsLog>, FollowError> {
         let filter = Filter::new()
             .address(*self.registry.address())
@@ -94,10 +95,15 @@ impl L1 {
             .to_block(*blocks.end());
         let logs = self.within("events", async { self.provider.get_logs(&filter).await }).await?;
         let read = logs.into_iter().map(|log| {
+            let block = log.block_number.filter(|number| blocks.contains(number));
+            let (Some(block), Some(index), true) = (block, log.log_index, log.address() == *self.registry.address())
+            else {
+                return Err(FollowError::Rpc("it tells of events that weren't asked for".to_owned()));
+            };
             let event = IRegistry::UrlsSet::decode_log(&log.inner).map_err(FollowError::Event)?;
             Ok(UrlsLog {
-                block: log.block_number.unwrap_or(*blocks.end()),
-                index: log.log_index.unwrap_or(0),
+                block,
+                index,
                 gateway: event.id,
                 urls: GatewayUrls { endpoint: event.endpoint.clone(), feed: event.feed.clone() },
             })

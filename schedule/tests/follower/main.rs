@@ -4,6 +4,7 @@ mod catching_up;
 mod l1;
 mod lagging;
 mod log;
+mod lying;
 mod registry;
 mod secrets;
 mod websocket;

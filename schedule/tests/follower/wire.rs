@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     FindsNothing,
     /// The reason of a revert isn't passed on.
     BareReverts,
+    /// Events have another value in a field.
+    EventsWith(&'static str, &'static str),
 }
 
 /// The wire. Down when dropped.
@@ -188,6 +190,7 @@ async fn connection(stream: TcpStream, mut state: State) {
                 let message = match fault {
                     Fault::Lies(more) => with_higher_number(message, more),
                     Fault::BareReverts => without_reason(message),
+                    Fault::EventsWith(field, value) => with_other_events(message, field, value),
                     _ => message,
                 };
                 let dropped = fault == Fault::Silent || fault == Fault::Unannounced && announces;
@@ -207,6 +210,14 @@ fn with_higher_number(message: Message, more: u64) -> Message {
     let Some(number) = answer["result"]["number"].as_str() else { return message };
     let number = u64::from_str_radix(&number[2..], 16).expect("a number");
     answer["result"]["number"] = json!(format!("0x{:x}", number + more));
+    Message::text(answer.to_string())
+}
+
+/// Events with another value in a field, if the message holds events.
+fn with_other_events(message: Message, field: &str, value: &str) -> Message {
+    let mut answer = json_of(&message);
+    let Some(events) = answer["result"].as_array_mut().filter(|events| !events.is_empty()) else { return message };
+    events.iter_mut().for_each(|event| event[field] = json!(value));
     Message::text(answer.to_string())
 }
 
