@@ -8,13 +8,12 @@ mod archive;
 mod header;
 mod origin;
 
-pub(crate) use archive::{Bounds, keep};
+pub(crate) use archive::{Shelf, keep};
 
 use crate::upstream::Upstream;
 use alloy::primitives::{Address, B256, Bytes as Binary};
 use baton_protocol::{Delivered, Domain, Evidence, FeedItem, GatewayId, SoftBlock};
 use bytes::Bytes;
-use header::parent_of;
 use origin::Origin;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -29,7 +28,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) const SHORTEST: u64 = 100;
 /// How many of a feed's signatures over blocks of one number are looked at. There is one for each anchor on which its gateway has signed it.
 const MOST: usize = 16;
-/// The longest block that is kept of an item, in hexadecimal digits. Signatures accuse without their blocks.
+/// The longest block that is kept of an item, in hexadecimal digits. Of a longer one its header is: whose child the block is may be what accuses.
 const LONGEST_BLOCK: usize = 4 << 20;
 
 /// The rule as configured.
@@ -77,6 +76,8 @@ pub(crate) struct Expected {
 pub(crate) struct Seen {
     /// What the block that was served hangs on, if that can be read.
     origin: Option<Origin>,
+    /// The newest L1 block's number, as far as is known.
+    newest: u64,
     /// Over the block that was served, on anchors that it may have, `[L4]`.
     own: Vec<Signed>,
     /// Over others.
@@ -123,9 +124,13 @@ struct Answer<'a> {
 
 impl Item<'_> {
     fn signed(self) -> Signed {
-        let parent = parent_of(&self.block, self.soft_block.blockHash);
-        let block =
-            if self.block.len() <= LONGEST_BLOCK { self.block.parse().unwrap_or_default() } else { Binary::new() };
+        let read = header::read(&self.block, self.soft_block.blockHash);
+        let parent = read.as_ref().map(|read| read.parent);
+        let block = if self.block.len() <= LONGEST_BLOCK {
+            self.block.parse().unwrap_or_default()
+        } else {
+            read.map(|read| read.header).unwrap_or_default()
+        };
         let Self { gateway, soft_block, signature, .. } = self;
         Signed { item: FeedItem { gateway, soft_block, signature, block }, parent }
     }
@@ -133,8 +138,8 @@ impl Item<'_> {
 
 impl Seen {
     /// Nothing yet.
-    fn of(expected: &Expected) -> Self {
-        Self { origin: Origin::of_payload(&expected.payload), ..Self::default() }
+    fn of(expected: &Expected, newest: u64) -> Self {
+        Self { origin: Origin::of_payload(&expected.payload), newest, ..Self::default() }
     }
 
     /// Reads a feed's whole answer, for what is in it besides what was seen before.
@@ -147,7 +152,7 @@ impl Seen {
             let is_valid = signed.item.signed().is_ok_and(|signed| signed.verify(domain, key).is_ok());
             let is_own = signed.item.soft_block.blockHash == expected.hash;
             // One over the served block on an anchor that it can't have binds nobody.
-            let binds = !is_own || self.origin.is_none_or(|origin| origin.allows(&signed.item.soft_block));
+            let binds = !is_own || self.origin.is_none_or(|origin| origin.allows(&signed.item.soft_block, self.newest));
             let seen = if is_own { &mut self.own } else { &mut self.others };
             if !is_valid || !binds {
                 continue;
@@ -233,13 +238,19 @@ fn is_contradiction(own: &Signed, other: &Signed, expected: &Expected) -> bool {
 }
 
 /// Looks into the gateway's feed until it has signed the block, or the time is over. What is in the feed by then counts, however long the feed takes to say so: the last
-/// look begins at the end.
-pub(crate) async fn look(feed: &Upstream, expected: &Expected, key: Address, rule: &SoftBlockRule) -> Seen {
+/// look begins at the end. `newest` is the number of the newest L1 block known.
+pub(crate) async fn look(
+    feed: &Upstream,
+    expected: &Expected,
+    key: Address,
+    rule: &SoftBlockRule,
+    newest: u64,
+) -> Seen {
     let deadline = Instant::now() + Duration::from_millis(rule.within_ms);
     let number = expected.number;
     let request =
         Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"baton_softBlocks","params":[{number},1]}}"#));
-    let mut seen = Seen::of(expected);
+    let mut seen = Seen::of(expected, newest);
     loop {
         let asked = Instant::now();
         if let Ok(answer) = feed.call(request.clone()).await {

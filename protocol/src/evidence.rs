@@ -14,7 +14,7 @@ pub struct Evidence<P> {
     pub chain_id: u64,
     /// The rollup's inbox, which they are for.
     pub inbox: Address,
-    /// Over the other block. Its block is empty if the feed had none, or one too large to be kept: signatures accuse without it.
+    /// Over the other block. Its block is empty if the feed had none, and has the header alone if it was too large to be kept: that says whose child it is.
     pub other: FeedItem,
     /// What was delivered instead.
     pub delivered: Delivered<P>,

@@ -10,6 +10,7 @@ mod feed_item;
 mod harbour;
 mod link;
 mod receipt;
+pub mod rlp;
 mod schedule;
 mod signature;
 mod soft_block;

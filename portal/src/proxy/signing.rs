@@ -6,7 +6,7 @@ use crate::{
     config::feed_uri,
     lane::Building,
     route::Owner,
-    soft_blocks::{self, Bounds, Expected, Seen, SoftBlockRule, Verdict},
+    soft_blocks::{self, Expected, Seen, Shelf, SoftBlockRule, Verdict},
     telemetry,
     upstream::Upstream,
 };
@@ -78,7 +78,8 @@ impl Proxy {
                     soft_blocks::PATIENCE.max(Duration::from_millis(rule.within_ms)),
                     MAX_ANSWER,
                 );
-                soft_blocks::look(&feed, &expected, key, rule).await
+                let newest = snapshot.l1_head.map_or(0, |head| head.number);
+                soft_blocks::look(&feed, &expected, key, rule, newest).await
             }
             (None, _) => {
                 warn!(gateway, number, "a gateway has no feed that can be read; gateways.overrides may give one");
@@ -116,11 +117,11 @@ impl Proxy {
 async fn keep_evidence(seen: &Seen, expected: &Expected, verdict: Verdict, rule: &SoftBlockRule) {
     let (Some(directory), Some(evidence)) = (&rule.archive, seen.evidence(expected, &rule.domain())) else { return };
     let Expected { gateway, number, .. } = *expected;
-    let bounds = match verdict {
-        Verdict::Contradicted | Verdict::Another => Bounds::default(),
-        Verdict::Signed | Verdict::WithoutBlock | Verdict::Nothing => Bounds::of_doubtful(),
+    let shelf = match verdict {
+        Verdict::Contradicted | Verdict::Another => Shelf::of_accusing(),
+        Verdict::Signed | Verdict::WithoutBlock | Verdict::Nothing => Shelf::of_doubtful(),
     };
-    match soft_blocks::keep(directory, &evidence, bounds).await {
+    match soft_blocks::keep(directory, &evidence, shelf).await {
         Ok(path) => info!(gateway, number, path = %path.display(), "evidence is archived"),
         Err(error) => {
             warn!(gateway, number, directory = %directory.display(), %error, "evidence can't be archived");

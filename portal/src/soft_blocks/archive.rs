@@ -13,23 +13,24 @@ const MOST_FILES: usize = 64;
 /// How many bytes of one gateway's.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// How much of one gateway is kept.
+/// A kind of evidence, and how much is kept of one gateway when it comes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+pub(crate) struct Shelf {
+    /// What files' names say of it. What may be honest mustn't lie where something that accuses would, about the same block.
+    mark: &'static str,
     files: usize,
     bytes: u64,
 }
 
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { files: MOST_FILES, bytes: MOST_BYTES }
+impl Shelf {
+    /// For what accuses.
+    pub(crate) const fn of_accusing() -> Self {
+        Self { mark: "", files: MOST_FILES, bytes: MOST_BYTES }
     }
-}
 
-impl Bounds {
     /// For what may be honest: it leaves half of the room to what accuses.
-    pub(crate) fn of_doubtful() -> Self {
-        Self { files: MOST_FILES / 2, bytes: MOST_BYTES / 2 }
+    pub(crate) const fn of_doubtful() -> Self {
+        Self { mark: "-doubtful", files: MOST_FILES / 2, bytes: MOST_BYTES / 2 }
     }
 }
 
@@ -56,21 +57,21 @@ pub(crate) enum ArchiveError {
 pub(crate) async fn keep(
     directory: &Path,
     evidence: &Evidence<&RawValue>,
-    bounds: Bounds,
+    Shelf { mark, files: most_files, bytes: most_bytes }: Shelf,
 ) -> Result<PathBuf, ArchiveError> {
     let (gateway, other) = (evidence.other.gateway, &evidence.other.soft_block);
     let delivered = match evidence.delivered {
         Delivered::Item(_) => "item",
         Delivered::Payload(_) => "payload",
     };
-    let path = directory.join(format!("{gateway}-{}-{}-{delivered}.json", other.number, other.blockHash));
+    let path = directory.join(format!("{gateway}-{}-{}-{delivered}{mark}.json", other.number, other.blockHash));
     if fs::try_exists(&path).await? {
         return Ok(path);
     }
     let text = serde_json::to_vec(evidence)?;
     fs::create_dir_all(directory).await?;
     let (files, bytes) = kept_of(directory, gateway).await?;
-    if files >= bounds.files || bytes.saturating_add(text.len() as u64) > bounds.bytes {
+    if files >= most_files || bytes.saturating_add(text.len() as u64) > most_bytes {
         return Err(ArchiveError::Full { files, bytes });
     }
     // Under its name it is there whole or not at all.
@@ -100,12 +101,7 @@ mod tests {
     use alloy::primitives::{Address, B256};
     use baton_protocol::{FeedItem, SoftBlock};
 
-    async fn keep_in(
-        directory: &Path,
-        gateway: GatewayId,
-        number: u64,
-        bounds: Bounds,
-    ) -> Result<PathBuf, ArchiveError> {
+    async fn keep_in(directory: &Path, gateway: GatewayId, number: u64, shelf: Shelf) -> Result<PathBuf, ArchiveError> {
         let soft_block = SoftBlock {
             number,
             parentLink: B256::ZERO,
@@ -116,19 +112,18 @@ mod tests {
         let other = FeedItem { gateway, soft_block, signature: Default::default(), block: vec![0; 1000].into() };
         let payload = serde_json::value::to_raw_value("payload").expect("JSON");
         let delivered = Delivered::Payload(&*payload);
-        keep(directory, &Evidence { chain_id: 1, inbox: Address::ZERO, other, delivered }, bounds).await
+        keep(directory, &Evidence { chain_id: 1, inbox: Address::ZERO, other, delivered }, shelf).await
     }
 
     #[tokio::test]
     async fn no_gateway_fills_the_disk_or_crowds_out_another() {
-        for (bounds, most) in
-            [(Bounds { files: 3, ..Bounds::default() }, 3), (Bounds { bytes: 6000, ..Bounds::default() }, 2)]
-        {
+        let few = Shelf { files: 3, ..Shelf::of_accusing() };
+        for (shelf, most) in [(few, 3), (Shelf { bytes: 6000, ..Shelf::of_accusing() }, 2)] {
             let directory = tempfile::tempdir().expect("temporary directory");
             let archive = directory.path().join("new");
             let mut kept = Vec::new();
             for number in 0..10 {
-                match keep_in(&archive, 1, number, bounds).await {
+                match keep_in(&archive, 1, number, shelf).await {
                     Ok(path) => kept.push(path),
                     Err(error) => {
                         assert!(matches!(error, ArchiveError::Full { files, .. } if files == most), "{error}")
@@ -140,9 +135,17 @@ mod tests {
                 path.exists() && path.ends_with(format!("1-{number}-{}-payload.json", B256::ZERO))
             }));
             // What is there needs no more room, and others have their own.
-            assert_eq!(keep_in(&archive, 1, 0, bounds).await.expect("there"), kept[0]);
-            keep_in(&archive, 11, 0, bounds).await.expect("another's");
+            assert_eq!(keep_in(&archive, 1, 0, shelf).await.expect("there"), kept[0]);
+            keep_in(&archive, 11, 0, shelf).await.expect("another's");
             assert_eq!(std::fs::read_dir(&archive).expect("there").count(), most + 1);
         }
+    }
+    #[tokio::test]
+    async fn what_may_be_honest_is_not_taken_for_what_accuses() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let [doubtful, accusing] = [Shelf::of_doubtful(), Shelf::of_accusing()];
+        let doubtful = keep_in(directory.path(), 1, 0, doubtful).await.expect("kept");
+        let accusing = keep_in(directory.path(), 1, 0, accusing).await.expect("kept");
+        assert!(doubtful != accusing && doubtful.exists() && accusing.exists(), "{doubtful:?}, {accusing:?}");
     }
 }

@@ -1,10 +1,9 @@
 //! The L1 origin of a payload's block, from the deposit that op-node's order puts first (specs: protocol/deposits): what a signature over the block may hang on, `[L4]`.
 //! Pure.
 
-use super::header::list;
 use crate::payload::transactions_of;
 use alloy::primitives::{B256, hex};
-use baton_protocol::SoftBlock;
+use baton_protocol::{SoftBlock, rlp::list};
 
 /// Type of a deposit transaction.
 const DEPOSIT: u8 = 0x7e;
@@ -13,6 +12,8 @@ const STRING: u8 = 0xb8;
 /// The L1 attributes of Ecotone, Isthmus and Jovian: selector and length. Up to the origin's hash they are alike.
 const KNOWN: [([u8; 4], u8); 3] =
     [([0x44, 0x0a, 0x5e, 0x20], 164), ([0x09, 0x89, 0x99, 0xbe], 176), ([0x3d, 0xb6, 0xbe, 0x2b], 178)];
+/// How far a gateway's L1 may be ahead of the one known here, in blocks. Keepers allow as much.
+const LEAD: u64 = 64;
 /// Where the origin's number is in them, and its hash.
 const NUMBER: usize = 28;
 const HASH: usize = 100;
@@ -45,9 +46,12 @@ impl Origin {
         Some(Self { number, hash: B256::from(*attributes.get(HASH..)?.first_chunk::<32>()?) })
     }
 
-    /// Whether a signature over the block may hang on what it does, as far as can be told without the L1: no keeper takes another, `[L4]`.
-    pub(super) fn allows(&self, soft_block: &SoftBlock) -> bool {
-        soft_block.anchorNumber > self.number || self.anchors(soft_block)
+    /// Whether a signature over the block may hang on what it does, as far as can be told without the L1, whose newest known block is given: no keeper takes
+    /// another, `[L4]`.
+    pub(super) fn allows(&self, soft_block: &SoftBlock, newest: u64) -> bool {
+        let latest = newest.max(self.number).saturating_add(LEAD);
+        let is_later = self.number < soft_block.anchorNumber && soft_block.anchorNumber <= latest;
+        is_later || self.anchors(soft_block)
     }
 
     /// Whether a signature hangs on the origin itself.

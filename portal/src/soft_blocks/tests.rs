@@ -6,7 +6,7 @@ use alloy::{
     primitives::{U256, hex},
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use baton_protocol::Delivered;
+use baton_protocol::{Delivered, rlp::BlockHeader};
 use serde_json::{Value, json};
 
 const DOMAIN: Domain = Domain { chain_id: 1, inbox: Address::ZERO };
@@ -174,10 +174,13 @@ fn two_signatures_that_contradict_each_other_accuse_in_either_order() {
 /// The block that soft blocks of these tests hang on.
 const ORIGIN: (u64, B256) = (1, B256::ZERO);
 
+/// The newest L1 block known.
+const NEWEST: u64 = 40;
+
 /// What is seen where the served block's origin can be read.
 fn read_with_origin(items: &[Value], (number, hash): (u64, B256)) -> (Verdict, Option<Evidence<Value>>) {
     let expected = Expected { payload: origin::tests::payload(1, number, hash).into(), ..expected() };
-    let mut seen = Seen::of(&expected);
+    let mut seen = Seen::of(&expected, NEWEST);
     seen.read(json!({"result": items}).to_string().as_bytes(), &expected, signer().address(), &DOMAIN);
     let evidence = seen
         .evidence(&expected, &DOMAIN)
@@ -206,7 +209,7 @@ fn who_signs_again_after_an_l1_reorg_is_not_accused() {
 #[test]
 fn a_signature_on_an_anchor_that_the_served_block_cannot_have_is_none() {
     let honest = item(&other());
-    for (number, hash) in [(1, PARENT), (0, B256::ZERO)] {
+    for (number, hash) in [(1, PARENT), (0, B256::ZERO), (NEWEST + 65, PARENT), (u64::MAX, PARENT)] {
         let made_up = changed(&own(), |soft_block| {
             (soft_block.anchorNumber, soft_block.anchorHash) = (number, hash);
         });
@@ -257,15 +260,35 @@ fn a_signature_over_another_block_alone_accuses_with_the_payload() {
     }
 }
 
+/// A block that is longer by so many bytes, which aren't transactions.
+fn padded(header: &Header, bytes: usize) -> String {
+    let mut content = alloy::rlp::encode(header);
+    alloy::rlp::Encodable::encode(&vec![1u8; bytes][..], &mut content);
+    let mut block = Vec::new();
+    alloy::rlp::Header { list: true, payload_length: content.len() }.encode(&mut block);
+    block.extend(content);
+    hex::encode_prefixed(block)
+}
+
 #[test]
-fn a_block_that_is_too_long_to_be_kept_is_left_out_of_the_evidence() {
-    for (zeros, kept) in [(LONGEST_BLOCK - 2, LONGEST_BLOCK / 2 - 1), (LONGEST_BLOCK, 0)] {
-        let long = format!("0x{}", "0".repeat(zeros));
-        let seen = read(&[with_block(item(&other()), &long)]);
-        let expected = expected();
+fn of_a_block_that_is_too_long_to_be_kept_the_header_is() {
+    let header = Header { parent_hash: PARENT, difficulty: U256::from(2), ..Header::default() };
+    let (short, long) = (padded(&header, 1000), padded(&header, LONGEST_BLOCK / 2));
+    let whole: Binary = short.parse().expect("hexadecimal");
+    let alone = header::read(&long, header.hash_slow()).expect("a block").header;
+    for (block, kept) in [(short, whole), (long, alone)] {
+        // The link is made up: only the header says that it is on the same parent.
+        let other = changed(&(header.hash_slow(), block), |soft_block| soft_block.parentLink = PARENT);
+        let (seen, expected) = (read(&[other, item(&own())]), expected());
+        assert_eq!(seen.verdict(&expected), Verdict::Contradicted);
         let evidence = seen.evidence(&expected, &DOMAIN).expect("it accuses");
-        assert_eq!(evidence.other.block.len(), kept);
+        assert_eq!(evidence.other.block, kept);
+        assert!(BlockHeader::of_block(&kept, header.hash_slow()).is_some_and(|header| header.parent == PARENT));
     }
+    // What is no block isn't kept.
+    let none = with_block(item(&other()), &format!("0x{}", "0".repeat(LONGEST_BLOCK)));
+    let (seen, expected) = (read(&[none]), expected());
+    assert!(seen.evidence(&expected, &DOMAIN).expect("it accuses").other.block.is_empty());
 }
 
 /// Files that the keeper reads in its tests.
@@ -279,7 +302,7 @@ fn evidence_has_the_form_that_keepers_read() {
         let domain = evidence.domain();
         let other = evidence.other.signed().expect("a signature");
         let key = Domain::recover(other.soft_block.digest(&domain), &other.signature).expect("signed");
-        let parent = parent_of(&evidence.other.block.to_string(), other.soft_block.blockHash).expect("a block");
+        let block = header::read(&evidence.other.block.to_string(), other.soft_block.blockHash).expect("a block");
         let mut items = vec![&evidence.other];
         let (hash, payload) = match &evidence.delivered {
             Delivered::Item(item) => {
@@ -291,7 +314,7 @@ fn evidence_has_the_form_that_keepers_read() {
         let expected = Expected {
             gateway: evidence.other.gateway,
             number: other.soft_block.number,
-            parent,
+            parent: block.parent,
             hash,
             payload: Bytes::copy_from_slice(payload.as_bytes()),
         };
