@@ -6,8 +6,8 @@ use crate::{
     feed::{ItemError, check, check_signature},
 };
 use alloy::primitives::{Address, B256, Bytes};
-use baton_batch::{L1Origin, L2Block};
-use baton_protocol::{Delivered, Domain, Evidence, FeedItem, GatewayId};
+use baton_batch::L1Origin;
+use baton_protocol::{Delivered, Domain, Evidence, FeedItem, GatewayId, rlp::BlockHeader};
 use baton_schedule::Snapshot;
 use serde::Deserialize;
 use std::fmt;
@@ -16,8 +16,8 @@ use std::fmt;
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
     /// Not what portals write.
-    #[error("it isn't evidence as a portal keeps it: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error("it isn't evidence as a portal keeps it: {}", told(.0))]
+    Json(serde_json::Error),
     /// Of another rollup, or another L1.
     #[error("it is about the inbox {inbox} on chain {chain_id}, and the registry's is {here} on chain {chain_here}")]
     OtherDomain {
@@ -33,6 +33,14 @@ pub enum EvidenceError {
     /// A signature that isn't the owner's.
     #[error("{0}")]
     Item(#[from] ItemError),
+}
+
+/// How much is told of what is wrong with a file, in characters.
+const LONGEST: usize = 300;
+
+/// What is wrong with a file, which may be anybody's: not too much of it, and nothing that steers a terminal.
+fn told(error: &serde_json::Error) -> String {
+    error.to_string().chars().filter(|each| !each.is_control()).take(LONGEST).collect()
 }
 
 /// What is read of `getPayload`'s result.
@@ -87,12 +95,13 @@ pub enum Proof {
 }
 
 impl Proof {
-    /// What it proves once it is known whether the anchors of two signatures are canonical: that of the other block's, and that of the delivered one's.
-    pub const fn known(&self, other: bool, delivered: bool) -> Self {
-        match *self {
-            Self::Excluding if delivered => Self::Nothing(Excuse::Reorg),
-            Self::Excluding => Self::Unbound { other_binds: other },
-            known => known,
+    /// What it proves once it is known whether the anchors of two signatures are canonical: that of the other block's, and that of the delivered one's. `None`
+    /// while the L1 hasn't come to them.
+    pub const fn known(&self, other: Option<bool>, delivered: Option<bool>) -> Self {
+        match (*self, other, delivered) {
+            (Self::Excluding, _, Some(true)) => Self::Nothing(Excuse::Reorg),
+            (Self::Excluding, Some(other_binds), Some(false)) => Self::Unbound { other_binds },
+            (known, ..) => known,
         }
     }
 }
@@ -109,7 +118,9 @@ impl fmt::Display for Proof {
             Self::UnknownParent => f.write_str(
                 "two signatures for one number with different links, and without both blocks nothing says whether they are on one parent",
             ),
-            Self::Excluding => f.write_str("two signatures of which one binds at most: no L1 chain holds both anchors"),
+            Self::Excluding => f.write_str(
+                "nothing yet: no L1 chain holds both anchors, and the L1 hasn't come to them; check again when it has",
+            ),
             Self::Unbound { other_binds } => {
                 let other = if *other_binds { "while the one over the other block binds" } else { "and nor is the other one's" };
                 write!(
@@ -145,10 +156,10 @@ impl CheckedItem {
         anchor_of(&self.archived.signed.soft_block)
     }
 
-    /// The parent that its block names, if that is the block that was signed, whatever anchor was signed with it.
+    /// The parent that the header of its block names, if that is the block that was signed. The rest of it, which nobody signed, may be anything.
     fn parent_of_block(&self) -> Option<B256> {
-        let block = L2Block::from_rlp(&self.archived.block).ok()?;
-        (block.id().hash == self.archived.signed.soft_block.blockHash).then(|| block.id().parent_hash)
+        let hash = self.archived.signed.soft_block.blockHash;
+        BlockHeader::of_block(&self.archived.block, hash).map(|header| header.parent)
     }
 }
 
@@ -169,7 +180,7 @@ impl CheckedEvidence {
     /// # Errors
     /// See [`EvidenceError`].
     pub fn read(text: &[u8], snapshot: &Snapshot, domain: &Domain) -> Result<Self, EvidenceError> {
-        let evidence: Evidence<Payload> = serde_json::from_slice(text)?;
+        let evidence: Evidence<Payload> = serde_json::from_slice(text).map_err(EvidenceError::Json)?;
         if evidence.domain() != *domain {
             let Evidence { chain_id, inbox, .. } = evidence;
             let (chain_here, here) = (domain.chain_id, domain.inbox);
@@ -236,7 +247,7 @@ fn other_block(other: &CheckedItem, payload: &ExecutionPayload) -> Proof {
     let origin = origin.map(|L1Origin { number, hash, .. }| Anchor { number, hash });
     if other.archived.signed.soft_block.blockHash == payload.block_hash {
         Proof::Nothing(Excuse::SameBlock)
-    } else if other.parent.as_ref().is_ok_and(|parent| *parent != payload.parent_hash) {
+    } else if other.parent_of_block().is_some_and(|parent| parent != payload.parent_hash) {
         Proof::Nothing(Excuse::OtherBase)
     } else if origin.is_some_and(|origin| origin.excludes(&other.anchor())) {
         Proof::Nothing(Excuse::Reorg)

@@ -12,7 +12,7 @@ use baton_keeper::{
     evidence::{CheckedEvidence, EvidenceError, Excuse, Proof},
     feed::{FeedItem, ItemError},
 };
-use baton_protocol::{Delivered, Domain, EpochSchedule, Evidence, Kind, SlotClock, SoftBlock};
+use baton_protocol::{Delivered, Domain, EpochSchedule, Evidence, Kind, SlotClock, SoftBlock, rlp::BlockHeader};
 use baton_schedule::{GatewayInfo, GatewayUrls, L1Head, SequencerKeys, Snapshot};
 use serde_json::{Value, json};
 
@@ -117,7 +117,7 @@ fn a_portals_payload_proves_only_what_was_signed() {
 fn what_an_honest_gateway_signs_proves_nothing() {
     let reorg = |soft_block: &mut SoftBlock| soft_block.anchorHash = B256::repeat_byte(4);
     let again = proof(&pair(PARENT, 1, reorg));
-    assert_eq!((again, again.known(false, true)), (Proof::Excluding, Proof::Nothing(Excuse::Reorg)));
+    assert_eq!((again, again.known(Some(false), Some(true))), (Proof::Excluding, Proof::Nothing(Excuse::Reorg)));
     let other_base = |soft_block: &mut SoftBlock| soft_block.parentLink = B256::ZERO;
     assert_eq!(proof(&pair(B256::ZERO, 1, other_base)), Proof::Nothing(Excuse::OtherBase));
     assert_eq!(proof(&pair(PARENT, 2, |_| {})), Proof::Nothing(Excuse::SameBlock));
@@ -127,6 +127,12 @@ fn what_an_honest_gateway_signs_proves_nothing() {
     let (hash, reorged) = (B256::repeat_byte(1), Anchor { hash: B256::repeat_byte(4), ..ORIGIN });
     assert_eq!(delivered(PARENT, hash, reorged), Proof::Nothing(Excuse::Reorg));
     assert_eq!(delivered(B256::ZERO, hash, ORIGIN), Proof::Nothing(Excuse::OtherBase));
+    let header =
+        |item: &FeedItem| BlockHeader::of_block(&item.block, item.soft_block.blockHash).expect("a block").alone();
+    let elsewhere = item(B256::ZERO, 2, |_| {});
+    let other = FeedItem { block: header(&elsewhere).into(), ..elsewhere };
+    let portals = Delivered::Payload(payload(PARENT, hash, ORIGIN));
+    assert_eq!(proof(&evidence(other, portals)), Proof::Nothing(Excuse::OtherBase));
     let signed = item(PARENT, 2, |_| {}).soft_block.blockHash;
     assert_eq!(delivered(PARENT, signed, ORIGIN), Proof::Nothing(Excuse::SameBlock));
 }
@@ -136,12 +142,14 @@ fn a_made_up_anchor_excuses_nobody() {
     let made_up = |soft_block: &mut SoftBlock| soft_block.anchorHash = B256::repeat_byte(4);
     let proof = proof(&pair(PARENT, 1, made_up));
     for other_binds in [true, false] {
-        let known = proof.known(other_binds, false);
+        let known = proof.known(Some(other_binds), Some(false));
         assert_eq!(known, Proof::Unbound { other_binds });
         assert!(!known.to_string().contains("nothing"), "{known}");
         // Only what depends on anchors that exclude each other depends on which is canonical.
-        assert_eq!(Proof::Conflict.known(other_binds, false), Proof::Conflict);
+        assert_eq!(Proof::Conflict.known(Some(other_binds), Some(false)), Proof::Conflict);
     }
+    // An L1 node that hasn't come to them says nothing against anybody.
+    assert_eq!(proof.known(None, None), Proof::Excluding);
 }
 
 #[test]
@@ -150,7 +158,14 @@ fn a_made_up_link_excuses_nobody_whose_blocks_tell_their_parent() {
     assert_eq!(proof(&pair(PARENT, 1, made_up)), Proof::OneParent);
     let both = |soft_block: &mut SoftBlock| (soft_block.parentLink, soft_block.anchorHash) = (B256::ZERO, B256::ZERO);
     assert_eq!(proof(&pair(PARENT, 1, both)), Proof::Excluding);
-    let bare = FeedItem { block: Bytes::new(), ..item(PARENT, 2, |_| {}) };
+    // The header says it, whatever transactions are put behind it, and a portal keeps nothing else of a long block.
+    let (signed, whole) = (item(PARENT, 2, |_| {}), item(PARENT, 2, |_| {}).block);
+    let header = BlockHeader::of_block(&whole, signed.soft_block.blockHash).expect("a block");
+    for block in [header.alone(), [&header.alone()[..], &[0xc0]].concat()] {
+        let other = FeedItem { block: block.into(), ..signed.clone() };
+        assert_eq!(proof(&evidence(other, Delivered::Item(item(PARENT, 1, made_up)))), Proof::OneParent);
+    }
+    let bare = FeedItem { block: Bytes::new(), ..signed };
     assert_eq!(proof(&evidence(bare, Delivered::Item(item(PARENT, 1, made_up)))), Proof::UnknownParent);
 }
 
@@ -177,7 +192,11 @@ fn who_has_not_signed_is_not_accused() {
     let elsewhere = Domain { chain_id: 2, ..DOMAIN };
     let error = CheckedEvidence::read(SIGNATURES.as_bytes(), &snapshot(), &elsewhere).expect_err("refused");
     assert!(matches!(error, EvidenceError::OtherDomain { chain_id: 1, chain_here: 2, .. }), "{error}");
-    for text in ["", "{}", "[]", r#"{"item":{},"payload":{}}"#] {
-        assert!(matches!(read(text), Err(EvidenceError::Json(_))), "{text}");
+    let hostile = format!(r#"{{"\u001b[2J{}":1}}"#, "a".repeat(10_000));
+    for text in ["", "{}", "[]", r#"{"item":{},"payload":{}}"#, &hostile] {
+        let error = read(text).expect_err("refused");
+        assert!(matches!(error, EvidenceError::Json(_)), "{text}");
+        let said = error.to_string();
+        assert!(said.len() < 400 && !said.contains('\u{1b}'), "{said}");
     }
 }

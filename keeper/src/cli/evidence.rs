@@ -12,13 +12,20 @@ use baton_keeper::{
 };
 use baton_schedule::Follower;
 use clap::Subcommand;
-use eyre::{Context, Result};
-use std::{fs, path::PathBuf, time::Duration};
+use eyre::{Context, Result, ensure};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// How long the L1 may take to be read.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest file that is read, in bytes: a portal keeps no more of one gateway.
+const LONGEST: u64 = 256 << 20;
 
 #[derive(Subcommand)]
 pub(super) enum EvidenceCommand {
@@ -39,7 +46,7 @@ impl EvidenceCommand {
     pub(super) async fn run(self) -> Result<()> {
         let Self::Check { file, keep, source } = self;
         let name = || file.display().to_string();
-        let text = fs::read(&file).wrap_err_with(|| format!("{} can't be read", name()))?;
+        let text = read(&file).wrap_err_with(|| format!("{} can't be read", name()))?;
         let (l1_config, contracts, data_dir) = if keep {
             let config = source.keeper()?;
             (config.l1, config.contracts, Some(config.data_dir))
@@ -67,7 +74,7 @@ impl EvidenceCommand {
         let evidence = CheckedEvidence::read(&text, &*known?, &deployment.domain).wrap_err_with(name)?;
         let mut canonical = Vec::new();
         for item in &evidence.items {
-            let is_canonical = is_canonical(&l1, &item.anchor()).await?;
+            let is_canonical = is_canonical(&l1, &item.anchor(), newest).await?;
             print(&line(&evidence, item, is_canonical))?;
             canonical.push(is_canonical);
         }
@@ -85,24 +92,43 @@ impl EvidenceCommand {
     }
 }
 
-fn line(evidence: &CheckedEvidence, item: &CheckedItem, is_canonical: bool) -> String {
+fn read(file: &Path) -> Result<Vec<u8>> {
+    let file = File::open(file)?;
+    let length = file.metadata()?.len();
+    ensure!(length <= LONGEST, "it has {length} bytes, and no portal's has more than {LONGEST}");
+    let mut text = Vec::new();
+    // What isn't a file has no length.
+    file.take(LONGEST).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn line(evidence: &CheckedEvidence, item: &CheckedItem, is_canonical: Option<bool>) -> String {
     let soft_block = &item.archived.signed.soft_block;
-    let (anchor, not) = (item.anchor(), if is_canonical { "" } else { "not " });
+    let anchor = item.anchor();
+    let state = match is_canonical {
+        Some(true) => "canonical",
+        Some(false) => "not canonical",
+        None => "not there yet",
+    };
     let block = match &item.parent {
         Ok(_) => "with its block".to_owned(),
         Err(error) => format!("without a block that could be kept: {error}"),
     };
     format!(
-        "gateway {} signed block {} {} on {}, anchored at L1 block {} {} ({not}canonical), {block}",
+        "gateway {} signed block {} {} on {}, anchored at L1 block {} {} ({state}), {block}",
         evidence.gateway, soft_block.number, soft_block.blockHash, soft_block.parentLink, anchor.number, anchor.hash
     )
 }
 
-/// Whether the L1 has a block at its height.
-async fn is_canonical(l1: &L1, anchor: &Anchor) -> Result<bool, L1Error> {
+/// Whether it is the L1's block at its height; `None` if the L1 hasn't come to that. Nodes aren't asked for such heights: numbers that no block can have are
+/// errors to some.
+async fn is_canonical(l1: &L1, anchor: &Anchor, newest: u64) -> Result<Option<bool>, L1Error> {
+    if anchor.number > newest {
+        return Ok(None);
+    }
     match l1.block(BlockId::number(anchor.number)).await {
-        Ok(block) => Ok(block.hash == anchor.hash),
-        Err(L1Error::MissingBlock(_)) => Ok(false),
+        Ok(block) => Ok(Some(block.hash == anchor.hash)),
+        Err(L1Error::MissingBlock(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
