@@ -19,7 +19,7 @@ pub struct FollowerConfig {
     pub registry: Address,
     /// The L1 block in which the registry was deployed, or any before it: events are read from here on.
     pub deployment_block: u64,
-    /// How many blocks one query for events may span; public nodes refuse more than some thousand.
+    /// How many blocks one query for events may span; public nodes refuse more than some thousand. A node that doesn't answer about so many is asked about fewer.
     pub log_span: u64,
     /// The deployment's arithmetic of time.
     pub clock: SlotClock,

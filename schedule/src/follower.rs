@@ -82,7 +82,7 @@ impl Follower {
     pub fn spawn(config: FollowerConfig, shutdown: CancellationToken) -> Result<Handle, ConfigError> {
         config.validate()?;
         let (publisher, handle) = channel(Snapshot::unread(config.clock));
-        let node = |(index, url)| Node::new(index, url, config.registry, config.request_timeout);
+        let node = |(index, url)| Node::new(index, url, config.registry, config.request_timeout, config.log_span);
         let nodes = config.l1_urls.into_iter().enumerate().map(node).collect::<Result<_, _>>()?;
         let follower = Self {
             nodes,
@@ -161,7 +161,7 @@ impl Follower {
             let l1 = self.nodes[index].open().await?;
             // What is read now is at least as new as what was announced until now.
             self.nodes[index].forget_announced();
-            let read = self.read(&l1, takes).await;
+            let read = self.read(index, &l1, takes).await;
             match &read {
                 Err(error) if self.nodes[index].failed(error) && may_repeat => may_repeat = false,
                 _ => return read,
@@ -209,7 +209,7 @@ impl Follower {
     }
 
     /// Reads one node, from its head on down. All that it changes here is how far events are known.
-    async fn read(&mut self, l1: &L1, takes: Takes) -> Result<Read, FollowError> {
+    async fn read(&mut self, index: usize, l1: &L1, takes: Takes) -> Result<Read, FollowError> {
         let head = l1.head().await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if !is_plausible(&head, &self.clock, self.deployment_block, now) {
@@ -243,10 +243,21 @@ impl Follower {
         let again = SEARCHED_AGAIN.min(self.log_span - 1).max(1);
         let first = state.searched.map_or(0, |searched| searched + 1).max(self.deployment_block);
         let (mut said, mut is_checked) = (Instant::now(), true);
-        for span in Spans::new(first..=head.number, self.log_span) {
-            let end = *span.end();
+        let mut left = first..=head.number;
+        while let Some(span) = next_span(&mut left, self.nodes[index].span.now()) {
+            let (end, blocks) = (*span.end(), span.end() - span.start() + 1);
             let last = async { if end < head.number { l1.block(end).await } else { Ok(Some(head)) } };
-            let read = async { try_join!(l1.urls_logs(span), last) };
+            let node_span = &mut self.nodes[index].span;
+            let logs = async {
+                let logs = l1.urls_logs(span).await;
+                if logs.is_ok() {
+                    node_span.answered()
+                } else {
+                    node_span.failed(blocks)
+                }
+                logs
+            };
+            let read = async { try_join!(logs, last) };
             // The way may be long, so the next span is asked for together with whether the one before it counts.
             let check = async { if is_checked { Ok(()) } else { still_leads_to(l1, &head).await } };
             let (read, checked) = join!(read, check);
@@ -299,30 +310,15 @@ impl Follower {
     }
 }
 
-/// A range of blocks, one query's span after the other.
-struct Spans {
-    left: RangeInclusive<u64>,
-    most: u64,
-}
-
-impl Spans {
-    const fn new(blocks: RangeInclusive<u64>, most: u64) -> Self {
-        Self { left: blocks, most }
+/// Takes the next of the blocks that are left, at most so many.
+fn next_span(left: &mut RangeInclusive<u64>, most: u64) -> Option<RangeInclusive<u64>> {
+    let (first, last) = (*left.start(), *left.end());
+    if left.is_empty() {
+        return None;
     }
-}
-
-impl Iterator for Spans {
-    type Item = RangeInclusive<u64>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (first, last) = (*self.left.start(), *self.left.end());
-        if self.left.is_empty() {
-            return None;
-        }
-        let end = first.saturating_add(self.most - 1).min(last);
-        self.left = end + 1..=last;
-        Some(first..=end)
-    }
+    let end = first.saturating_add(most - 1).min(last);
+    *left = end + 1..=last;
+    Some(first..=end)
 }
 
 /// Waits until a time, or forever.
@@ -368,12 +364,14 @@ mod tests {
 
     #[test]
     fn spans_cover_every_block_once() {
-        let spans =
-            |blocks, most| Spans::new(blocks, most).map(|span| (*span.start(), *span.end())).collect::<Vec<_>>();
+        let spans = |mut left, most| {
+            std::iter::from_fn(|| next_span(&mut left, most).map(|span| (*span.start(), *span.end())))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(spans(5..=11, 3), [(5, 7), (8, 10), (11, 11)]);
         assert_eq!(spans(5..=10, 3), [(5, 7), (8, 10)]);
         assert_eq!(spans(5..=5, 2000), [(5, 5)]);
-        assert_eq!(Spans::new(RangeInclusive::new(6, 5), 2000).next(), None);
+        assert_eq!(spans(RangeInclusive::new(6, 5), 2000), []);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod node_url;
 mod plausibility;
 mod redial;
 mod snapshot;
+mod span;
 mod trail;
 mod urls;
 

@@ -1,6 +1,6 @@
 //! One L1 node and the connection to it: HTTP, which needs no looking after, or a websocket, which does.
 
-use crate::{ConfigError, FollowError, NodeUrl, config::parse_url, http, l1::L1, redial::Redial};
+use crate::{ConfigError, FollowError, NodeUrl, config::parse_url, http, l1::L1, redial::Redial, span::Span};
 use alloy::{
     primitives::Address,
     providers::RootProvider,
@@ -19,6 +19,8 @@ use tracing::info;
 pub(crate) struct Node {
     url: Arc<NodeUrl>,
     link: Link,
+    /// How many blocks' events it is asked for at once.
+    pub(crate) span: Span,
 }
 
 enum Link {
@@ -64,7 +66,13 @@ impl PubSubConnect for DialOnce {
 
 impl Node {
     /// Dials nobody yet.
-    pub(crate) fn new(index: usize, url: NodeUrl, registry: Address, timeout: Duration) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        index: usize,
+        url: NodeUrl,
+        registry: Address,
+        timeout: Duration,
+        log_span: u64,
+    ) -> Result<Self, ConfigError> {
         let parsed = parse_url(index, &url)?;
         let url = Arc::new(url);
         let link = match parsed.scheme() {
@@ -82,7 +90,7 @@ impl Node {
                 Link::Http(L1::new(provider, registry, timeout, url.clone()))
             }
         };
-        Ok(Self { url, link })
+        Ok(Self { url, link, span: Span::new(log_span) })
     }
 
     /// What to ask it with. Dials its websocket if it is down and its pause is over.

@@ -31,6 +31,10 @@ pub(crate) enum Fault {
     NoSubscriptions,
     /// Queries for events are refused, except for so many at first.
     FewLogs(usize),
+    /// Queries for events of more blocks than so many are refused.
+    ShortLogs(u64),
+    /// They aren't answered.
+    SilentLogs(u64),
     /// A query for events waits until a block is asked for behind it.
     LogsInCompany,
     /// Calls for blocks by their numbers wait until the fault is over.
@@ -59,6 +63,7 @@ pub(crate) struct Wire {
     connections: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
     asked: Arc<Mutex<Vec<String>>>,
+    from: Arc<Mutex<Vec<u64>>>,
     task: JoinHandle<()>,
 }
 
@@ -68,6 +73,7 @@ struct State {
     node: String,
     fault: watch::Receiver<Fault>,
     asked: Arc<Mutex<Vec<String>>>,
+    from: Arc<Mutex<Vec<u64>>>,
 }
 
 impl Wire {
@@ -79,7 +85,8 @@ impl Wire {
         let (cut, _) = broadcast::channel(1);
         let (connections, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let asked = Arc::<Mutex<Vec<String>>>::default();
-        let state = State { node: node.to_owned(), fault: faults, asked: asked.clone() };
+        let from = Arc::<Mutex<Vec<u64>>>::default();
+        let state = State { node: node.to_owned(), fault: faults, asked: asked.clone(), from: from.clone() };
         let (count, count_open, cuts) = (connections.clone(), open.clone(), cut.clone());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -92,7 +99,7 @@ impl Wire {
                 });
             }
         });
-        Self { url, fault, cut, connections, open, asked, task }
+        Self { url, fault, cut, connections, open, asked, from, task }
     }
 
     pub(crate) fn set(&self, fault: Fault) {
@@ -115,10 +122,24 @@ impl Wire {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// How often a method was called. Queries that ran into [`Fault::FewLogs`] don't count.
+    /// From which blocks on events were asked for, without queries that ran into a fault.
+    pub(crate) fn from(&self) -> Vec<u64> {
+        self.from.lock().expect("lock").clone()
+    }
+
+    /// How often a method was called. Queries for events that ran into a fault don't count.
     pub(crate) fn asked(&self, method: &str) -> usize {
         self.asked.lock().expect("lock").iter().filter(|asked| *asked == method).count()
     }
+}
+
+/// First and last block of a query for events.
+fn blocks_of(call: &Value) -> (u64, u64) {
+    let number = |key: &str| {
+        let text = call["params"][0][key].as_str().expect("a number");
+        u64::from_str_radix(text.trim_start_matches("0x"), 16).expect("hexadecimal")
+    };
+    (number("fromBlock"), number("toBlock"))
 }
 
 impl Drop for Wire {
@@ -161,8 +182,15 @@ async fn connection(stream: TcpStream, mut state: State) {
                     Fault::FewLogs(most) if method == "eth_getLogs" => {
                         state.asked.lock().expect("lock").iter().filter(|asked| **asked == method).count() >= most
                     }
+                    Fault::ShortLogs(most) | Fault::SilentLogs(most) if method == "eth_getLogs" => {
+                        let (first, last) = blocks_of(&call);
+                        last - first >= most
+                    }
                     _ => false,
                 };
+                if too_many && matches!(fault, Fault::SilentLogs(_)) {
+                    continue;
+                }
                 if too_many || fault == Fault::Refuses || fault == Fault::NoSubscriptions && method == "eth_subscribe" {
                     let no = json!({"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32601, "message": "no such method"}});
                     if follower.send(Message::text(no.to_string())).await.is_err() { return }
@@ -181,6 +209,9 @@ async fn connection(stream: TcpStream, mut state: State) {
                     return;
                 }
                 if !too_many {
+                    if method == "eth_getLogs" {
+                        state.from.lock().expect("lock").push(blocks_of(&call).0);
+                    }
                     state.asked.lock().expect("lock").push(method);
                 }
             }
