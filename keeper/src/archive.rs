@@ -5,7 +5,7 @@
 use crate::anchor::Anchor;
 use alloy::primitives::{B256, Bytes, Signature};
 use baton_protocol::{FeedItem, GatewayId, Link, SignedSoftBlock, SoftBlock};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use std::{
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -107,7 +107,8 @@ impl Archive {
         let soft_block = &archived.signed.soft_block;
         let number = integer(soft_block.number)?;
         let mut connection = self.lock();
-        let transaction = connection.transaction()?;
+        // One that reads first can't write any more once another process has, and isn't let wait for it.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let variants: i64 = transaction.query_row(
             "SELECT count(*) FROM soft_blocks WHERE number = ?1 AND gateway = ?2",
             params![number, archived.gateway],
@@ -321,6 +322,23 @@ mod tests {
         let base = Link(B256::repeat_byte(3));
         assert_eq!(archive.soft_blocks_of(1, 7, base, B256::repeat_byte(1)).expect("read").len(), 1);
         assert_eq!(archive.soft_blocks_of(1, 7, Link::default(), B256::repeat_byte(1)).expect("read").len(), 0);
+    }
+
+    #[test]
+    fn two_processes_keep_soft_blocks_at_once() {
+        let (dir, archive) = open();
+        // `keeper evidence check --keep` beside a keeper that runs.
+        let other = Archive::open(&dir.path().join("archive.sqlite")).expect("opened");
+        std::thread::scope(|scope| {
+            for (archive, block) in [(&archive, 1), (&other, 2)] {
+                scope.spawn(move || {
+                    (0..500).for_each(|number| {
+                        assert!(archive.put_soft_block(&archived(number, block, 1), B256::ZERO).expect("put"));
+                    });
+                });
+            }
+        });
+        assert_eq!(archive.soft_blocks(1, 0, 2000, usize::MAX).expect("read").len(), 1000);
     }
 
     #[test]
