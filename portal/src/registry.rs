@@ -196,7 +196,8 @@ fn window(slot: u64, snapshot: &Snapshot) -> Result<Window, RegistryError> {
         Err(Skip::Ended(_)) => {
             Window { gateway: NOBODY, kind: Kind::Open, first: window.first.max(ended), end: window.end }
         }
-        _ => Window { end: window.end.min(ended), ..window },
+        Ok(_) => Window { end: window.end.min(ended), ..window },
+        Err(_) => window,
     })
 }
 
@@ -310,6 +311,17 @@ mod tests {
         let at = one(RegistryQuery::AtBlock(Some(3)), &snapshot, 0);
         assert_eq!(at.gateway, None);
         assert_eq!(at.window.map(|window| window.kind), Some(Kind::Open));
+    }
+
+    #[test]
+    fn nobody_is_never_ended_whatever_an_l1_node_says() {
+        // A window that ended before a slot in it would have no next one, and a timeline no end.
+        let mut snapshot = snapshot(|_| NOBODY);
+        snapshot.gateways.get_mut(&NOBODY).expect("the operator").ended_slot = Some(5);
+        let at = one(RegistryQuery::AtBlock(Some(20)), &snapshot, 0);
+        assert_eq!(at.window.map(|window| (window.first, window.end)), Some((0, 32)));
+        assert_eq!(timeline(&snapshot).len(), 1);
+        assert_eq!(answer(RegistryQuery::Next, &snapshot, 1020, None), Err(RegistryError::NoNext));
     }
 
     #[test]

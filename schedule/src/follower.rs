@@ -208,7 +208,7 @@ impl Follower {
         self.publisher.publish(Snapshot { stale: Some(reason), ..(*latest).clone() });
     }
 
-    /// Reads one node, from its head on down. All that it changes here is how far events are known.
+    /// Reads one node, from its head on down. All that it changes here is how far events are known, and how many blocks' events the node is asked for at once.
     async fn read(&mut self, index: usize, l1: &L1, takes: Takes) -> Result<Read, FollowError> {
         let head = l1.head().await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
