@@ -335,7 +335,8 @@ async fn what_is_in_the_feed_in_time_counts_however_slow_the_feed_is() {
     items.put(watched.over(1, head));
     stays(stand).await;
     // Its blocks have no L1 origin: which anchor is right is left to whoever reads the evidence.
-    let [(_, evidence)] = watched.evidence().try_into().expect("one file");
+    let [(name, evidence)] = watched.evidence().try_into().expect("one file");
+    assert_eq!(name, format!("1-1-{}-item-doubtful.json", another().0));
     assert!(matches!(evidence.delivered, Delivered::Item(_)));
 }
 
