@@ -106,9 +106,11 @@ impl Building {
 
     /// Whether the gateway hasn't refused, and the order hasn't been dropped on its way.
     pub(crate) fn goes_on(&self) -> bool {
+        // Asked first: whoever carries the order may be about to say the id, and goes then.
+        let is_carried = self.id.has_changed().is_ok();
         match &*self.id.borrow() {
             Some(said) => said.is_ok(),
-            None => self.id.has_changed().is_ok(),
+            None => is_carried,
         }
     }
 }
@@ -220,8 +222,7 @@ impl Lane {
         debug!(peer = %self.peer, waiting, "a lane is closed, and what waited in it is dropped");
     }
 
-    /// Whether it is closed.
-    #[cfg(test)]
+    /// Whether it is closed. It is before anybody can see that something in it was dropped for that.
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.updates.queue).is_none()
     }

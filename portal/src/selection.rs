@@ -180,9 +180,12 @@ impl OwnerOutcome {
         "outbid",
     ];
 
-    /// Whether no answer came from the gateway, for whatever reason.
-    pub const fn is_no_answer(&self) -> bool {
-        matches!(self, Self::Late(Stage::Id | Stage::Payload) | Self::NotBuilding(_) | Self::Unreachable(_))
+    /// Whether no payload came from where the gateway is, or was, for whatever reason.
+    pub const fn is_no_payload(&self) -> bool {
+        matches!(
+            self,
+            Self::Late(Stage::Id | Stage::Payload) | Self::NotBuilding(_) | Self::Unreachable(_) | Self::BadAnswer(_)
+        )
     }
 
     /// A short fixed name, for metrics.

@@ -6,7 +6,7 @@ use crate::{
     builds::{Build, Purpose},
     decision::Stages,
     demand::Mismatch,
-    lane::{Building, NotBuilding, Peer},
+    lane::{Building, Lane, NotBuilding, Peer},
     mode::Mode,
     payload::{self, Payload, PayloadStatus},
     peek::PayloadId,
@@ -99,7 +99,7 @@ impl Proxy {
         let Notes { block_hash, stages, asked, checked } = notes;
         let (outcome, payload) = match tried {
             Ok(payload) => (OwnerOutcome::Valid, Some(payload)),
-            Err(outcome) if outcome.is_no_answer() && !self.has_its_lane(build) => {
+            Err(outcome) if outcome.is_no_payload() && !self.has_its_lane(build) => {
                 (OwnerOutcome::LaneClosed(outcome.to_string()), None)
             }
             Err(outcome) => (outcome, None),
@@ -107,12 +107,13 @@ impl Proxy {
         Attempt { outcome, payload, block_hash, stages, asked, checked }
     }
 
-    /// Whether the lane that an order went over is still the owner's.
+    /// Whether the lane that an order went over is still open, and the owner's.
     fn has_its_lane(&self, build: &Build<Building>) -> bool {
         let lanes = self.gateways.lanes();
         let now = build.owner.gateway().and_then(|gateway| lanes.get(gateway));
-        // All of a block's orders went over one.
-        now.is_some_and(|now| build.orders().first().is_some_and(|order| Arc::ptr_eq(now, &order.lane)))
+        // All of a block's orders went over one. It is closed, and drops them, before there is another in its place.
+        let is_open = |lane: &Arc<Lane>| now.is_some_and(|now| Arc::ptr_eq(now, lane)) && !lane.is_closed();
+        build.orders().first().is_some_and(|order| is_open(&order.lane))
     }
 
     async fn try_owner(

@@ -6,9 +6,9 @@ use crate::{
     telemetry::lookups::Lookups,
     trace::Ordered,
 };
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use baton_protocol::SlotClock;
-use baton_schedule::{Publisher, Snapshot};
+use baton_schedule::{GatewayInfo, GatewayUrls, Publisher, SequencerKeys, Snapshot};
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::{cell::Cell, sync::Mutex};
@@ -44,6 +44,36 @@ fn portal() -> (Arc<Proxy>, Publisher) {
     let fallback = Upstream::new(config.fallback.uri, config.fallback.secret, config.fallback_timeout, config.max_body);
     let gateways = Gateways::new(config.gateways, config.max_body);
     (Arc::new(Proxy::new(schedule, fallback, None, gateways, config.live, Also::default())), publisher)
+}
+
+/// Has gateway 1 be at a URL, by the registry; gives its lane.
+fn gateway_at(url: &str, portal: &Proxy, publisher: &Publisher) -> Arc<Lane> {
+    let info = GatewayInfo {
+        id: 1,
+        owner: Address::ZERO,
+        settler: Address::ZERO,
+        keys: SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 },
+        ended_slot: None,
+        withdrawable_slot: None,
+        eligible: true,
+        urls: GatewayUrls { endpoint: url.to_owned(), feed: String::new() },
+    };
+    publisher.publish(Snapshot { gateways: [(1, info)].into(), ..Snapshot::clone(&publisher.latest()) });
+    portal.follow();
+    portal.gateways.lanes().get(1).cloned().expect("a lane")
+}
+
+/// A block of gateway 1's.
+fn build(purpose: Purpose, orders: Vec<Building>) -> Build<Building> {
+    Build {
+        demand: Demand::default(),
+        owner: Owner::Ask(1),
+        orders: Mutex::new(orders),
+        purpose,
+        ordered: Ordered::default(),
+        judged: Mark::default(),
+        counted: Mark::default(),
+    }
 }
 
 #[tokio::test]
@@ -109,27 +139,27 @@ fn feeds_are_not_read_on_op_nodes_thread() {
 #[tokio::test]
 async fn what_op_node_will_not_get_is_tried_elsewhere() {
     let (portal, _publisher) = portal();
-    let build = |purpose| {
-        let (judged, counted, ordered) = (Mark::default(), Mark::default(), Ordered::default());
-        let owner = Owner::Ask(1);
-        Arc::new(Build {
-            demand: Demand::default(),
-            owner,
-            orders: Mutex::default(),
-            purpose,
-            ordered,
-            judged,
-            counted,
-        })
-    };
     let alive = || runtime::Handle::current().metrics().num_alive_tasks();
     for (purpose, more) in [(Purpose::Serve, 0), (Purpose::DryRun, 1), (Purpose::Trial, 1)] {
         let before = alive();
-        let call = portal.serve(None, Bytes::new(), 4, PayloadId::default(), build(purpose), Instant::now());
+        let build = Arc::new(build(purpose, Vec::new()));
+        let call = portal.serve(None, Bytes::new(), 4, PayloadId::default(), build, Instant::now());
         // Far enough for the attempt to have begun.
         assert!(call.now_or_never().is_none());
         assert_eq!(alive() - before, more, "{purpose:?}");
     }
+}
+
+#[tokio::test]
+async fn an_order_that_goes_with_its_lane_is_no_fault_however_soon_that_is_seen() {
+    let (portal, publisher) = portal();
+    let lane = gateway_at("http://127.0.0.1:2", &portal, &publisher);
+    // Nothing is taken from the lane as long as this doesn't wait.
+    let build = build(Purpose::Serve, vec![lane.order("engine_any", Bytes::new())]);
+    // Another isn't in its place yet.
+    lane.close();
+    let attempt = portal.attempt(4, &build, Instant::now() + Duration::from_secs(10)).await;
+    assert_eq!(attempt.outcome.name(), "lane_closed", "{}", attempt.outcome);
 }
 
 #[tokio::test]

@@ -99,6 +99,22 @@ async fn a_lane_that_is_closed_sends_nothing_more() {
 }
 
 #[tokio::test]
+async fn what_is_answered_at_a_place_that_was_left_is_no_fault() {
+    for fault in [Fault::Error, Fault::Garbage] {
+        let stand = Stand::start().await;
+        let id = stand.order(GENESIS, 1).await;
+        stand.gateways[0].wait_for("engine_forkchoiceUpdated", 1).await;
+        let _place = move_gateway(&stand).await;
+        // Another engine is there by now, or something else.
+        stand.gateways[0].fail("engine_getPayload", fault);
+        assert_eq!(builder(&stand.payload(&id).await), "fallback");
+        let decision = stand.decision().await;
+        assert_eq!(decision["outcome"], "lane_closed", "{decision}");
+        assert_eq!(builder(&stand.block(GENESIS, 2).await), "another place");
+    }
+}
+
+#[tokio::test]
 async fn an_order_that_waits_in_a_lane_that_is_closed_is_no_fault() {
     let stand = Stand::start_with(Options { gateways: "[gateways.breaker]\nlate = 1", ..Options::DEFAULT }).await;
     stand.gateways[0].fail("engine_newPayload", Fault::Held);
