@@ -227,6 +227,12 @@ impl Lane {
         lock(&self.updates.queue).is_none()
     }
 
+    /// How many updates wait in order.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.updates.queue).as_ref().map_or(0, Queue::len)
+    }
+
     /// Who is at its end.
     pub(crate) const fn peer(&self) -> Peer {
         self.peer

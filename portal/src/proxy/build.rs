@@ -17,6 +17,7 @@ use crate::{
     trace::Ordered,
     warm_up::{self, Coming},
 };
+use baton_protocol::GatewayId;
 use bytes::Bytes;
 use serde::Deserialize;
 use std::{
@@ -43,18 +44,22 @@ impl Proxy {
             warn!(%error, number, "attributes have a form unknown here: no gateway is asked; look for a newer portal");
         }
         let (owner, purpose) = self.admit(owner, number, live);
-        let (mut pending, mut bells) = (None, Vec::new());
+        let is_owners = |ids: &[GatewayId]| ids.iter().any(|id| route::form(owner, *id) == Form::Unchanged);
+        let ordered_over = lanes.each().find(|(ids, _)| is_owners(ids)).map(|(_, lane)| lane);
+        let pending = ordered_over.map(|lane| lane.order(&call.name, body.clone()));
         let head_only = rpc::request(rpc::next_id(), &call.name, &[update.state.get(), "null"]);
-        for (ids, lane) in lanes.each() {
-            let is_owners = ids.iter().any(|id| route::form(owner, *id) == Form::Unchanged);
-            match if is_owners { Form::Unchanged } else { Form::HeadOnly } {
-                Form::Unchanged => pending = Some(lane.order(&call.name, body.clone())),
-                Form::HeadOnly => bells.push(lane.put(Kind::Head, &call.name, head_only.clone())),
-            }
+        {
+            let mut latest = lock(&self.latest);
+            latest.head = Some((call.name.clone().into_owned(), head_only.clone().into()));
+            // The lanes that there are now, under the lock: whoever gets one later is given the head that is kept.
+            let now = self.gateways.lanes();
+            let others = now.each().map(|(_, lane)| lane).filter(|lane| {
+                // Who builds has the head with the order.
+                ordered_over.is_none_or(|ordered_over| !Arc::ptr_eq(ordered_over, lane))
+            });
+            let told = others.map(Arc::as_ref).chain(&self.validator);
+            self.outbox.hold(told.map(|lane| lane.put(Kind::Head, &call.name, head_only.clone())));
         }
-        bells.extend(self.validator.as_ref().map(|lane| lane.put(Kind::Head, &call.name, head_only.clone())));
-        self.outbox.hold(bells);
-        lock(&self.latest).head = Some((call.name.clone().into_owned(), head_only.into()));
         self.warm_up(number, lanes, live);
         let (at, started) = (unix_now(), Instant::now());
         let answer = match self.ask_engine(health::Call::ForkchoiceUpdated, body).await {

@@ -153,7 +153,8 @@ impl Proxy {
         answer
     }
 
-    /// Puts an update into the lanes of gateways and validator, where it waits for a pause between op-node's calls.
+    /// Puts an update into the lanes of gateways and validator, where it waits for a pause between op-node's calls. Gateways and lanes are those that the call
+    /// has seen, which is enough for transactions. For all else there may be others by now, and they count.
     pub(super) fn tell(
         &self,
         kind: Kind,
@@ -180,12 +181,18 @@ impl Proxy {
         if of_chain {
             let mut latest = lock(&self.latest);
             let entry = Some((method.to_owned(), body.clone()));
-            if kind == Kind::Head { latest.head = entry } else { latest.payload = entry }
+            if kind == Kind::Head {
+                latest.head = entry
+            } else {
+                latest.payload = entry
+            }
+            let lanes = self.gateways.lanes();
+            let peers = lanes.each().map(|(_, lane)| lane.as_ref()).chain(&self.validator);
+            self.outbox.hold(peers.map(|lane| lane.put(kind, method, body.clone())));
+        } else {
+            let told = lanes.each().filter(|(ids, _)| ids.iter().any(|id| gateways.contains(id)));
+            self.outbox.hold(told.map(|(_, lane)| lane.put(kind, method, body.clone())));
         }
-        let told = lanes.each().filter(|(ids, _)| ids.iter().any(|id| gateways.contains(id)));
-        let peers = told.map(|(_, lane)| lane.as_ref());
-        let peers = peers.chain(self.validator.as_ref().filter(|_| of_chain));
-        self.outbox.hold(peers.map(|lane| lane.put(kind, method, body.clone())));
         self.outbox.read_later(body);
     }
 }

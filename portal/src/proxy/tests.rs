@@ -3,6 +3,7 @@ use crate::{
     builds::{Build, Mark, Purpose},
     config::Config,
     demand::Demand,
+    route::Skip,
     telemetry::lookups::Lookups,
     trace::Ordered,
 };
@@ -160,6 +161,33 @@ async fn an_order_that_goes_with_its_lane_is_no_fault_however_soon_that_is_seen(
     lane.close();
     let attempt = portal.attempt(4, &build, Instant::now() + Duration::from_secs(10)).await;
     assert_eq!(attempt.outcome.name(), "lane_closed", "{}", attempt.outcome);
+}
+
+#[tokio::test]
+async fn a_call_that_has_seen_other_lanes_tells_those_that_there_are() {
+    let state = format!(r#"{{"headBlockHash":"{}"}}"#, B256::ZERO);
+    let order = rpc::request(1, "engine_forkchoiceUpdatedV3", &[&state, r#"{"timestamp":"0x1"}"#]);
+    let call = peek::call(&order).expect("a call");
+    for (kind, owner) in [
+        (Kind::Payload, None),
+        (Kind::Head, None),
+        (Kind::Build, Some(Owner::Ask(1))),
+        (Kind::Build, Some(Owner::Skip(Skip::OpenSlot))),
+    ] {
+        let (portal, publisher) = portal();
+        gateway_at("http://127.0.0.1:2", &portal, &publisher);
+        let (before, live) = (portal.gateways.lanes(), portal.live());
+        let lane = gateway_at("http://127.0.0.1:3", &portal, &publisher);
+        // Nothing is taken from the lane as long as this doesn't wait.
+        match owner {
+            None => portal.tell(kind, &before.ids, "engine_any", &Bytes::new().into(), &before, &live),
+            Some(owner) => {
+                let answer = portal.build(&call, order.clone(), owner, Some(1), &before, &live).now_or_never();
+                assert!(answer.is_none(), "the fallback is asked");
+            }
+        }
+        assert_eq!(lane.waiting(), 1, "{kind:?} {owner:?}");
+    }
 }
 
 #[tokio::test]
