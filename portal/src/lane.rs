@@ -155,7 +155,7 @@ struct Wheel {
     missed: AtomicBool,
 }
 
-/// One gateway's lane. Dropping it ends its tasks.
+/// One gateway's lane. Dropping it ends its tasks, unless it is closed: then they end with what is under way.
 #[derive(Debug)]
 pub(crate) struct Lane {
     peer: Peer,
@@ -172,6 +172,10 @@ pub(crate) struct Lane {
     pool: Arc<Track>,
     /// What steers building: apart, so that it isn't lost in a flood.
     wheel: Arc<Wheel>,
+    /// Nothing more comes.
+    ends: CancellationToken,
+    /// Closed once its tasks have ended.
+    tasks: watch::Sender<()>,
     stop: CancellationToken,
 }
 
@@ -181,7 +185,8 @@ impl Lane {
         let drops = telemetry::lane_opened(peer);
         let direct = upstream.apart();
         let bounded = upstream.clone().at_most(LARGEST_ANSWER);
-        let stop = CancellationToken::new();
+        let (ends, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (tasks, task) = watch::channel(());
         let health = Arc::new(Mutex::new(Health::default()));
         let steering = Mutex::new(Some(Steering::default()));
         let wheel = Arc::new(Wheel { steering, bell: Arc::default(), missed: AtomicBool::default() });
@@ -192,6 +197,8 @@ impl Lane {
             wheel: wheel.clone(),
             reachable: true,
             told: None,
+            ends: ends.clone(),
+            _task: task.clone(),
         };
         let track = |at_once| {
             let queue = Mutex::new(Some(Queue::new(capacity, MOST_WAITING)));
@@ -209,7 +216,7 @@ impl Lane {
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(carrier().carry(wheel.bell.clone(), 1, next)));
         let overflows = Mutex::new(Recurring::every(OVERFLOWS));
-        Self { peer, updates, pool, wheel, direct, upstream, health, drops, overflows, stop }
+        Self { peer, updates, pool, wheel, direct, upstream, health, drops, overflows, ends, tasks, stop }
     }
 
     /// Closes it: what waits in it is dropped, and so is whatever comes yet. What is under way is still answered, and a block ordered over it can still be got
@@ -218,6 +225,7 @@ impl Lane {
         let updates = lock(&self.updates.queue).take();
         let pool = lock(&self.pool.queue).take();
         drop(lock(&self.wheel.steering).take());
+        self.ends.cancel();
         let waiting = [updates, pool].iter().flatten().map(Queue::len).sum::<usize>();
         debug!(peer = %self.peer, waiting, "a lane is closed, and what waited in it is dropped");
     }
@@ -225,6 +233,12 @@ impl Lane {
     /// Whether it is closed. It is before anybody can see that something in it was dropped for that.
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.updates.queue).is_none()
+    }
+
+    /// Has all that waits in it go at once, and waits until it is answered. For the portal's end: what comes now may stay.
+    pub(crate) async fn finish(&self) {
+        self.ends.cancel();
+        self.tasks.closed().await;
     }
 
     /// How many updates wait in order.
@@ -346,7 +360,9 @@ impl Bell {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.stop.cancel();
+        if !self.is_closed() {
+            self.stop.cancel();
+        }
     }
 }
 
@@ -359,6 +375,9 @@ struct Carrier {
     reachable: bool,
     /// What metrics were told of it.
     told: Option<bool>,
+    /// Nothing more comes.
+    ends: CancellationToken,
+    _task: watch::Receiver<()>,
 }
 
 /// An update that the peer has answered, or won't.
@@ -378,10 +397,12 @@ async fn carry_one(upstream: Upstream, kind: Kind, mut update: Update) -> Carrie
 }
 
 impl Carrier {
-    /// Carries what is next, so many updates at once; when nothing is, it waits for the bell.
+    /// Carries what is next, so many updates at once; when nothing is, it waits for the bell. When nothing more comes, it ends with what there is.
     async fn carry(mut self, bell: Arc<Notify>, at_once: usize, next: impl Fn() -> Option<(Kind, Update)>) {
-        let mut under_way = FuturesUnordered::new();
+        let (mut under_way, ends) = (FuturesUnordered::new(), self.ends.clone());
         loop {
+            // Before looking for the last: what was put before the end is carried.
+            let is_end = ends.is_cancelled();
             while under_way.len() < at_once
                 && let Some((kind, update)) = next()
             {
@@ -389,7 +410,9 @@ impl Carrier {
             }
             tokio::select! {
                 Some(carried) = under_way.next() => self.note(carried),
-                () = bell.notified(), if under_way.len() < at_once => {}
+                () = bell.notified(), if !is_end && under_way.len() < at_once => {}
+                () = ends.cancelled(), if !is_end => {}
+                else => return,
             }
         }
     }

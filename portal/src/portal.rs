@@ -35,6 +35,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(450);
 const _: () = assert!(PROBE_INTERVAL.as_millis() + PROBE_TIMEOUT.as_millis() < 1000);
 /// How long the admin port's requests may take to finish at the end: what takes time about them is the way there.
 const ADMIN_GRACE: Duration = Duration::from_secs(4);
+/// How long gateways may take at the end for what op-node's calls have left for them.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// How often metrics are folded.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -241,6 +243,7 @@ async fn start(
             () = served => {}
             () = letting_go.let_go() => {}
         }
+        letting_go.finish(FAREWELL).await;
     });
     for listener in [Some(admin), debug].into_iter().flatten() {
         let office = office.clone();

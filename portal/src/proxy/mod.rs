@@ -43,6 +43,7 @@ use arc_swap::ArcSwap;
 use baton_protocol::GatewayId;
 use baton_schedule::Handle;
 use bytes::Bytes;
+use futures::future::join_all;
 use health::Told;
 use outbox::Outbox;
 use passing::Then;
@@ -281,6 +282,15 @@ impl Proxy {
     /// Lets updates go to others as op-node's calls leave moments for it. Never ends.
     pub(crate) async fn let_go(&self) {
         self.outbox.run().await;
+    }
+
+    /// Has what waits for others go, and waits until they have it, for so long at most. For the portal's end, when op-node calls no more.
+    pub(crate) async fn finish(&self, limit: Duration) {
+        let lanes = self.gateways.lanes();
+        let all = lanes.each().map(|(_, lane)| lane.as_ref()).chain(&self.validator);
+        if timeout(limit, join_all(all.map(Lane::finish))).await.is_err() {
+            info!(limit_ms = limit.as_millis(), "some updates are still under way at the end and are given up");
+        }
     }
 
     /// The gateway that owns every block, if one does.

@@ -7,6 +7,7 @@ use crate::{
 };
 use baton_portal::{Config, Secret};
 use serde_json::json;
+use std::time::Duration;
 
 /// Gateway 1 moves to a place of its own.
 async fn move_gateway(stand: &Stand) -> Node {
@@ -96,6 +97,32 @@ async fn a_lane_that_is_closed_sends_nothing_more() {
     let limits: Vec<_> = node.wait_for("miner_", 2).await.iter().map(|call| call.json["params"][0].clone()).collect();
     assert_eq!(limits, ["0x1", "0x2"]);
     assert_eq!(node.arrived("eth_sendRawTransaction").len(), AT_ONCE);
+}
+
+#[tokio::test]
+async fn what_is_under_way_in_a_lane_that_is_closed_is_answered() {
+    let stand = Stand::start().await;
+    // No block was ordered here: nobody keeps the lane for a payload's sake.
+    let node = &stand.gateways[1];
+    node.fail("", Fault::Held);
+    for (method, params) in [
+        ("engine_newPayloadV4", payload(1, GENESIS)),
+        ("eth_sendRawTransaction", json!(["0x02f8"])),
+        ("miner_setMaxDASize", json!(["0x1", "0x1"])),
+    ] {
+        stand.call(method, params).await;
+        node.wait_for(method, 1).await;
+    }
+    stand.debug("debug_setExecutionMode", json!([{"execution_mode": "disabled", "gateway": 2}])).await;
+    // Long enough for a connection to be given up, and for the node to see it.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    node.release();
+    let answered = async {
+        while node.answered_late() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(10), answered).await.is_ok(), "{}", node.answered_late());
 }
 
 #[tokio::test]

@@ -83,6 +83,8 @@ struct Inner {
     arrived: Vec<Arrived>,
     /// How many calls came without a right token.
     refused: usize,
+    /// How many that were held are answered.
+    answered_late: usize,
     head: B256,
     /// The timestamp of its newest block, if it is to say.
     latest: Option<u64>,
@@ -133,6 +135,7 @@ impl Node {
             faults: Vec::new(),
             arrived: Vec::new(),
             refused: 0,
+            answered_late: 0,
             head: GENESIS,
             latest: None,
             clock: CLOCK,
@@ -221,6 +224,11 @@ impl Node {
         self.inner.lock().expect("not poisoned").refused
     }
 
+    /// How many calls that were held are answered: not those of a caller that has gone.
+    pub(crate) fn answered_late(&self) -> usize {
+        self.inner.lock().expect("not poisoned").answered_late
+    }
+
     /// Waits until a number of calls have arrived.
     pub(crate) async fn wait_for(&self, method: &str, count: usize) -> Vec<Arrived> {
         let all = async {
@@ -283,6 +291,7 @@ async fn answer(State((inner, mut held)): State<Shared>, headers: HeaderMap, bod
     match fault {
         Some(Fault::Held) => {
             held.wait_for(|held| !held).await.expect("the node lives");
+            inner.lock().expect("not poisoned").answered_late += 1;
             good(answer).into_response()
         }
         Some(Fault::HangsAfterHeaders) => {

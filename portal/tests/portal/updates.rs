@@ -164,6 +164,30 @@ async fn a_block_under_way_when_the_portal_ends_reaches_gateways() {
 }
 
 #[tokio::test]
+async fn what_is_answered_when_the_portal_ends_reaches_gateways() {
+    let stand = Stand::start().await;
+    stand.call("eth_sendRawTransaction", json!(["0x02f8"])).await;
+    stand.call("engine_newPayloadV4", payload(1, GENESIS)).await;
+    stand.shutdown.cancel();
+    stand.portal.stopped().await;
+    for node in &stand.gateways {
+        for method in ["eth_sendRawTransaction", "engine_newPayload"] {
+            assert_eq!(node.arrived(method).len(), 1, "{method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_hangs_does_not_keep_the_portal_from_ending() {
+    let stand = Stand::start().await;
+    stand.gateways[0].fail("", Fault::Held);
+    stand.call("engine_newPayloadV4", payload(1, GENESIS)).await;
+    stand.shutdown.cancel();
+    // Half of what an update to a gateway may take.
+    assert!(tokio::time::timeout(Duration::from_secs(10), stand.portal.stopped()).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_reaches_nobody_else() {
     use tokio::io::AsyncWriteExt;
     let stand = Stand::start().await;
