@@ -113,7 +113,7 @@ pub struct ValidatorConfig {
     /// How long one of its answers may take, in milliseconds.
     #[serde(default = "default_gateway_timeout_ms")]
     pub timeout_ms: u64,
-    /// How many updates wait for it while it is slow before the oldest are dropped.
+    /// How many updates wait for it while it is slow before the oldest are dropped. At least 2: a block waits for its head.
     #[serde(default = "default_queue")]
     pub queue: usize,
 }
@@ -130,7 +130,7 @@ pub struct GatewaysConfig {
     /// How long one update may take at a gateway, in milliseconds.
     #[serde(default = "default_gateway_timeout_ms")]
     pub timeout_ms: u64,
-    /// How many updates wait for a slow gateway before the oldest are dropped.
+    /// How many updates wait for a slow gateway before the oldest are dropped. At least 2: a block waits for its head.
     #[serde(default = "default_queue")]
     pub queue: usize,
     /// What all gateways are let do.

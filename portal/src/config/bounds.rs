@@ -109,6 +109,11 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         },
     ];
     bounds.iter().try_for_each(Bound::check)?;
+    let queues =
+        [("gateways.queue", Some(gateways.queue)), ("validator.queue", validator.as_ref().map(|own| own.queue))];
+    if let Some((field, _)) = queues.into_iter().find(|(_, queue)| *queue == Some(1)) {
+        return Err(ConfigError::ShortQueue(field));
+    }
     // Left away, it is no word against a longer first pause: then all pauses are as long.
     if breaker.longest_pause_ms < breaker.pause_ms && breaker.longest_pause_ms != Limits::default().longest_pause_ms {
         return Err(ConfigError::Pauses { first: breaker.pause_ms, longest: breaker.longest_pause_ms });

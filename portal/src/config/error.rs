@@ -56,6 +56,11 @@ pub enum ConfigError {
     /// A number is zero.
     #[error("`{0}` is 0; set it to a positive number")]
     Zero(&'static str),
+    /// A lane that no block gets through.
+    #[error(
+        "`{0}` is 1; set it to at least 2: a block waits for the head that follows it, and one of them would be dropped"
+    )]
+    ShortQueue(&'static str),
     /// A number can't be meant.
     #[error("`{field}` is {value}; set it to at most {most}: {why}")]
     TooMuch {

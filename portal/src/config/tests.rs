@@ -172,6 +172,12 @@ fn values_that_cannot_be_meant_are_refused() {
         let said = error(&with(key, most + 1));
         assert!(said.contains(&format!("`{key}`")) && said.contains(&most.to_string()), "{said}");
     }
+    for key in ["gateways.queue", "validator.queue"] {
+        let right = Config::from_toml(&with(key, 2)).and_then(|config| config.check());
+        assert!(right.is_ok(), "{key} {right:?}");
+        let said = error(&with(key, 1));
+        assert!(said.contains(&format!("`{key}` is 1; set it to at least 2")), "{said}");
+    }
     let said = error(&with("gateways.breaker.longest_pause_ms", 11_999));
     assert!(said.contains("longest_pause_ms` (11999)") && said.contains("pause_ms` (12000)"), "{said}");
 }

@@ -329,6 +329,17 @@ async fn updates_never_overtake_and_superseded_heads_coalesce() {
 }
 
 #[tokio::test]
+async fn the_shortest_lane_has_room_for_a_block_and_its_head() {
+    let stand = Stand::start_with(Options { queue: 2, ..Options::DEFAULT }).await;
+    stand.call("engine_newPayloadV4", payload(1, GENESIS)).await;
+    stand.call("engine_forkchoiceUpdatedV3", json!([OpNode::forkchoice(hash(1)), null])).await;
+    for node in &stand.gateways {
+        node.wait_for("engine_forkchoiceUpdated", 1).await;
+        assert_eq!(node.arrived("engine_newPayload").len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_full_lane_drops_the_oldest_and_recovers() {
     let stand = Stand::start_with(Options { queue: 4, ..Options::default() }).await;
     let slow = &stand.gateways[1];
