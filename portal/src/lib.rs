@@ -16,6 +16,7 @@ mod health;
 pub mod jwt;
 mod lane;
 pub mod logging;
+mod lookup;
 pub mod mode;
 mod object;
 mod office;

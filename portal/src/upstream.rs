@@ -3,6 +3,7 @@
 use crate::{
     body::{Broken, Outgoing},
     jwt::Secret,
+    lookup::Lookup,
     wire::{ExchangeError, Link},
 };
 use bytes::Bytes;
@@ -28,7 +29,7 @@ const MAX_IDLE: usize = 32;
 /// A node that speaks JSON-RPC over HTTP. Connections are kept alive and shared by clones.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    connector: HttpConnector,
+    connector: HttpConnector<Lookup>,
     uri: Uri,
     secret: Option<Secret>,
     timeout: Duration,
@@ -99,7 +100,7 @@ impl UpstreamError {
 impl Upstream {
     /// A node at an `http` URI, with the secret shared with it, if there is one. Connects when first asked.
     pub(crate) fn new(uri: Uri, secret: impl Into<Option<Secret>>, timeout: Duration, max_body: usize) -> Self {
-        let mut connector = HttpConnector::new();
+        let mut connector = HttpConnector::new_with_resolver(Lookup::default());
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT.min(timeout)));
         Self { connector, uri, secret: secret.into(), timeout, max_body, shared: Arc::default() }
