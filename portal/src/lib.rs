@@ -24,6 +24,7 @@ pub mod payload;
 pub mod peek;
 pub mod policy;
 mod portal;
+pub mod program;
 mod proxy;
 pub mod queue;
 mod recurring;

@@ -4,7 +4,9 @@ use baton_portal::{
     Config, Running,
     boost::BoostArgs,
     cli::{Cli, Command, LogFormat, Settings, Unused, unknown_variables},
-    descriptors, logging, reload,
+    descriptors, logging,
+    program::run_to_the_end,
+    reload,
 };
 use clap::Parser;
 use eyre::{WrapErr, eyre};
@@ -83,10 +85,11 @@ impl Source {
     }
 }
 
-/// One thread for lanes, the admin port and the schedule, beside the engine port's own: whatever there is to send to gateways, it takes at most one
-/// processor from op-node's calls.
-#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
-async fn start(command: Command) -> eyre::Result<()> {
+fn start(command: Command) -> eyre::Result<()> {
+    run_to_the_end(obey(command)).wrap_err("can't have a thread to run on")?
+}
+
+async fn obey(command: Command) -> eyre::Result<()> {
     let source = match command {
         Command::Run { settings, .. } => Source::Settings(Box::new(settings)),
         Command::CheckConfig { settings, against } => {
