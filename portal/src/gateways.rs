@@ -12,7 +12,7 @@ use baton_protocol::GatewayId;
 use baton_schedule::{NodeUrl, Snapshot};
 use http::Uri;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 use tracing::{info, warn};
@@ -62,8 +62,17 @@ pub(crate) struct Gateways {
     settings: ArcSwap<GatewaySettings>,
     max_body: usize,
     lanes: ArcSwap<Lanes>,
-    /// Held while lanes change, so that no change undoes another. Gateways whose registered URLs aren't used, and for whose sake.
-    changing: Mutex<BTreeMap<GatewayId, &'static str>>,
+    /// Held while lanes change, so that no change undoes another.
+    changing: Mutex<Changing>,
+}
+
+/// What is known for the next change of lanes.
+#[derive(Debug, Default)]
+struct Changing {
+    /// Gateways whose registered URLs aren't used, and for whose sake.
+    refused: BTreeMap<GatewayId, &'static str>,
+    /// Gateways whose lanes have the settings from before.
+    outdated: BTreeSet<GatewayId>,
 }
 
 /// What to do about one gateway.
@@ -92,21 +101,21 @@ impl Gateways {
         }
     }
 
-    /// Takes other settings. Lanes that they change are opened anew by the next [`Gateways::follow`].
+    /// Takes other settings. Lanes that they change are opened anew by the next [`Gateways::follow`]: until then there are those from before, since a gateway
+    /// without a lane isn't asked for a block.
     pub(crate) fn reconfigure(&self, settings: GatewaySettings) {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.settings.swap(Arc::new(settings));
         let now = self.settings.load();
-        let kept = |id: &GatewayId, lane: &Arc<Lane>| {
+        let is_outdated = |id: &GatewayId, lane: &Arc<Lane>| {
             let registered = lane.uri().to_string();
-            before.timeout == now.timeout
-                && before.queue == now.queue
-                && before.endpoint(*id, &registered) == now.endpoint(*id, &registered)
+            before.timeout != now.timeout
+                || before.queue != now.queue
+                || before.endpoint(*id, &registered) != now.endpoint(*id, &registered)
         };
         let lanes = self.lanes.load();
-        let by_id: BTreeMap<_, _> =
-            lanes.by_id.iter().filter(|(id, lane)| kept(id, lane)).map(|(id, lane)| (*id, lane.clone())).collect();
-        self.replace(&lanes, by_id);
+        let outdated = lanes.by_id.iter().filter(|(id, lane)| is_outdated(id, lane));
+        changing.outdated.extend(outdated.map(|(id, _)| *id));
     }
 
     /// What of the operator's is where a URL leads, by its key in the configuration.
@@ -121,7 +130,8 @@ impl Gateways {
     /// Opens and closes lanes so that there is one for every gateway that is worth telling, can be reached, and isn't disabled. Gives those that it
     /// opened. `read` gives schedule and modes as they are when it is called, so that of two calls at once the later knows no less.
     pub(crate) fn follow(&self, read: impl FnOnce() -> (Arc<Snapshot>, Modes)) -> Vec<Arc<Lane>> {
-        let mut refused = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Changing { refused, outdated } = &mut *changing;
         let (snapshot, modes) = read();
         let settings = self.settings.load();
         let wanted: BTreeMap<GatewayId, Endpoint> = route::worth_telling(&snapshot)
@@ -141,14 +151,15 @@ impl Gateways {
             })
             .collect();
         let lanes = self.lanes.load();
-        let open = lanes.by_id.iter().map(|(id, lane)| (*id, lane.uri().clone())).collect();
+        let mut by_id = lanes.by_id.clone();
+        by_id.retain(|id, _| !outdated.contains(id));
+        let open = by_id.iter().map(|(id, lane)| (*id, lane.uri().clone())).collect();
         let uris = wanted.iter().map(|(id, endpoint)| (*id, endpoint.uri.clone())).collect();
         let changes = changes(&open, &uris);
         let mut opened = Vec::new();
-        if changes.is_empty() {
+        if changes.is_empty() && outdated.is_empty() {
             return opened;
         }
-        let mut by_id = lanes.by_id.clone();
         // One that moves leaves the lane that it has first: whoever moves to the same place mustn't join it there.
         by_id.retain(|id, _| !changes.contains(&Change::Open(*id)));
         for change in changes {
@@ -176,6 +187,7 @@ impl Gateways {
             }
         }
         self.replace(&lanes, by_id);
+        outdated.clear();
         opened
     }
 
@@ -286,13 +298,22 @@ mod tests {
             SlotClock { l1_genesis_time: 0, slot_length: 1, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
         let gateways = Gateways::new(settings(1), 1);
         let infos = [(1, info(1, "http://a:1"))].into_iter().collect();
-        let snapshot = Snapshot { gateways: infos, ..Snapshot::unread(clock) };
-        gateways.follow(|| (Arc::new(snapshot), Modes::default()));
+        let snapshot = Arc::new(Snapshot { gateways: infos, ..Snapshot::unread(clock) });
+        let follow = |modes: Modes| gateways.follow(|| (snapshot.clone(), modes)).len();
+        assert_eq!(follow(Modes::default()), 1);
         let lane = gateways.lanes().get(1).cloned().expect("a lane");
         gateways.reconfigure(settings(1));
-        assert!(!lane.is_closed());
+        assert_eq!(follow(Modes::default()), 0);
+        // There is one at any moment.
         gateways.reconfigure(settings(2));
-        assert!(lane.is_closed());
+        assert!(gateways.lanes().get(1).is_some_and(|now| Arc::ptr_eq(now, &lane)) && !lane.is_closed());
+        assert_eq!(follow(Modes::default()), 1);
+        assert!(gateways.lanes().get(1).is_some_and(|now| !Arc::ptr_eq(now, &lane)) && lane.is_closed());
+        assert_eq!(follow(Modes::default()), 0);
+        // Unless nobody is to have it any more.
+        gateways.reconfigure(settings(3));
+        assert_eq!(follow(Modes { global: Mode::Disabled, ..Modes::default() }), 0);
+        assert!(gateways.lanes().get(1).is_none());
     }
 
     #[test]
