@@ -26,7 +26,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -96,9 +96,16 @@ pub(crate) struct Building {
     pub(crate) id: watch::Receiver<Option<Result<PayloadId, NotBuilding>>>,
     /// The lane that it went over: whatever has become of the gateway's lane since, only the engine at the end of this one knows the id.
     pub(crate) lane: Arc<Lane>,
+    /// Which of the lane's orders it is.
+    number: u64,
 }
 
 impl Building {
+    /// Whether no order has come behind it.
+    pub(crate) fn is_last(&self) -> bool {
+        self.lane.orders.load(Ordering::Relaxed) == self.number
+    }
+
     /// The id, if the gateway has said it.
     pub(crate) fn known(&self) -> Option<PayloadId> {
         self.id.borrow().as_ref()?.as_ref().ok().copied()
@@ -172,6 +179,8 @@ pub(crate) struct Lane {
     pool: Arc<Track>,
     /// What steers building: apart, so that it isn't lost in a flood.
     wheel: Arc<Wheel>,
+    /// How many orders were put into it.
+    orders: AtomicU64,
     /// Nothing more comes.
     ends: CancellationToken,
     /// Closed once its tasks have ended.
@@ -216,7 +225,8 @@ impl Lane {
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(carrier().carry(wheel.bell.clone(), 1, next)));
         let overflows = Mutex::new(Recurring::every(OVERFLOWS));
-        Self { peer, updates, pool, wheel, direct, upstream, health, drops, overflows, ends, tasks, stop }
+        let orders = AtomicU64::default();
+        Self { peer, updates, pool, wheel, orders, direct, upstream, health, drops, overflows, ends, tasks, stop }
     }
 
     /// Closes it: what waits in it is dropped, and so is whatever comes yet. What is under way is still answered, and a block ordered over it can still be got
@@ -304,9 +314,10 @@ impl Lane {
     /// Like [`Lane::send`], for an order to build, whose answer can be waited for.
     pub(crate) fn order(self: &Arc<Self>, method: &str, body: impl Into<Pieces>) -> Building {
         let (sender, id) = watch::channel(None);
+        let number = self.orders.fetch_add(1, Ordering::Relaxed) + 1;
         self.push(Kind::Build, Update { label: version::label(method), body: body.into(), building: Some(sender) })
             .ring();
-        Building { id, lane: self.clone() }
+        Building { id, lane: self.clone(), number }
     }
 
     fn push(&self, kind: Kind, update: Update) -> Bell {

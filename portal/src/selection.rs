@@ -55,7 +55,8 @@ pub enum OwnerOutcome {
     NotBuilding(String),
     /// It can't be reached.
     Unreachable(String),
-    /// It doesn't know the payload by an id that it may have replaced by another, since the block was ordered more than once.
+    /// It doesn't know the payload by an id that it may have replaced by another, since the block was ordered more than once, or, in a dry run or trial, the next one
+    /// already.
     Replaced,
     /// It gave no payload.
     BadAnswer(AnswerError),
@@ -251,7 +252,7 @@ impl fmt::Display for OwnerOutcome {
             Self::Replaced => {
                 write!(
                     f,
-                    "the block was ordered more than once, and the gateway no longer knows the id that it gave (-38001)"
+                    "the block was ordered more than once, or another behind it, and the gateway no longer knows the id that it gave (-38001)"
                 )
             }
             Self::BadAnswer(reason) => write!(f, "the gateway's answer is no payload: {reason}"),

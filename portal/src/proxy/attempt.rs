@@ -128,7 +128,7 @@ impl Proxy {
             Owner::Skip(reason) => return Err(OwnerOutcome::Skipped(reason)),
         };
         let mut orders = build.orders();
-        let Some(lane) = orders.first().map(|order| order.lane.clone()) else {
+        let Some(latest) = orders.first().cloned() else {
             return Err(OwnerOutcome::Skipped(Skip::NoEndpoint(gateway)));
         };
         // The operator's word counts at once, for blocks under way too.
@@ -150,15 +150,17 @@ impl Proxy {
             let id = rpc::next_id();
             let request = rpc::request(id, &method, &[&format!("\"{at_gateway}\"")]);
             let started = Instant::now();
-            let answer = lane.payloads(aside).call_until(deadline, request).await;
+            let answer = latest.lane.payloads(aside).call_until(deadline, request).await;
             stages.payload_us = so_far(stages.payload_us, started);
             let (peer, label) = (Peer::Gateway(gateway), version::label(&method));
             let now = Asked { peer, label, outcome: outcome(answer.as_ref()), took: started.elapsed() };
             asked.replace(now).into_iter().for_each(Asked::record);
             let answer = answer.ok_or(OwnerOutcome::Late(Stage::Payload))?;
             let answer = answer.map_err(|error| OwnerOutcome::Unreachable(error.to_string()))?;
-            // An engine may keep only what it was last asked for, under another id each time.
-            if !is_repeated || rpc::error_code(&answer) != Some(rpc::UNKNOWN_PAYLOAD) {
+            // An engine may keep only what it was last asked for, under another id each time: this block again, or the next, for which op-node doesn't wait until
+            // this one is there if it won't get it.
+            let may_be_gone = is_repeated || aside && !latest.is_last();
+            if !may_be_gone || rpc::error_code(&answer) != Some(rpc::UNKNOWN_PAYLOAD) {
                 break (id, answer);
             }
             is_replaced = true;

@@ -5,6 +5,7 @@ use crate::{
     stand::{Options, Stand, builder},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const fn with(gateways: &'static str) -> Options {
     Options { gateways, ..Options::DEFAULT }
@@ -200,4 +201,29 @@ async fn an_error_in_the_check_is_the_gateways_fault_only_if_it_is_about_its_pay
     // Unless the fallback itself writes payloads of another form.
     let more = Fault::Rewritten("\"executionPayload\":{", "\"executionPayload\":{\"slotNumber\":\"0x1\",");
     assert_eq!(check_refused(-38005, Some(more)).await, (json!("mismatch"), false));
+}
+
+#[tokio::test]
+async fn a_block_that_the_next_has_overtaken_in_a_dry_run_is_no_fault() {
+    let stand = Stand::start_with(with("mode = \"dry_run\"")).await;
+    let node = &stand.gateways[0];
+    node.keeps_only_the_last();
+    node.fail("engine_forkchoiceUpdated", Fault::Held);
+    // As a node that catches up does it: whoever isn't waited for is behind.
+    for number in 1..=10 {
+        assert_eq!(built_by(&stand, number).await, "fallback");
+    }
+    node.release();
+    let decided = async {
+        loop {
+            let all: Vec<Value> = serde_json::from_str(&stand.admin("/decisions").await.1).expect("JSON");
+            if all.len() == 10 {
+                return all;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    for decision in tokio::time::timeout(Duration::from_secs(10), decided).await.expect("in time") {
+        assert!(decision["outcome"] == "valid" || decision["outcome"] == "replaced", "{decision}");
+    }
 }
