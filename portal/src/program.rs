@@ -10,7 +10,7 @@ const LEFT_BEHIND: Duration = Duration::from_millis(500);
 /// system's resolver does.
 ///
 /// One thread for lanes, the admin port and the schedule, beside the engine port's own: whatever there is to send to gateways, it takes at most one processor from
-/// op-node's calls.
+/// op-node's calls. Fails if that thread can't be had.
 pub fn run_to_the_end<T>(program: impl Future<Output = T>) -> io::Result<T> {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let ended = runtime.block_on(program);
