@@ -35,6 +35,21 @@ struct Shelf {
     empty: Vec<Ends>,
     /// Pipes that somebody has.
     taken: usize,
+    /// Whether the kernel has given none when one was wanted.
+    #[cfg(test)]
+    refused: bool,
+}
+
+impl Shelf {
+    /// Another pipe, if the kernel gives one.
+    fn make(&mut self) -> Option<Ends> {
+        let made = kernel::pipe().ok();
+        #[cfg(test)]
+        {
+            self.refused |= made.is_none();
+        }
+        made
+    }
 }
 
 impl Pipes {
@@ -44,20 +59,32 @@ impl Pipes {
         if shelf.taken == MOST {
             return None;
         }
-        let ends = shelf.empty.pop().or_else(|| kernel::pipe().ok())?;
+        let ends = shelf.empty.pop().or_else(|| shelf.make())?;
         shelf.taken += 1;
         Some(Pipe { ends: Some(ends), inside: 0, home: self.clone() })
     }
 
-    /// Pipes of sizes in bytes, the last of which is taken first.
+    /// Pipes of sizes in bytes, the last of which is taken first. A user who has come to the limit gets them smaller, of a page or two.
     #[cfg(all(test, target_os = "linux"))]
     pub(crate) fn of(sizes: &[usize]) -> Self {
         let pipe = |size: &usize| {
-            let ends = kernel::pipe().expect("a pipe");
-            rustix::pipe::fcntl_setpipe_size(&ends.1, *size).expect("a size");
+            let ends = io::pipe().expect("a pipe");
+            if let Err(error) = rustix::pipe::fcntl_setpipe_size(&ends.1, *size) {
+                eprintln!("a pipe has the size that the kernel gives it, not {size} bytes: {error}");
+            }
             ends
         };
-        Self(Arc::new(Mutex::new(Shelf { empty: sizes.iter().map(pipe).collect(), taken: 0 })))
+        Self(Arc::new(Mutex::new(Shelf { empty: sizes.iter().map(pipe).collect(), ..Shelf::default() })))
+    }
+
+    /// Whether there were all that were wanted: elsewhere than on Linux there are none, nor for a user who has come to the limit, by whatever else he does.
+    #[cfg(test)]
+    pub(crate) fn were_there(&self) -> bool {
+        let were_there = !lock(&self.0).refused;
+        if !were_there {
+            eprintln!("the kernel gives no more pipes: how much of a body they hold isn't looked at");
+        }
+        were_there
     }
 
     /// How many somebody has.
@@ -71,7 +98,7 @@ impl Pipes {
         let mut shelf = lock(&self.0);
         while shelf.empty.len() < READY
             && shelf.empty.len() + shelf.taken < MOST
-            && let Ok(ends) = kernel::pipe()
+            && let Some(ends) = shelf.make()
         {
             shelf.empty.push(ends);
         }
