@@ -13,6 +13,7 @@ use crate::{
     proxy::{Also, Proxy},
     reload::{self, Change},
     server::{serve, serve_by_hyper},
+    strangers::Strangers,
     telemetry,
     trace::Tracer,
     upstream::Upstream,
@@ -234,8 +235,8 @@ async fn start(
     tasks.spawn(until(shutdown.clone(), fold_metrics(metrics.clone())));
     let office = Arc::new(Office::new(proxy.clone(), metrics));
     let door = Arc::new(Door::new(proxy.clone(), office.clone(), config.engine_secret, config.max_body));
-    let strangers = descriptors::for_strangers();
-    let served = on_a_thread(engine, door, proxy.clone(), strangers, shutdown.clone())?;
+    let room = descriptors::for_strangers();
+    let served = on_a_thread(engine, door, proxy.clone(), Strangers::new(room), shutdown.clone())?;
     let letting_go = proxy.clone();
     tasks.spawn(async move {
         // What op-node sends until the end goes to the others, too.
@@ -251,7 +252,7 @@ async fn start(
             let office = office.clone();
             async move { office.answer(request).await }
         };
-        tasks.spawn(serve_by_hyper(listener, handler, strangers, || ADMIN_GRACE, shutdown.clone()));
+        tasks.spawn(serve_by_hyper(listener, handler, Strangers::new(room), || ADMIN_GRACE, shutdown.clone()));
     }
     tasks.spawn(until(shutdown.clone(), probe_again_and_again(proxy.clone())));
     tasks.spawn(until(shutdown, follow_gateways(proxy.clone(), schedule.clone())));
@@ -277,7 +278,7 @@ fn on_a_thread(
     listener: TcpListener,
     door: Arc<Door>,
     proxy: Arc<Proxy>,
-    strangers: usize,
+    strangers: Arc<Strangers>,
     shutdown: CancellationToken,
 ) -> Result<impl Future<Output = ()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;

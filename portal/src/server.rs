@@ -4,7 +4,7 @@ use crate::{
     body::Incoming as Body,
     handler::{Handler, Reply, Request, TEXT},
     recurring::Recurring,
-    strangers::{Strangers, TIMES, Visitor},
+    strangers::{Strangers, Visitor},
     wire,
 };
 use bytes::Bytes;
@@ -46,7 +46,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) async fn serve(
     listener: TcpListener,
     handler: Arc<impl Handler>,
-    strangers: usize,
+    strangers: Arc<Strangers>,
     longest: impl Fn() -> Duration + Send + Sync,
     shutdown: CancellationToken,
 ) {
@@ -102,7 +102,7 @@ pub(crate) async fn serve(
 pub(crate) async fn serve_by_hyper<H, F>(
     listener: TcpListener,
     answer: H,
-    strangers: usize,
+    strangers: Arc<Strangers>,
     longest: impl Fn() -> Duration + Send + Sync,
     shutdown: CancellationToken,
 ) where
@@ -124,13 +124,13 @@ pub(crate) async fn serve_by_hyper<H, F>(
 async fn accept<F>(
     listener: TcpListener,
     connection: impl Fn(TcpStream, Arc<Visitor>) -> F,
-    strangers: usize,
+    strangers: Arc<Strangers>,
     longest: impl Fn() -> Duration,
     shutdown: &CancellationToken,
 ) where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    let (mut connections, strangers) = (JoinSet::new(), Strangers::new(strangers, TIMES));
+    let mut connections = JoinSet::new();
     let mut failed = Recurring::every(ACCEPT_ERRORS);
     loop {
         tokio::select! {
@@ -222,6 +222,9 @@ fn response(reply: Reply, without_body: bool) -> Response<Full<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strangers::Times;
+    use http_body_util::BodyExt;
+    use hyper_util::client::legacy::Client;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -260,7 +263,8 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
         let shutdown = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, keeper.clone(), 10, || Duration::ZERO, shutdown.clone()));
+        let server =
+            tokio::spawn(serve(listener, keeper.clone(), Strangers::new(10), || Duration::ZERO, shutdown.clone()));
         let connect = async || {
             let stream = TokioIo::new(TcpStream::connect(address).await.expect("connects"));
             let (sender, connection) =
@@ -304,7 +308,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
         let shutdown = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, keeper, ROOM, || Duration::ZERO, shutdown.clone()));
+        let server = tokio::spawn(serve(listener, keeper, Strangers::new(ROOM), || Duration::ZERO, shutdown.clone()));
         let call = async |stream: &mut TcpStream| {
             stream.write_all(CALL).await?;
             match stream.read(&mut [0; 1024]).await? {
@@ -334,13 +338,59 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn each_request_ends_a_silence() {
+        let shutdown = CancellationToken::new();
+        let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
+        let answer = |_| async { Reply::new(StatusCode::OK, TEXT, "") };
+        for (http2, own) in [(false, true), (true, true), (false, false), (true, false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let strangers = Strangers::new(1);
+            let at = strangers.clone();
+            let server = if own {
+                tokio::spawn(serve(listener, keeper.clone(), strangers, || Duration::ZERO, shutdown.clone()))
+            } else {
+                tokio::spawn(serve_by_hyper(listener, answer, strangers, || Duration::ZERO, shutdown.clone()))
+            };
+            let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http::<Full<Bytes>>();
+            let mut heard = None;
+            for _ in 0..3 {
+                let request = http::Request::get(format!("http://{address}/now")).body(Full::default());
+                let answer = client.request(request.expect("a request")).await.expect("an answer");
+                assert_eq!(answer.status(), StatusCode::OK);
+                // Read to its end, so that the connection is used again.
+                answer.into_body().collect().await.expect("a body");
+                let [last] = at.heard()[..] else { panic!("another connection") };
+                assert!(heard.replace(last).is_none_or(|before| before < last), "HTTP/2: {http2}, own: {own}");
+            }
+            server.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stranger_that_is_silent_for_too_long_is_left() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
+        let times = Times { silent: Duration::from_millis(1), alone: Duration::ZERO };
+        let shutdown = CancellationToken::new();
+        let server = serve(listener, keeper, Strangers::with(10, times), || Duration::ZERO, shutdown.clone());
+        let server = tokio::spawn(server);
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        let read = timeout(PATIENCE, stream.read(&mut [0])).await;
+        assert!(matches!(read.expect("it is closed"), Ok(0) | Err(_)));
+        shutdown.cancel();
+        assert!(timeout(PATIENCE, server).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn calls_under_way_have_as_long_as_a_call_may_take() {
         for (longest, is_cut) in [(Duration::ZERO, true), (Duration::from_secs(3600), false)] {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
             let shutdown = CancellationToken::new();
-            let server = serve(listener, keeper.clone(), 10, move || longest, shutdown.clone());
+            let server = serve(listener, keeper.clone(), Strangers::new(10), move || longest, shutdown.clone());
             let mut server = tokio::spawn(server);
             let call = tokio::spawn(reqwest::get(format!("http://{address}/")));
             until_arrived(&keeper, 1).await;

@@ -27,7 +27,7 @@ pub(crate) struct Times {
     pub(crate) alone: Duration,
 }
 
-pub(crate) const TIMES: Times = Times { silent: Duration::from_secs(95), alone: Duration::from_millis(100) };
+const TIMES: Times = Times { silent: Duration::from_secs(95), alone: Duration::from_millis(100) };
 
 /// The strangers on one port.
 #[derive(Debug)]
@@ -62,8 +62,19 @@ pub(crate) struct Visitor {
 
 impl Strangers {
     /// Room for so many.
-    pub(crate) fn new(most: usize, times: Times) -> Arc<Self> {
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Self::with(most, TIMES)
+    }
+
+    /// The same with other times.
+    pub(crate) fn with(most: usize, times: Times) -> Arc<Self> {
         Arc::new(Self { most, times, inside: Mutex::default() })
+    }
+
+    /// When each was heard last.
+    #[cfg(test)]
+    pub(crate) fn heard(&self) -> Vec<Instant> {
+        self.inside().stays.values().map(|stay| stay.heard).collect()
     }
 
     /// Lets one in, for whom another may have to go. If all others have just come it waits, once, until the first of them has had its moment: whatever
@@ -120,7 +131,7 @@ impl Visitor {
     /// One that never has to make room.
     #[cfg(test)]
     pub(crate) fn alone() -> Arc<Self> {
-        Strangers::new(1, TIMES).let_in(Instant::now())
+        Strangers::new(1).let_in(Instant::now())
     }
 
     fn is_stranger(&self) -> bool {
@@ -129,8 +140,12 @@ impl Visitor {
 
     /// Hears a request.
     pub(crate) fn heard(&self) {
+        self.heard_at(Instant::now());
+    }
+
+    fn heard_at(&self, now: Instant) {
         if self.is_stranger() {
-            let (now, mut inside) = (Instant::now(), self.strangers.inside());
+            let mut inside = self.strangers.inside();
             if let Some(stay) = inside.stays.remove(&self.number.load(Ordering::Relaxed)) {
                 let number = inside.put(Stay { heard: now, ..stay });
                 self.number.store(number, Ordering::Relaxed);
@@ -159,8 +174,13 @@ impl Visitor {
 
     /// Goes on with a connection, as long as a stranger may stay. `None` if it has to go before the connection ends.
     pub(crate) async fn stay<T>(&self, connection: impl Future<Output = T>) -> Option<T> {
+        self.stay_until(self.until(), connection).await
+    }
+
+    /// The same, where the silence is looked at again at a time.
+    async fn stay_until<T>(&self, again: Option<Instant>, connection: impl Future<Output = T>) -> Option<T> {
         let (mut connection, mut sent_away) = (pin!(connection), pin!(self.sent_away.cancelled()));
-        let mut silence = self.until().map(|until| Box::pin(sleep_until(until)));
+        let mut silence = again.map(|again| Box::pin(sleep_until(again)));
         poll_fn(|context| {
             if self.is_stranger() {
                 // Looked at first: a call that is begun must not be cut.
@@ -210,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_stranger_that_has_said_nothing_for_longest_makes_room() {
-        let strangers = Strangers::new(2, Times { silent: LONG, alone: SHORT });
+        let strangers = Strangers::with(2, Times { silent: LONG, alone: SHORT });
         let start = Instant::now();
         let (first, second) = (strangers.let_in(start), strangers.let_in(start));
         first.heard();
@@ -226,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_just_come_has_a_moment_that_no_request_makes_longer() {
-        let strangers = Strangers::new(2, Times { silent: LONG, alone: LONG });
+        let strangers = Strangers::with(2, Times { silent: LONG, alone: LONG });
         let start = Instant::now();
         let first = strangers.let_in(start);
         assert_eq!(strangers.wait(start), None);
@@ -249,7 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_gets_in_whatever_the_others_say() {
-        let strangers = Strangers::new(2, Times { silent: LONG, alone: SHORT * 20 });
+        let strangers = Strangers::with(2, Times { silent: LONG, alone: SHORT * 20 });
         let others = [strangers.enter().await, strangers.enter().await];
         let talk = async {
             loop {
@@ -266,30 +286,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stranger_that_says_nothing_goes() {
-        let silent = SHORT * 300;
-        let strangers = Strangers::new(1, Times { silent, alone: SHORT });
-        let visitor = strangers.let_in(Instant::now());
-        assert_eq!(timeout(LONG_ENOUGH, visitor.stay(pending::<()>())).await, Ok(None));
-        // One whose request comes meanwhile may stay for as long again.
-        let start = Instant::now();
-        let visitor = strangers.let_in(start - silent / 3);
-        let mut stay = pin!(visitor.stay(pending::<()>()));
-        assert!(stay.as_mut().now_or_never().is_none());
-        visitor.heard();
-        assert_eq!(timeout(LONG_ENOUGH, stay).await, Ok(None));
-        assert!(start.elapsed() >= silent);
+    async fn a_stranger_may_be_silent_for_95_seconds() {
+        let limit = Duration::from_secs(95);
+        let (strangers, now) = (Strangers::new(4), Instant::now());
+        let visitor = strangers.let_in(now);
+        assert_eq!(visitor.until(), Some(now + limit));
+        visitor.heard_at(now + limit / 2);
+        assert_eq!(visitor.until(), Some(now + limit / 2 + limit));
+        // None of it is left.
+        let silent = strangers.let_in(now - limit);
+        assert_eq!(timeout(LONG_ENOUGH, silent.stay(pending::<()>())).await, Ok(None));
+        // Half of it is, as a request has come since the time for the look was set.
+        let half = strangers.let_in(now - limit / 2);
+        assert!(timeout(SHORT * 50, half.stay_until(Some(now), pending::<()>())).await.is_err());
     }
 
     #[tokio::test]
     async fn who_has_shown_a_token_stays_however_silent() {
-        let strangers = Strangers::new(1, Times { silent: SHORT * 200, alone: SHORT });
+        let strangers = Strangers::new(1);
         let visitor = strangers.let_in(Instant::now());
-        let mut stay = pin!(visitor.stay(sleep(SHORT * 400)));
+        // It is a stranger when this begins, and known when its silence is looked at.
+        let mut stay = pin!(visitor.stay_until(Some(Instant::now() + SHORT * 20), pending::<()>()));
         assert!(stay.as_mut().now_or_never().is_none());
         visitor.heard();
         visitor.admit();
         visitor.heard();
-        assert_eq!(stay.await, Some(()));
+        assert!(timeout(SHORT * 100, stay).await.is_err());
+        assert_eq!(visitor.stay(sleep(SHORT)).await, Some(()));
     }
 }
