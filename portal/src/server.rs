@@ -87,7 +87,7 @@ pub(crate) async fn serve(
                             call.await.unwrap_or_else(|_| defect())
                         }
                     };
-                    let ended = by_hyper(stream, answer, shutdown).await;
+                    let ended = by_hyper(&http2(), stream, answer, shutdown).await;
                     // Nothing is ever sent: this is the end of the last call.
                     calls.recv().await;
                     ended
@@ -115,7 +115,8 @@ pub(crate) async fn serve_by_hyper<H, F>(
             visitor.heard();
             answer(request)
         };
-        by_hyper(stream, heard, shutdown.clone())
+        let shutdown = shutdown.clone();
+        async move { by_hyper(&auto::Builder::new(TokioExecutor::new()), stream, heard, shutdown).await }
     };
     accept(listener, connection, strangers, longest, &shutdown).await;
 }
@@ -183,12 +184,23 @@ async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
     Ok(false)
 }
 
-async fn by_hyper<H, F>(stream: TcpStream, answer: H, shutdown: CancellationToken) -> Result<(), Failure>
+/// HTTP/2, and nothing that only begins like it: hyper would take that for HTTP/1.1, of which this port has its own. With as long heads as there.
+fn http2() -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new()).http2_only();
+    server.http2().max_header_list_size(u32::try_from(wire::LONGEST_HEAD).unwrap_or(u32::MAX));
+    server
+}
+
+async fn by_hyper<H, F>(
+    server: &auto::Builder<TokioExecutor>,
+    stream: TcpStream,
+    answer: H,
+    shutdown: CancellationToken,
+) -> Result<(), Failure>
 where
     H: Fn(http::Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
-    let server = auto::Builder::new(TokioExecutor::new());
     let service = service_fn(|request: http::Request<Incoming>| {
         let without_body = request.method() == Method::HEAD;
         let reply = answer(request);
@@ -355,7 +367,10 @@ mod tests {
             let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http::<Full<Bytes>>();
             let mut heard = None;
             for _ in 0..3 {
-                let request = http::Request::get(format!("http://{address}/now")).body(Full::default());
+                let request = http::Request::get(format!("http://{address}/now"));
+                // As long a head as may be, but for what else is in it.
+                let long = if own { "x".repeat(wire::LONGEST_HEAD - 1000) } else { String::new() };
+                let request = request.header("x", long).body(Full::default());
                 let answer = client.request(request.expect("a request")).await.expect("an answer");
                 assert_eq!(answer.status(), StatusCode::OK);
                 // Read to its end, so that the connection is used again.
@@ -379,6 +394,24 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.expect("connects");
         let read = timeout(PATIENCE, stream.read(&mut [0])).await;
         assert!(matches!(read.expect("it is closed"), Ok(0) | Err(_)));
+        shutdown.cancel();
+        assert!(timeout(PATIENCE, server).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_only_begins_like_http2_is_not_served() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
+        let shutdown = CancellationToken::new();
+        let server = serve(listener, keeper, Strangers::new(10), || Duration::ZERO, shutdown.clone());
+        let server = tokio::spawn(server);
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        stream.write_all(b"PRI /now HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("open");
+        let mut said = Vec::new();
+        // Reset, where it hasn't read all.
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("it is closed");
+        assert!(!said.starts_with(b"HTTP/1.1"), "{}", said.escape_ascii());
         shutdown.cancel();
         assert!(timeout(PATIENCE, server).await.is_ok());
     }

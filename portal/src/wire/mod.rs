@@ -16,7 +16,7 @@ pub(crate) use pipe::{Held, Pipe, Pipes};
 /// How many header fields a request or an answer may have.
 const FIELDS: usize = 64;
 /// How long a head, or a line between chunks, may be.
-const LONGEST_HEAD: usize = 64 << 10;
+pub(crate) const LONGEST_HEAD: usize = 64 << 10;
 
 /// The members of a list in a header field.
 fn tokens(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
