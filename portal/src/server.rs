@@ -31,6 +31,12 @@ const GRACE: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often the log says at most that none can be.
 const ACCEPT_ERRORS: Duration = Duration::from_secs(1);
+/// After how long a connection is closed whose other side has gone without a word.
+#[cfg(target_os = "linux")]
+const GONE: Duration = Duration::from_secs(120);
+/// How often the kernel asks whether it is there, in the second half of that.
+#[cfg(target_os = "linux")]
+const ASKED: u32 = 4;
 /// What connections that speak HTTP/2 begin with (RFC 9113, section 3.4) and no method of HTTP/1.1 does.
 const HTTP2: &[u8] = b"PRI";
 /// How long to wait, and how often, for a connection's first bytes where one isn't enough to tell.
@@ -131,6 +137,9 @@ async fn accept<F>(
 ) where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
+    if let Err(error) = look_after(&listener) {
+        warn!(%error, "callers that go without a word will not be noticed");
+    }
     let mut connections = JoinSet::new();
     let mut failed = Recurring::every(ACCEPT_ERRORS);
     loop {
@@ -167,6 +176,22 @@ async fn accept<F>(
     if timeout(grace, drained).await.is_err() {
         warn!(grace_ms = grace.as_millis(), "connections were still busy at the end and are cut");
     }
+}
+
+/// Has the kernel ask the other sides of idle connections whether they are there. Without it, one that lost its power or its network stays connected for
+/// ever, and whoever has shown a token isn't sent away for being silent. Connections have it from the listener.
+#[cfg(target_os = "linux")]
+fn look_after(listener: &TcpListener) -> io::Result<()> {
+    use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
+    set_tcp_keepidle(listener, GONE / 2)?;
+    set_tcp_keepintvl(listener, GONE / 2 / ASKED)?;
+    set_tcp_keepcnt(listener, ASKED)?;
+    Ok(set_socket_keepalive(listener, true)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn look_after(_: &TcpListener) -> io::Result<()> {
+    Ok(())
 }
 
 /// Whether a connection begins as HTTP/2 does. Takes nothing from it.
@@ -414,6 +439,32 @@ mod tests {
         assert!(!said.starts_with(b"HTTP/1.1"), "{}", said.escape_ascii());
         shutdown.cancel();
         assert!(timeout(PATIENCE, server).await.is_ok());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn callers_that_go_without_a_word_are_noticed() {
+        use rustix::net::sockopt::{socket_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl};
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (seen, mut found) = mpsc::channel(1);
+        let connection = |stream: TcpStream, _| {
+            let after = tcp_keepidle(&stream)
+                .and_then(|idle| Ok(idle + tcp_keepintvl(&stream)? * tcp_keepcnt(&stream)?))
+                .expect("options");
+            let (seen, asks) = (seen.clone(), socket_keepalive(&stream).expect("an option"));
+            async move { Ok(seen.send((asks, after)).await?) }
+        };
+        let shutdown = CancellationToken::new();
+        let accepting = accept(listener, connection, Strangers::new(1), || Duration::ZERO, &shutdown);
+        let looking = async {
+            let _stream = TcpStream::connect(address).await.expect("connects");
+            let found = timeout(PATIENCE, found.recv()).await;
+            shutdown.cancel();
+            found.expect("in time")
+        };
+        let ((), found) = tokio::join!(accepting, looking);
+        assert_eq!(found, Some((true, Duration::from_secs(120))));
     }
 
     #[tokio::test]
