@@ -1,6 +1,6 @@
 //! JSON-RPC 2.0 bodies: reading answers, writing answers and the portal's own requests.
 
-use crate::taken;
+use crate::{object, taken};
 use alloy::primitives::U64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,7 @@ const ERROR_EXCERPT: usize = 200;
 impl<'a> Answer<'a> {
     /// The result of an answer to one of the portal's own requests.
     pub fn result_for(bytes: &'a [u8], id: u64) -> Result<&'a RawValue, AnswerError> {
-        let answer: Answer<'a> = serde_json::from_slice(bytes).map_err(|_| AnswerError::Garbage)?;
+        let answer: Answer<'a> = object::from_slice(bytes).map_err(|_| AnswerError::Garbage)?;
         if answer.id.and_then(|raw| raw.get().parse().ok()) != Some(id) {
             // Of a call that it couldn't read a node doesn't know the id; only then is null right.
             return Err(if answer.id.is_none() {
@@ -114,13 +114,13 @@ pub fn error_code(answer: &[u8]) -> Option<i64> {
     struct Error {
         code: i64,
     }
-    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let answer: Answer<'_> = object::from_slice(answer).ok()?;
     serde_json::from_str::<Error>(answer.error?.get()).ok().map(|error| error.code)
 }
 
 /// Whether an answer holds a result, and is to the call with an id.
 pub fn answers(answer: &[u8], id: Option<&RawValue>) -> bool {
-    serde_json::from_slice::<Answer<'_>>(answer).is_ok_and(|answer| {
+    object::from_slice::<Answer<'_>>(answer).is_ok_and(|answer| {
         answer.error.is_none() && answer.result.is_some() && answer.id.map(RawValue::get) == id.map(RawValue::get)
     })
 }
@@ -131,7 +131,7 @@ pub fn timestamp(answer: &[u8]) -> Option<u64> {
     struct Block {
         timestamp: U64,
     }
-    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let answer: Answer<'_> = object::from_slice(answer).ok()?;
     serde_json::from_str::<Block>(answer.result?.get()).ok().map(|block| block.timestamp.to())
 }
 
@@ -205,7 +205,10 @@ mod tests {
         assert_eq!(Answer::text_for(br#"{"result":1,"id":8}"#, 7), Err(AnswerError::WrongId));
         assert_eq!(Answer::text_for(br#"{"id":7,"result":{}.5}"#, 7), Err(AnswerError::Garbage));
         assert_eq!(Answer::text_for(br#"{"result":1,"id":7,"#, 7), Err(AnswerError::Garbage));
-        assert_eq!(result("<html>"), Err(AnswerError::Garbage));
+        for garbage in ["<html>", r#"[7,{}]"#] {
+            assert_eq!(result(garbage), Err(AnswerError::Garbage));
+            assert_eq!(Answer::text_for(garbage.as_bytes(), 7), Err(AnswerError::Garbage));
+        }
     }
 
     #[test]
@@ -247,6 +250,7 @@ mod tests {
             (r#"{"id":8,"result":"0x1"}"#, false),
             (r#"{"id":7,"error":{},"result":"0x1"}"#, false),
             (r#"{"id":7,"result":null}"#, false),
+            (r#"[7,"0x1"]"#, false),
             ("{", false),
         ] {
             assert_eq!(answers(text.as_bytes(), Some(&id)), good, "{text}");
