@@ -6,11 +6,11 @@ use crate::{
     proxy::{Degree, Proxy},
     registry, status,
 };
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header, uri::Authority};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 /// The largest body taken here, in bytes.
 const MAX_BODY: usize = 64 << 10;
@@ -105,13 +105,14 @@ impl Office {
 
 /// Why a post isn't taken. A browser that has the status page open in one window posts here for whatever site is open in another, and says so (Fetch
 /// Metadata, Fetch); and what such a site may post without being asked first is never JSON, which jsonrpsee, behind rollup-boost's `debug_` methods, insists
-/// on as well. `host` is what HTTP/2 has for a Host header.
+/// on as well. A page is the portal's own if it was got from an address: a name is its owner's to lead here while his page is open (DNS rebinding).
+/// `host` is what HTTP/2 has for a Host header.
 fn refusal(headers: &HeaderMap, host: Option<&str>) -> Option<(StatusCode, &'static str)> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = host.or_else(|| text(header::HOST.as_str()));
     let is_own = |origin: &str| {
         let from = origin.split_once("://").map(|(_, from)| from);
-        from.zip(host).is_some_and(|(from, host)| from.eq_ignore_ascii_case(host))
+        from.zip(host).is_some_and(|(from, host)| from.eq_ignore_ascii_case(host) && is_address(host))
     };
     let is_json = |value: &str| {
         let essence = value.split(';').next().unwrap_or_default().trim();
@@ -124,6 +125,14 @@ fn refusal(headers: &HeaderMap, host: Option<&str>) -> Option<(StatusCode, &'sta
     }
     let is_json = text(header::CONTENT_TYPE.as_str()).is_some_and(is_json);
     (!is_json).then_some((StatusCode::UNSUPPORTED_MEDIA_TYPE, "debug_ methods take `content-type: application/json`"))
+}
+
+/// Whether a host, with or without a port, is an address or this machine: a name could lead anywhere.
+fn is_address(host: &str) -> bool {
+    host.parse::<Authority>().is_ok_and(|authority| {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
+    })
 }
 
 /// `count=n` in a query; everything without one. What is wrong with any other.
@@ -157,16 +166,28 @@ mod tests {
             refusal(&headers.collect(), host).map(|(status, _)| status.as_u16())
         };
         let json = ("content-type", "application/json");
-        let host = ("host", "Portal:9");
+        let host = ("host", "10.0.0.1:9");
         // Programs, and pages of the portal's own.
         assert_eq!(asked(&[json], None), None);
-        assert_eq!(asked(&[json, host, ("origin", "http://portal:9"), ("sec-fetch-site", "same-origin")], None), None);
-        assert_eq!(asked(&[json, ("origin", "http://portal:9")], Some("portal:9")), None);
+        assert_eq!(asked(&[json, ("host", "portal:9")], None), None);
+        for own in ["10.0.0.1:9", "10.0.0.1", "[fd00::1]:9", "LocalHost:9"] {
+            let origin = format!("http://{}", own.to_ascii_lowercase());
+            let origin = ("origin", origin.as_str());
+            assert_eq!(asked(&[json, ("host", own), origin, ("sec-fetch-site", "same-origin")], None), None, "{own}");
+            assert_eq!(asked(&[json, origin], Some(own)), None, "{own}");
+        }
         assert_eq!(asked(&[json, host, ("sec-fetch-site", "none")], None), None);
-        for origin in ["http://portal", "http://portal:90", "http://evil:9", "null", "", "portal:9", "http://é"] {
+        for origin in ["http://10.0.0.1", "http://10.0.0.1:90", "http://evil:9", "null", "", "10.0.0.1:9", "http://é"]
+        {
             assert_eq!(asked(&[json, host, ("origin", origin)], None), Some(403), "{origin}");
         }
-        assert_eq!(asked(&[json, ("origin", "http://portal:9")], None), Some(403));
+        assert_eq!(asked(&[json, ("origin", "http://10.0.0.1:9")], None), Some(403));
+        // A name leads here as soon as its owner says so, and its page with it.
+        for name in ["evil.example:9", "10.0.0.1.evil.example:9", "localhost.evil.example", "portal:9", ""] {
+            let origin = format!("http://{name}");
+            let fields = [json, ("host", name), ("origin", &origin), ("sec-fetch-site", "same-origin")];
+            assert_eq!(asked(&fields, None), Some(403), "{name}");
+        }
         for site in ["cross-site", "same-site"] {
             assert_eq!(asked(&[json, host, ("sec-fetch-site", site)], None), Some(403), "{site}");
         }
