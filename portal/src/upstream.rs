@@ -131,6 +131,11 @@ impl Upstream {
         self.timeout
     }
 
+    /// How long an answer may be, in bytes.
+    pub(crate) const fn max_body(&self) -> usize {
+        self.max_body
+    }
+
     /// Sends a body and gives the answer's, whatever is in it. The time limit covers the whole exchange, so a node that hangs after its headers
     /// is late like any other.
     pub(crate) async fn call(&self, body: impl Into<Outgoing<'_>>) -> Result<Bytes, UpstreamError> {

@@ -9,12 +9,13 @@ use tokio::task::yield_now;
 
 impl Proxy {
     /// Answers calls one after the other, so that they take effect in the order in which they were written. Other connections have their turn between two
-    /// of them, though each may be answered from memory. Those without an id aren't answered; if there are no others, nothing is.
+    /// of them, though each may be answered from memory. Those without an id aren't answered; if there are no others, nothing is. The answers are kept until
+    /// all are there, and take together no more room than one may.
     pub(super) async fn answer_batch(self: &Arc<Self>, calls: Vec<&RawValue>) -> Bytes {
         if calls.is_empty() {
             return rpc::failure(None, rpc::INVALID_REQUEST, "an empty batch");
         }
-        let mut answers = Vec::with_capacity(calls.len());
+        let (mut answers, mut room) = (Vec::with_capacity(calls.len()), self.fallback.max_body());
         for (index, raw) in calls.into_iter().enumerate() {
             if index > 0 {
                 yield_now().await;
@@ -30,11 +31,16 @@ impl Proxy {
             }
             // What isn't an answer would spoil the others.
             let is_answer = serde_json::from_slice::<&RawValue>(&answer).is_ok_and(|raw| raw.get().starts_with('{'));
-            answers.push(if is_answer {
-                answer
+            let problem = if !is_answer {
+                "the fallback execution client's answer isn't JSON-RPC"
+            } else if answer.len() > room {
+                "the batch's answers exceed `engine.max_body_mb`; send fewer calls at once"
             } else {
-                rpc::failure(call.id, rpc::UPSTREAM_FAILED, "the fallback execution client's answer isn't JSON-RPC")
-            });
+                room -= answer.len();
+                answers.push(answer);
+                continue;
+            };
+            answers.push(rpc::failure(call.id, rpc::UPSTREAM_FAILED, problem));
         }
         if answers.is_empty() { Bytes::new() } else { rpc::batch(&answers) }
     }

@@ -108,3 +108,20 @@ async fn what_is_no_answer_does_not_spoil_the_others() {
         assert_eq!(answers[index]["result"].is_object(), id != 2, "{answers}");
     }
 }
+
+#[tokio::test]
+async fn the_answers_of_a_batch_are_bounded_together() {
+    let stand = Stand::start().await;
+    stand.fallback.fail("eth_getProof", Fault::Huge((2 << 20) / 5 * 2));
+    let calls = json!([1, 2, 3, 4].map(|id| {
+        json!({"jsonrpc": "2.0", "id": id, "method": if id == 4 { "eth_getBlockByHash" } else { "eth_getProof" }})
+    }));
+    let answers = stand.exchange(calls.to_string()).await;
+    for (index, is_there) in [true, true, false, true].into_iter().enumerate() {
+        let answer = &answers[index];
+        assert_eq!((&answer["id"], answer["result"].is_null()), (&json!(index + 1), !is_there), "{}", answer["error"]);
+    }
+    assert!(answers[2]["error"]["message"].as_str().is_some_and(|message| message.contains("engine.max_body_mb")));
+    // All calls are made.
+    assert_eq!(["eth_getProof", "eth_getBlockByHash"].map(|method| stand.fallback.arrived(method).len()), [3, 1]);
+}
