@@ -7,7 +7,9 @@ use crate::{
 };
 use baton_portal::Secret;
 use serde_json::{Value, json};
-use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::Stdio, sync::atomic::Ordering, time::Duration};
+use std::{
+    fs::Permissions, os::unix::fs::PermissionsExt, path::Path, process::Stdio, sync::atomic::Ordering, time::Duration,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
@@ -500,17 +502,39 @@ async fn call_over(connection: &mut TcpStream) -> String {
     String::from_utf8(answer).expect("text")
 }
 
+/// The program with a configuration, under limits that a shell sets.
+fn limited(limits: &str, file: &Path) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!(r#"{limits} && exec "$0" run --log-format json --config "$1""#);
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_portal")]).arg(file);
+    command.env_clear().kill_on_drop(true).stderr(Stdio::piped());
+    command
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_limit_of_open_files_is_raised_as_far_as_it_may_be() {
+    let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+    let secrets = tempfile::tempdir().expect("temporary directory");
+    let file = secrets.path().join("portal.toml");
+    std::fs::write(&file, write_config(&secrets, &fallback.url(), &Options::default())).expect("written");
+    let mut running = limited("ulimit -n 300 && ulimit -Sn 200", &file).spawn().expect("it runs");
+    let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+    let raised = line(&mut log, |line| line["fields"].get("from").is_some()).await;
+    assert_eq!((&raised["fields"]["from"], &raised["fields"]["to"]), (&json!(200), &json!(300)), "{raised}");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.id().expect("running"))).expect("limits");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+    let values: Vec<_> = files.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(values, ["300", "300"]);
+}
+
 #[tokio::test]
 async fn strangers_that_say_nothing_keep_nobody_out() {
     let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
     let secrets = tempfile::tempdir().expect("temporary directory");
     let file = secrets.path().join("portal.toml");
     std::fs::write(&file, write_config(&secrets, &fallback.url(), &Options::default())).expect("written");
-    let mut command = Command::new("sh");
-    let script = r#"ulimit -n 256 && exec "$0" run --log-format json --config "$1""#;
-    command.args(["-c", script, env!("CARGO_BIN_EXE_portal")]).arg(&file);
-    command.env_clear().kill_on_drop(true).stderr(Stdio::piped());
-    let mut running = command.spawn().expect("it runs");
+    let mut running = limited("ulimit -n 256", &file).spawn().expect("it runs");
     let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
     let mut ports = Vec::new();
     while ports.len() < 2 {
