@@ -69,6 +69,7 @@ pub(crate) async fn serve(
                     let answer = move |request: http::Request<Incoming>| {
                         let (handler, under_way) = (handler.clone(), under_way.clone());
                         let (places, visitor) = (places.clone(), visitor.clone());
+                        let asks = visitor.clone();
                         let call = async move {
                             visitor.heard();
                             let (head, body) = request.into_parts();
@@ -85,6 +86,7 @@ pub(crate) async fn serve(
                         async move {
                             // A caller that takes streams back has new ones at once, while its calls go on. What waits here goes with its stream.
                             let place = places.acquire_owned().await;
+                            let _turn = asks.turn().await;
                             // A task of its own: a call that is begun is done, while hyper lets go of what a caller doesn't wait for any more.
                             let call = tokio::spawn(async move {
                                 let _held = (place, under_way);
@@ -118,8 +120,12 @@ pub(crate) async fn serve_by_hyper<H, F>(
     let connection = |stream, visitor: Arc<Visitor>| {
         let answer = answer.clone();
         let heard = move |request| {
-            visitor.heard();
-            answer(request)
+            let (visitor, answer) = (visitor.clone(), answer.clone());
+            async move {
+                visitor.heard();
+                let _turn = visitor.turn().await;
+                answer(request).await
+            }
         };
         let shutdown = shutdown.clone();
         async move { by_hyper(&auto::Builder::new(TokioExecutor::new()), stream, heard, shutdown).await }
@@ -268,7 +274,7 @@ mod tests {
     /// How long anything here may take.
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// Counts calls and keeps them, except for those of one path.
+    /// Counts calls and keeps them, except for those of one path. Who makes one of another is known, but for one more.
     struct Keeper {
         arrived: AtomicUsize,
         gate: Semaphore,
@@ -277,8 +283,11 @@ mod tests {
     impl Handler for Keeper {
         async fn answer<'a>(&'a self, request: Request<'a>) -> Reply {
             if request.path != "/now" {
+                if request.path != "/stranger" {
+                    request.visitor.admit();
+                }
                 self.arrived.fetch_add(1, Ordering::Relaxed);
-                let _passed = self.gate.acquire().await;
+                self.gate.acquire().await.expect("open").forget();
             }
             Reply::new(StatusCode::OK, TEXT, "")
         }
@@ -333,6 +342,41 @@ mod tests {
             assert_eq!(answer.expect("not cancelled").expect("an answer").status(), StatusCode::OK);
         }
         assert_eq!(keeper.arrived.load(Ordering::Relaxed), UNDER_WAY + MORE);
+        shutdown.cancel();
+        assert!(timeout(PATIENCE, server).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn of_a_stranger_one_stream_is_looked_at_at_a_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
+        let shutdown = CancellationToken::new();
+        let server = serve(listener, keeper.clone(), Strangers::new(10), || Duration::ZERO, shutdown.clone());
+        let server = tokio::spawn(server);
+        let stream = TokioIo::new(TcpStream::connect(address).await.expect("connects"));
+        let (mut caller, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        let mut calls = JoinSet::new();
+        for path in ["stranger", "stranger", "known", "known", "known"] {
+            let request = http::Request::get(format!("http://{address}/{path}")).body(Full::<Bytes>::default());
+            calls.spawn(caller.send_request(request.expect("a request")));
+        }
+        for arrived in [1, 2] {
+            until_arrived(&keeper, arrived).await;
+            // Long enough for others.
+            sleep(Duration::from_millis(50)).await;
+            assert_eq!(keeper.arrived.load(Ordering::Relaxed), arrived);
+            keeper.gate.add_permits(1);
+            calls.join_next().await.expect("a call").expect("no panic").expect("an answer");
+        }
+        // The first one with a token is all that the others need.
+        until_arrived(&keeper, 5).await;
+        keeper.gate.add_permits(3);
+        while let Some(answer) = calls.join_next().await {
+            answer.expect("no panic").expect("an answer");
+        }
         shutdown.cancel();
         assert!(timeout(PATIENCE, server).await.is_ok());
     }

@@ -3,6 +3,9 @@
 //! A new one is let in all the same; the one that has said nothing for longest makes room. Each has a moment for its first request before that may happen
 //! to it, and no request makes the moment longer: otherwise strangers that keep talking would keep everybody else out. Whoever has shown a valid token once
 //! is no stranger on that connection any more: it is neither counted nor closed, however long it is idle.
+//!
+//! Strangers' requests take turns: of all that have come over all their connections, one is looked at between whatever else the thread has to do. As many
+//! as they send, op-node's calls wait for one of them at a time.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +17,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::yield_now,
+    time::{Instant, sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long strangers may stay.
@@ -35,6 +42,8 @@ pub(crate) struct Strangers {
     most: usize,
     times: Times,
     inside: Mutex<Inside>,
+    /// Whose turn it is: those who wait have it in the order in which they came.
+    turn: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +67,8 @@ pub(crate) struct Visitor {
     number: AtomicU64,
     is_known: AtomicBool,
     sent_away: CancellationToken,
+    /// One request of a stranger's at a time. Closed when it is none any more.
+    alone: Semaphore,
 }
 
 impl Strangers {
@@ -68,7 +79,7 @@ impl Strangers {
 
     /// The same with other times.
     pub(crate) fn with(most: usize, times: Times) -> Arc<Self> {
-        Arc::new(Self { most, times, inside: Mutex::default() })
+        Arc::new(Self { most, times, inside: Mutex::default(), turn: Semaphore::new(1) })
     }
 
     /// When each was heard last.
@@ -111,7 +122,8 @@ impl Strangers {
         let sent_away = CancellationToken::new();
         let number = inside.put(Stay { came: now, heard: now, sent_away: sent_away.clone() });
         let is_known = AtomicBool::new(false);
-        Arc::new(Visitor { strangers: self.clone(), number: number.into(), is_known, sent_away })
+        let alone = Semaphore::new(1);
+        Arc::new(Visitor { strangers: self.clone(), number: number.into(), is_known, sent_away, alone })
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -157,8 +169,19 @@ impl Visitor {
     pub(crate) fn admit(&self) {
         if self.is_stranger() {
             self.is_known.store(true, Ordering::Relaxed);
+            self.alone.close();
             self.leave();
         }
+    }
+
+    /// Waits for a stranger's turn, before a request is looked at or anything else is done that it could have done without end. What this gives is held
+    /// while that goes on, so that it is one thing at a time; others have their turns meanwhile. Who has shown a token waits for nothing.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        let alone = self.alone.acquire().await.ok()?;
+        let _turn = self.strangers.turn.acquire().await;
+        // By then, everybody else who could go on has.
+        yield_now().await;
+        Some(alone)
     }
 
     fn leave(&self) {
@@ -283,6 +306,48 @@ mod tests {
         };
         assert!(stays(&entered.expect("nobody may be kept out")));
         assert_eq!(others.iter().filter(|other| stays(other)).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn strangers_take_turns_with_everybody_else() {
+        const COUNT: usize = 10;
+        let strangers = Strangers::new(COUNT);
+        let rounds = Arc::new(AtomicU64::default());
+        let everybody_else = rounds.clone();
+        let everybody_else = tokio::spawn(async move {
+            loop {
+                everybody_else.fetch_add(1, Ordering::Relaxed);
+                yield_now().await;
+            }
+        });
+        let visitors: Vec<_> = (0..COUNT).map(|_| strangers.let_in(Instant::now())).collect();
+        let turns = visitors.iter().map(async |visitor| {
+            let _turn = visitor.turn().await;
+            rounds.load(Ordering::Relaxed)
+        });
+        let turns = futures::future::join_all(turns).await;
+        // After two at the latest: the runtime turns the order of those who wait around.
+        assert!(turns.windows(3).all(|three| three[0] < three[2]), "{turns:?}");
+        everybody_else.abort();
+    }
+
+    #[tokio::test]
+    async fn a_strangers_requests_are_looked_at_one_by_one_until_it_shows_a_token() {
+        let strangers = Strangers::new(1);
+        let visitor = strangers.let_in(Instant::now());
+        let first = visitor.turn().await;
+        assert!(first.is_some());
+        let (second, third) = (visitor.turn(), visitor.turn());
+        let (mut second, mut third) = (pin!(second), pin!(third));
+        for _ in 0..10 {
+            assert!(second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none());
+            yield_now().await;
+        }
+        drop(first);
+        assert!(timeout(LONG_ENOUGH, second.as_mut()).await.is_ok_and(|turn| turn.is_some()));
+        visitor.admit();
+        assert!(third.now_or_never().is_some_and(|turn| turn.is_none()));
+        assert!(visitor.turn().now_or_never().is_some_and(|turn| turn.is_none()));
     }
 
     #[tokio::test]

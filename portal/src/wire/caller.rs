@@ -98,10 +98,11 @@ pub(crate) async fn serve(
                 handler.refused(refusal.status(), &refusal);
                 let reply = Reply::new(refusal.status(), TEXT, refusal.to_string());
                 caller.reply(&reply, false, CLOSE).await?;
-                return caller.linger().await;
+                return caller.linger(visitor).await;
             }
             None => return Ok(()),
         };
+        let turn = visitor.turn().await;
         let Head { method, target, authorization, framing, kept, expects_continue, old } = head;
         caller.begin(framing);
         caller.untold = if expects_continue { CONTINUE } else { &[] };
@@ -109,6 +110,7 @@ pub(crate) async fn serve(
         let body = Incoming::Http1(&mut caller);
         let request = Request { method, path: target.path(), authorization: authorization.as_deref(), visitor, body };
         let mut reply = handler.answer(request).await;
+        drop(turn);
         let rest = reply.rest.take();
         let ended = caller.skip();
         let kept = kept && ended && !shutdown.is_cancelled();
@@ -121,7 +123,7 @@ pub(crate) async fn serve(
         match (kept, ended) {
             (true, _) => {}
             (false, true) => return Ok(()),
-            (false, false) => return caller.linger().await,
+            (false, false) => return caller.linger(visitor).await,
         }
     }
 }
@@ -359,11 +361,12 @@ impl Caller {
     }
 
     /// Lets go by what a caller still writes, for a while.
-    async fn linger(mut self) -> io::Result<()> {
+    async fn linger(mut self, visitor: &Visitor) -> io::Result<()> {
         self.stream.shutdown().await?;
         let heard = async {
             let mut left = LINGER_BYTES;
             while left > 0 {
+                let _turn = visitor.turn().await;
                 self.buffer.clear();
                 self.room(ROOM, ROOM);
                 match self.read(ROOM).await? {

@@ -7,7 +7,10 @@ use hyper_util::rt::TokioIo;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::net::TcpListener;
 
@@ -496,6 +499,46 @@ fn a_head_that_comes_byte_by_byte_is_parsed_once_a_line() {
     assert_eq!(parsed.count(), 5);
     assert!(is_news(head.as_bytes(), 0));
     assert!(is_news(&[b'y'; LONGEST_HEAD], LONGEST_HEAD - 1));
+}
+
+/// Keeps how many rounds others had gone when it was asked.
+#[derive(Debug, Default)]
+struct Rounds {
+    gone: AtomicUsize,
+    seen: Mutex<Vec<usize>>,
+}
+
+impl Handler for Rounds {
+    async fn answer<'a>(&'a self, request: Request<'a>) -> Reply {
+        if request.path == "/known" {
+            request.visitor.admit();
+        }
+        self.seen.lock().expect("whole").push(self.gone.load(Ordering::Relaxed));
+        Reply::new(StatusCode::OK, TEXT, "")
+    }
+}
+
+#[tokio::test]
+async fn others_have_their_turn_between_a_strangers_requests() {
+    let mut stand = Stand::with(Rounds::default()).await;
+    let others = stand.handler.clone();
+    let others = tokio::spawn(async move {
+        loop {
+            others.gone.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    stand.write([post("/", "").repeat(20), post("/known", "").repeat(20)].concat()).await;
+    for _ in 0..40 {
+        stand.body().await;
+    }
+    others.abort();
+    let seen = stand.handler.seen.lock().expect("whole").clone();
+    let (strangers, known) = seen.split_at(21);
+    // After two at the latest: the runtime turns the order of those who wait around.
+    assert!(strangers.windows(3).all(|three| three[0] < three[2]), "{seen:?}");
+    // All that came at once.
+    assert!(known.windows(2).any(|pair| pair[0] == pair[1]), "{seen:?}");
 }
 
 #[tokio::test]
