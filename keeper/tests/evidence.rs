@@ -13,7 +13,7 @@ use baton_keeper::{
     feed::{FeedItem, ItemError},
 };
 use baton_protocol::{Delivered, Domain, EpochSchedule, Evidence, Kind, SlotClock, SoftBlock, rlp::BlockHeader};
-use baton_schedule::{GatewayInfo, GatewayUrls, L1Head, SequencerKeys, Snapshot};
+use baton_schedule::{GatewayInfo, L1Head, SequencerKeys, Snapshot};
 use serde_json::{Value, json};
 
 const SIGNATURES: &str = include_str!("../../protocol/tests/evidence/signatures.json");
@@ -34,16 +34,8 @@ fn snapshot() -> Snapshot {
     let mut snapshot = Snapshot::unread(CLOCK);
     snapshot.schedule.insert(EpochSchedule { epoch: 0, slots: [(1, Kind::Fallback); 32] });
     snapshot.l1_head = Some(L1Head { number: 10, hash: B256::ZERO, parent_hash: B256::ZERO, timestamp: 100 });
-    let info = GatewayInfo {
-        id: 1,
-        owner: Address::ZERO,
-        settler: Address::ZERO,
-        keys: SequencerKeys { current: key().address(), previous: Address::ZERO, from_epoch: 0 },
-        ended_slot: None,
-        withdrawable_slot: None,
-        eligible: true,
-        urls: GatewayUrls::default(),
-    };
+    let keys = SequencerKeys { current: key().address(), previous: Address::ZERO, from_epoch: 0 };
+    let info = GatewayInfo { keys, ..GatewayInfo::unregistered(1, "") };
     snapshot.gateways.insert(1, info);
     snapshot
 }

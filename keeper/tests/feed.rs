@@ -15,7 +15,7 @@ use baton_keeper::{
 use baton_protocol::{
     Domain, EpochSchedule, GatewayId, Kind, Link, NOBODY, SignatureError, SignedSoftBlock, SlotClock, SoftBlock,
 };
-use baton_schedule::{GatewayInfo, GatewayUrls, L1Head, SequencerKeys, Snapshot};
+use baton_schedule::{GatewayInfo, L1Head, SequencerKeys, Snapshot};
 use jsonrpsee::{core::client::ClientT, http_client::HttpClientBuilder, rpc_params};
 use std::{
     sync::{Arc, atomic::AtomicU64},
@@ -44,16 +44,7 @@ fn snapshot() -> Snapshot {
     snapshot.updated_at = SystemTime::now();
     for id in [NOBODY, OWNER, OTHER] {
         let keys = SequencerKeys { current: key(id).address(), previous: Address::ZERO, from_epoch: 0 };
-        let info = GatewayInfo {
-            id,
-            owner: Address::ZERO,
-            settler: Address::ZERO,
-            keys,
-            ended_slot: None,
-            withdrawable_slot: None,
-            eligible: id != NOBODY,
-            urls: GatewayUrls::default(),
-        };
+        let info = GatewayInfo { keys, eligible: id != NOBODY, ..GatewayInfo::unregistered(id, "") };
         snapshot.gateways.insert(id, info);
     }
     snapshot

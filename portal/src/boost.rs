@@ -4,12 +4,11 @@ use crate::{
     Config, ConfigError,
     cli::{self, LogFormat, Settings, SettingsError, Unused},
     jwt::VARIABLE,
-    logging,
 };
+use baton_logging::LevelFilter;
 use clap::{ArgAction, Args};
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 use toml::{Table, Value};
-use tracing_subscriber::filter::LevelFilter;
 
 mod given;
 mod keys;
@@ -223,8 +222,8 @@ impl BoostArgs {
                 is_unused(field, format!("the variable {token} comes first"));
             }
         }
-        if variables.has(logging::VARIABLE) {
-            is_unused("log_level", format!("the variable {} comes first", logging::VARIABLE));
+        if variables.has(baton_logging::VARIABLE) {
+            is_unused("log_level", format!("the variable {} comes first", baton_logging::VARIABLE));
         }
         if !self.tracing {
             is_unused("otlp_endpoint", "traces are sent with --tracing only".to_owned());

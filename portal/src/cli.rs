@@ -1,6 +1,7 @@
 //! The command line: a configuration file, and what overrides it.
 
 use crate::{Config, ConfigError, boost::BoostArgs, config, reload};
+use baton_logging::LevelFilter;
 use baton_schedule::NodeUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
@@ -8,7 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
-use tracing_subscriber::filter::LevelFilter;
 
 mod unknown;
 

@@ -205,65 +205,51 @@ impl Gateways {
 mod tests {
     use super::*;
     use crate::{config::Places, jwt::Secret};
-    use alloy::primitives::Address;
     use baton_protocol::SlotClock;
-    use baton_schedule::{GatewayInfo, GatewayUrls, SequencerKeys};
+    use baton_schedule::GatewayInfo;
     use std::time::Duration;
 
     fn lanes(of: &[(GatewayId, &'static str)]) -> BTreeMap<GatewayId, Uri> {
         of.iter().map(|(id, uri)| (*id, Uri::from_static(uri))).collect()
     }
 
-    fn info(id: GatewayId, url: &str) -> GatewayInfo {
-        GatewayInfo {
-            id,
-            owner: Address::ZERO,
-            settler: Address::ZERO,
-            keys: SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 },
-            ended_slot: None,
-            withdrawable_slot: None,
-            eligible: true,
-            urls: GatewayUrls { endpoint: url.to_owned(), feed: String::new() },
+    const CLOCK: SlotClock =
+        SlotClock { l1_genesis_time: 0, slot_length: 1, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
+
+    fn settings(queue: usize) -> GatewaySettings {
+        GatewaySettings {
+            secret: Secret::new([1; 32]),
+            overrides: BTreeMap::new(),
+            timeout: Duration::from_secs(1),
+            queue,
+            places: Places::default(),
         }
+    }
+
+    /// Gateways from 1 on, each at a URL.
+    fn snapshot(urls: &[&str]) -> Snapshot {
+        let infos = (1..).zip(urls).map(|(id, url)| (id, GatewayInfo::unregistered(id, *url)));
+        Snapshot { gateways: infos.collect(), ..Snapshot::unread(CLOCK) }
     }
 
     #[test]
     fn schedule_and_modes_are_read_while_nothing_else_changes_lanes() {
-        let settings = GatewaySettings {
-            secret: Secret::new([1; 32]),
-            overrides: BTreeMap::new(),
-            timeout: Duration::from_secs(1),
-            queue: 1,
-            places: Places::default(),
-        };
-        let clock =
-            SlotClock { l1_genesis_time: 0, slot_length: 1, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
-        let gateways = Gateways::new(settings, 1);
+        let gateways = Gateways::new(settings(1), 1);
         let mut is_locked = false;
         gateways.follow(|| {
             // Else another call, with what is newer, could be done before this one begins.
             is_locked = gateways.changing.try_lock().is_err();
-            (Arc::new(Snapshot::unread(clock)), Modes::default())
+            (Arc::new(snapshot(&[])), Modes::default())
         });
         assert!(is_locked);
     }
 
     #[tokio::test]
     async fn gateways_at_one_endpoint_share_a_lane() {
-        let settings = GatewaySettings {
-            secret: Secret::new([1; 32]),
-            overrides: BTreeMap::from([(4, (None, Some(Secret::new([2; 32]))))]),
-            timeout: Duration::from_secs(1),
-            queue: 1,
-            places: Places::default(),
-        };
-        let clock =
-            SlotClock { l1_genesis_time: 0, slot_length: 1, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
-        let gateways = Gateways::new(settings, 1);
+        let overrides = BTreeMap::from([(4, (None, Some(Secret::new([2; 32]))))]);
+        let gateways = Gateways::new(GatewaySettings { overrides, ..settings(1) }, 1);
         let follow = |urls: [&str; 4]| {
-            let infos = (1..).zip(urls).map(|(id, url)| (id, info(id, url)));
-            let snapshot = Snapshot { gateways: infos.collect(), ..Snapshot::unread(clock) };
-            let opened = gateways.follow(|| (Arc::new(snapshot.clone()), Modes::default())).len();
+            let opened = gateways.follow(|| (Arc::new(snapshot(&urls)), Modes::default())).len();
             let each: Vec<Vec<_>> = gateways.lanes().each().map(|(ids, _)| ids.to_vec()).collect();
             (opened, each)
         };
@@ -287,18 +273,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_lane_that_other_settings_replace_is_closed() {
-        let settings = |queue| GatewaySettings {
-            secret: Secret::new([1; 32]),
-            overrides: BTreeMap::new(),
-            timeout: Duration::from_secs(1),
-            queue,
-            places: Places::default(),
-        };
-        let clock =
-            SlotClock { l1_genesis_time: 0, slot_length: 1, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 2 };
         let gateways = Gateways::new(settings(1), 1);
-        let infos = [(1, info(1, "http://a:1"))].into_iter().collect();
-        let snapshot = Arc::new(Snapshot { gateways: infos, ..Snapshot::unread(clock) });
+        let snapshot = Arc::new(snapshot(&["http://a:1"]));
         let follow = |modes: Modes| gateways.follow(|| (snapshot.clone(), modes)).len();
         assert_eq!(follow(Modes::default()), 1);
         let lane = gateways.lanes().get(1).cloned().expect("a lane");

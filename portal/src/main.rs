@@ -4,10 +4,12 @@ use baton_portal::{
     Config, Running,
     boost::BoostArgs,
     cli::{Cli, Command, LogFormat, Settings, Unused, unknown_variables},
-    descriptors, logging,
+    descriptors,
+    logging::LOG,
     program::run_to_the_end,
     reload,
 };
+use baton_logging::{in_one_line, told};
 use clap::Parser;
 use eyre::{WrapErr, eyre};
 use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
@@ -18,7 +20,7 @@ use tracing::Level;
 fn main() -> ExitCode {
     let command = Cli::parse_from(arguments()).command;
     let wanted = command.logging();
-    let logs = wanted.map_or(Ok(()), |(level, format)| logging::begin(level, format));
+    let logs = wanted.map_or(Ok(()), |(level, format)| LOG.begin(level, format == LogFormat::Json));
     let is_json = logs.is_ok() && wanted.is_some_and(|(_, format)| format == LogFormat::Json);
     let Err(error) = logs.map_err(eyre::Report::from).and_then(|()| start(command)) else { return ExitCode::SUCCESS };
     let error = said(&error);
@@ -31,18 +33,9 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// An error and its causes, but for those that it quotes itself, in one line.
+/// An error and its causes, in one line.
 fn said(error: &eyre::Report) -> String {
-    error.chain().fold(String::new(), |said, cause| {
-        let cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        if said.is_empty() {
-            cause
-        } else if said.contains(&cause) {
-            said
-        } else {
-            format!("{said}: {cause}")
-        }
-    })
+    in_one_line(&told(error.as_ref()))
 }
 
 /// Where the configuration comes from.
@@ -104,7 +97,7 @@ async fn obey(command: Command) -> eyre::Result<()> {
 /// Says what is wrong with a configuration, or what had better be otherwise, and what differs from another file.
 fn check(source: &Source, against: Option<&Path>) -> eyre::Result<()> {
     let checked = || {
-        logging::check()?;
+        LOG.check()?;
         let config = source.load()?;
         let warnings = config.check()?;
         Ok((config, warnings))

@@ -18,11 +18,8 @@ use crate::{
     trace::Tracer,
     upstream::Upstream,
 };
-use alloy::primitives::Address;
 use baton_protocol::{GatewayId, SlotClock};
-use baton_schedule::{
-    Follower, GatewayInfo, GatewayUrls, Handle, NodeUrl, Publisher, SequencerKeys, Snapshot, channel,
-};
+use baton_schedule::{Follower, GatewayInfo, Handle, NodeUrl, Publisher, Snapshot, channel};
 use http::Uri;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -162,21 +159,12 @@ fn say(warnings: &[Warning]) {
 fn without_l1(settings: &GatewaySettings) -> Snapshot {
     let clock =
         SlotClock { l1_genesis_time: 0, slot_length: 12, l2_genesis_time: 0, l2_block_time: 1, settlement_delay: 0 };
-    let gateway = |id: GatewayId, uri: &Option<Uri>| GatewayInfo {
-        id,
-        owner: Address::ZERO,
-        settler: Address::ZERO,
-        keys: SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 },
-        ended_slot: None,
-        withdrawable_slot: None,
-        eligible: true,
-        urls: GatewayUrls {
-            endpoint: uri.as_ref().map(|uri| NodeUrl::from(uri.to_string()).to_string()).unwrap_or_default(),
-            feed: String::new(),
-        },
+    let endpoint = |uri: &Uri| NodeUrl::from(uri.to_string()).to_string();
+    let gateway = |(id, (uri, _)): (&GatewayId, &(Option<Uri>, _))| {
+        (*id, GatewayInfo::unregistered(*id, uri.as_ref().map(endpoint).unwrap_or_default()))
     };
     Snapshot {
-        gateways: settings.overrides.iter().map(|(id, (uri, _))| (*id, gateway(*id, uri))).collect(),
+        gateways: settings.overrides.iter().map(gateway).collect(),
         stale: None,
         ..Snapshot::unread(clock)
     }

@@ -217,7 +217,7 @@ fn listed(info: &GatewayInfo, epoch: u64) -> Listed {
 mod tests {
     use super::*;
     use baton_protocol::{EpochSchedule, Schedule};
-    use baton_schedule::{GatewayUrls, SequencerKeys};
+    use baton_schedule::SequencerKeys;
     use serde_json::json;
 
     const CLOCK: SlotClock = SlotClock {
@@ -236,14 +236,9 @@ mod tests {
         });
         schedule.insert(EpochSchedule { epoch: 0, slots });
         let info = |id| GatewayInfo {
-            id,
-            owner: Address::ZERO,
             settler: Address::repeat_byte(9),
             keys: SequencerKeys { current: Address::repeat_byte(1), previous: Address::ZERO, from_epoch: 0 },
-            ended_slot: None,
-            withdrawable_slot: None,
-            eligible: true,
-            urls: GatewayUrls { endpoint: format!("http://gateway-{id}"), feed: String::new() },
+            ..GatewayInfo::unregistered(id, format!("http://gateway-{id}"))
         };
         let gateways = [0, 1, 2].map(|id| (id, info(id))).into_iter().collect();
         Snapshot { schedule, gateways, ..Snapshot::unread(CLOCK) }

@@ -233,9 +233,9 @@ pub fn worth_telling(snapshot: &Snapshot) -> Vec<GatewayId> {
 mod tests {
     use super::*;
     use crate::peek;
-    use alloy::primitives::{Address, B256};
+    use alloy::primitives::B256;
     use baton_protocol::{EpochSchedule, Schedule};
-    use baton_schedule::{GatewayInfo, GatewayUrls, L1Head, SequencerKeys};
+    use baton_schedule::{GatewayInfo, L1Head};
 
     const CLOCK: SlotClock = SlotClock {
         l1_genesis_time: 1000,
@@ -247,16 +247,7 @@ mod tests {
     const HASH: B256 = B256::repeat_byte(7);
 
     fn info(id: GatewayId) -> GatewayInfo {
-        GatewayInfo {
-            id,
-            owner: Address::ZERO,
-            settler: Address::ZERO,
-            keys: SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 },
-            ended_slot: None,
-            withdrawable_slot: None,
-            eligible: true,
-            urls: GatewayUrls::default(),
-        }
+        GatewayInfo::unregistered(id, "")
     }
 
     /// Epoch 0: gateways 1 and 2 in turns of eight slots, the last turn open.

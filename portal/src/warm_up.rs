@@ -31,9 +31,8 @@ pub fn coming(snapshot: &Snapshot, number: u64, ahead: u64) -> Option<Coming> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::Address;
     use baton_protocol::{EpochSchedule, Kind, Schedule, SlotClock};
-    use baton_schedule::{GatewayInfo, GatewayUrls, SequencerKeys};
+    use baton_schedule::GatewayInfo;
 
     /// Two blocks a slot; gateway 1 has slots 0 to 7, 8 is open, gateway 2 has the rest.
     fn snapshot() -> Snapshot {
@@ -70,17 +69,7 @@ mod tests {
     #[test]
     fn an_ended_gateway_is_not_coming() {
         let mut snapshot = snapshot();
-        let keys = SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 };
-        let ended = GatewayInfo {
-            id: 2,
-            owner: Address::ZERO,
-            settler: Address::ZERO,
-            keys,
-            ended_slot: Some(9),
-            withdrawable_slot: None,
-            eligible: false,
-            urls: GatewayUrls::default(),
-        };
+        let ended = GatewayInfo { ended_slot: Some(9), eligible: false, ..GatewayInfo::unregistered(2, "") };
         snapshot.gateways.insert(2, ended);
         assert_eq!(coming(&snapshot, 10, 4), None);
     }

@@ -66,6 +66,22 @@ pub struct GatewayInfo {
     pub urls: GatewayUrls,
 }
 
+impl GatewayInfo {
+    /// One that is on no registry: eligible, and without accounts and keys.
+    pub fn unregistered(id: GatewayId, endpoint: impl Into<String>) -> Self {
+        Self {
+            id,
+            owner: Address::ZERO,
+            settler: Address::ZERO,
+            keys: SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 },
+            ended_slot: None,
+            withdrawable_slot: None,
+            eligible: true,
+            urls: GatewayUrls { endpoint: endpoint.into(), feed: String::new() },
+        }
+    }
+}
+
 /// Schedule and gateways as of one L1 block. Never changes; a newer one replaces it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {

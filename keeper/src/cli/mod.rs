@@ -3,11 +3,11 @@
 mod chain;
 mod delegation;
 mod evidence;
-mod logging;
 mod lookahead;
 mod source;
 
 use baton_keeper::{config::KeeperConfig, run::run};
+use baton_logging::{LevelFilter, Log};
 use clap::{Parser, Subcommand};
 use eyre::{Context, bail};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -20,6 +20,10 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+
+/// The keeper's log. A library gives all it says the URL that was asked, which may hold a key.
+const LOG: Log =
+    Log { own: "baton_keeper", never: "alloy_transport_http::reqwest_transport=off", unasked: "" };
 
 const ABOUT: &str = "A based-rollup gateway's daemon: signs soft blocks, serves and follows feeds, settles, re-creates what others dropped";
 const HELP: &str = "\
@@ -97,7 +101,7 @@ pub(crate) fn main() -> eyre::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
         Command::Run { source, json, addresses } => {
-            logging::begin("info", json)?;
+            LOG.begin(LevelFilter::INFO, json)?;
             runtime.block_on(serve(source.keeper()?, addresses))
         }
         Command::CheckConfig { source } => {
@@ -114,16 +118,16 @@ pub(crate) fn main() -> eyre::Result<()> {
         Command::Status { source } => print(&runtime.block_on(status(&source.keeper()?))?),
         Command::Lookahead(command) => {
             // Commands say what they have to say themselves.
-            logging::begin("warn", false)?;
+            LOG.begin(LevelFilter::WARN, false)?;
             runtime.block_on(command.run())
         }
         Command::Delegation(command) => {
             // Commands say what they have to say themselves.
-            logging::begin("warn", false)?;
+            LOG.begin(LevelFilter::WARN, false)?;
             runtime.block_on(command.run())
         }
         Command::Evidence(command) => {
-            logging::begin("warn", false)?;
+            LOG.begin(LevelFilter::WARN, false)?;
             runtime.block_on(command.run())
         }
     }

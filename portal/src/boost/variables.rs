@@ -1,6 +1,5 @@
 //! rollup-boost's environment variables that aren't flags here: its secrets, and what the portal doesn't do.
 
-use crate::logging;
 use std::collections::BTreeMap;
 
 /// The secret shared with the fallback.
@@ -30,7 +29,7 @@ impl Variables {
     pub(super) fn of(all: impl IntoIterator<Item = (impl Into<String>, impl AsRef<str>)>) -> Self {
         let named = all.into_iter().map(|(name, value)| (name.into(), value));
         let kept = named.filter(|(name, value)| {
-            let known = [L2_TOKEN, BUILDER_TOKEN, LOG_FILE, logging::VARIABLE].contains(&name.as_str())
+            let known = [L2_TOKEN, BUILDER_TOKEN, LOG_FILE, baton_logging::VARIABLE].contains(&name.as_str())
                 || UNSUPPORTED.contains(&name.as_str());
             (known || name.starts_with(FLASHBLOCK)) && !value.as_ref().is_empty()
         });

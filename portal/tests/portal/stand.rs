@@ -4,7 +4,7 @@ use crate::node::{GENESIS, GENESIS_TIME, Node};
 use alloy::primitives::{Address, B256};
 use baton_portal::{Config, Running, Secret, ValidatorConfig, run_with_schedule};
 use baton_protocol::{EpochSchedule, GatewayId, Kind, NOBODY, Schedule, SlotClock};
-use baton_schedule::{GatewayInfo, GatewayUrls, L1Head, Publisher, SequencerKeys, Snapshot, channel};
+use baton_schedule::{GatewayInfo, L1Head, Publisher, SequencerKeys, Snapshot, channel};
 use serde_json::{Value, json};
 use std::{
     fs::Permissions,
@@ -105,14 +105,11 @@ impl Default for Options {
 
 pub(crate) fn info(id: GatewayId, endpoint: String) -> GatewayInfo {
     GatewayInfo {
-        id,
         owner: Address::repeat_byte(id.to_le_bytes()[0]),
         settler: Address::repeat_byte(id.to_le_bytes()[0]),
         keys: SequencerKeys { current: Address::repeat_byte(9), previous: Address::ZERO, from_epoch: 0 },
-        ended_slot: None,
-        withdrawable_slot: None,
         eligible: id != NOBODY,
-        urls: GatewayUrls { endpoint, feed: String::new() },
+        ..GatewayInfo::unregistered(id, endpoint)
     }
 }
 
