@@ -13,6 +13,7 @@ use crate::{
     proxy::{Also, Proxy},
     reload::{self, Change},
     server::{serve, serve_by_hyper},
+    soft_blocks::{self, SoftBlockRule},
     strangers::Strangers,
     telemetry,
     trace::Tracer,
@@ -99,6 +100,7 @@ impl Running {
         changes.extend(set_back);
         changes.extend(reload::secrets(&self.secrets, &checked.secrets));
         say(&checked.warnings);
+        try_archive(checked.live.soft_blocks.as_ref());
         if let Some(publisher) = &self.without_l1 {
             publisher.publish(without_l1(&checked.gateways));
         }
@@ -155,6 +157,15 @@ fn say(warnings: &[Warning]) {
     }
 }
 
+/// Says now if evidence couldn't be kept: when there is some, it is lost.
+fn try_archive(rule: Option<&SoftBlockRule>) {
+    let Some(archive) = rule.and_then(|rule| rule.archive.as_deref()) else { return };
+    if let Err(error) = soft_blocks::try_out(archive) {
+        let (key, path) = ("gateways.soft_blocks.archive", archive.display());
+        warn!(key, %path, %error, "evidence can't be kept there; let the portal's user write to it");
+    }
+}
+
 /// What there is to know without an L1: which gateways the configuration names. One of them owns every block, the others keep up with the head.
 fn without_l1(settings: &GatewaySettings) -> Snapshot {
     let clock =
@@ -163,11 +174,7 @@ fn without_l1(settings: &GatewaySettings) -> Snapshot {
     let gateway = |(id, (uri, _)): (&GatewayId, &(Option<Uri>, _))| {
         (*id, GatewayInfo::unregistered(*id, uri.as_ref().map(endpoint).unwrap_or_default()))
     };
-    Snapshot {
-        gateways: settings.overrides.iter().map(gateway).collect(),
-        stale: None,
-        ..Snapshot::unread(clock)
-    }
+    Snapshot { gateways: settings.overrides.iter().map(gateway).collect(), stale: None, ..Snapshot::unread(clock) }
 }
 
 /// Starts a portal on a schedule that is followed already; the configuration's `schedule` part is checked but not used.
@@ -191,6 +198,7 @@ async fn start(
     let metrics = telemetry::install();
     telemetry::begin();
     say(&config.warnings);
+    try_archive(config.live.soft_blocks.as_ref());
     let engine = listen("engine.listen", config.engine).await?;
     let admin = listen("admin.listen", config.admin).await?;
     let debug = match config.debug {

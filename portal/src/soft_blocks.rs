@@ -8,7 +8,7 @@ mod archive;
 mod header;
 mod origin;
 
-pub(crate) use archive::{Shelf, keep};
+pub(crate) use archive::{Shelf, keep, try_out};
 
 use crate::upstream::Upstream;
 use alloy::primitives::{Address, B256, Bytes as Binary};

@@ -4,6 +4,7 @@
 //! what is in everybody's logs.
 
 use crate::{decision::Decision, telemetry};
+use baton_logging::told;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full};
@@ -134,7 +135,7 @@ async fn export(uri: Uri, mut receiver: mpsc::Receiver<Vec<Value>>) {
         *request.uri_mut() = uri.clone();
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let sent = timeout(TIMEOUT, async {
-            let response = client.request(request).await.map_err(|error| error.to_string())?;
+            let response = client.request(request).await.map_err(|error| told(&error))?;
             let status = response.status();
             // Read, so that the connection can be used again.
             let _ = response.into_body().collect().await;

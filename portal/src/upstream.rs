@@ -6,6 +6,7 @@ use crate::{
     lookup::Lookup,
     wire::{ExchangeError, Link},
 };
+use baton_logging::told;
 use bytes::Bytes;
 use http::{StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -256,23 +257,13 @@ impl Upstream {
 
     async fn connect(&self) -> Result<Link, UpstreamError> {
         let mut connector = self.connector.clone();
-        let failed = |error: &dyn std::error::Error| UpstreamError::Connection(chain(error));
-        poll_fn(|context| connector.poll_ready(context)).await.map_err(|error| failed(&error))?;
-        let connected = connector.call(self.uri.clone()).await.map_err(|error| failed(&error))?;
+        poll_fn(|context| connector.poll_ready(context))
+            .await
+            .map_err(|error| UpstreamError::Connection(told(&error)))?;
+        let connected = connector.call(self.uri.clone()).await;
+        let connected = connected.map_err(|error| UpstreamError::Connection(told(&error)))?;
         Ok(Link::new(connected.into_inner()))
     }
-}
-
-/// An error with its causes, which is where the reason is.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

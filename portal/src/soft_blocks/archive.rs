@@ -53,6 +53,14 @@ pub(crate) enum ArchiveError {
     },
 }
 
+/// Whether files can be kept in a directory, which is made if there is none: better known before there is evidence than after.
+pub(crate) fn try_out(directory: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    let path = directory.join(format!("{}.partial", std::process::id()));
+    std::fs::write(&path, "")?;
+    std::fs::remove_file(path)
+}
+
 /// Keeps evidence as a file of its own, and says which. If there is one of this kind about the other block, that stays.
 pub(crate) async fn keep(
     directory: &Path,
@@ -113,6 +121,19 @@ mod tests {
         let payload = serde_json::value::to_raw_value("payload").expect("JSON");
         let delivered = Delivered::Payload(&*payload);
         keep(directory, &Evidence { chain_id: 1, inbox: Address::ZERO, other, delivered }, shelf).await
+    }
+
+    #[test]
+    fn a_directory_is_tried_out_and_left_as_it_was() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let archive = directory.path().join("new/archive");
+        for _ in 0..2 {
+            try_out(&archive).expect("it can be written to");
+            assert_eq!(std::fs::read_dir(&archive).expect("there").count(), 0);
+        }
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        assert!(try_out(&file).is_err() && try_out(&file.join("archive")).is_err());
     }
 
     #[tokio::test]

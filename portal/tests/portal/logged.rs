@@ -3,12 +3,17 @@
 use crate::{
     node::{Fault, GENESIS, Node},
     observability::Measured,
-    program::{line, portal},
+    program::{line, portal, signal},
     stand::{GATEWAYS, OpNode, Options, secret_file, write_config},
 };
 use baton_portal::Secret;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use std::path::PathBuf;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr},
+};
 
 fn message(line: &Value) -> &str {
     line["fields"]["message"].as_str().unwrap_or_default()
@@ -100,4 +105,64 @@ async fn what_is_wrong_from_the_start_is_said_at_the_start() {
     let (_, metrics) = OpNode::at(admin, admin).admin("/metrics").await;
     assert!(metrics.contains("baton_portal_validator_up 0\n"), "{metrics}");
     drop(running);
+}
+
+/// A portal whose gateways nobody knows, with something more in its file.
+struct Started {
+    op_node: OpNode,
+    log: Lines<BufReader<ChildStderr>>,
+    /// What it said until it was up.
+    before: Vec<Value>,
+    secrets: TempDir,
+    running: Child,
+    _fallback: Node,
+}
+
+impl Started {
+    async fn with(more: impl Fn(&TempDir) -> String) -> Self {
+        let fallback = Node::start("fallback", 3, Secret::new([2; 32])).await;
+        let secrets = tempfile::tempdir().expect("temporary directory");
+        let file = secrets.path().join("portal.toml");
+        let text = write_config(&secrets, &fallback.url(), &Options::DEFAULT);
+        std::fs::write(&file, format!("{text}\n{}", more(&secrets))).expect("written");
+        let mut command = portal();
+        let mut running =
+            command.args(["run", "--log-format", "json", "--config"]).arg(&file).spawn().expect("it runs");
+        let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
+        let mut before = Vec::new();
+        let op_node = loop {
+            let line = line(&mut log, |_| true).await;
+            let address = |field: &str| line["fields"][field].as_str().and_then(|text| text.parse().ok());
+            if let (Some(engine), Some(admin)) = (address("engine"), address("admin")) {
+                break OpNode::at(engine, admin);
+            }
+            before.push(line);
+        };
+        Self { op_node, log, before, secrets, running, _fallback: fallback }
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_takes_no_traces_is_said_with_the_reason() {
+    let mut portal = Started::with(|_| "[tracing]\notlp_url = \"http://127.0.0.1:1\"".to_owned()).await;
+    portal.op_node.block(GENESIS, 1).await;
+    let line = line(&mut portal.log, |line| message(line).contains("tracing.otlp_url")).await;
+    assert!(line["fields"]["error"].as_str().is_some_and(|error| error.contains("refused")), "{line}");
+}
+
+#[tokio::test]
+async fn evidence_that_could_not_be_kept_is_said_before_there_is_any() {
+    let rule = |archive: PathBuf| {
+        let inbox = "0x00000000000000000000000000000000000000b2";
+        format!("[gateways.soft_blocks]\nwithin_ms = 2000\nchain_id = 1\ninbox = \"{inbox}\"\narchive = {archive:?}\n")
+    };
+    let is = |line: &Value| line["fields"]["key"] == "gateways.soft_blocks.archive";
+    // A file is in the way.
+    let mut portal = Started::with(|secrets| rule(secrets.path().join("gateways/evidence"))).await;
+    assert!(portal.before.iter().any(is), "{:?}", portal.before);
+    signal(&portal.running, "-HUP").await;
+    let line = line(&mut portal.log, is).await;
+    assert_eq!(line["level"], "WARN");
+    let portal = Started::with(|secrets| rule(secrets.path().join("new/evidence"))).await;
+    assert!(!portal.before.iter().any(is) && portal.secrets.path().join("new/evidence").is_dir());
 }
