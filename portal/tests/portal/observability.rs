@@ -6,7 +6,7 @@ use crate::{
     program,
     stand::{GATEWAYS, OpNode, Options, write_config},
 };
-use baton_portal::Secret;
+use baton_portal::{Secret, selection::OwnerOutcome};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -227,6 +227,22 @@ fn what_an_expression_asks_for_is_read_from_it() {
     assert_eq!(asked(expression), [x, Asked { name: "baton_portal_y".to_owned(), labels: Vec::new() }]);
     let used = labels_used(expression, "{{ $labels.instance }}: {{ $labels.peer }} {{method}}");
     assert_eq!(used, ["gateway", "method", "peer"].map(str::to_owned).into());
+}
+
+/// What stands between backticks in the first column of one of the manual's tables.
+fn of_the_manual(head: &str) -> BTreeSet<&'static str> {
+    let manual = include_str!("../../../docs/portal.md");
+    let (_, table) = manual.split_once(head).unwrap_or_else(|| panic!("{head}"));
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| row.split('|').nth(1)).flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn the_manual_says_what_to_do_about_every_alert_and_what_every_outcome_means() {
+    let rules = include_str!("../../observability/alerts.yml").split("- alert: ").skip(1);
+    let alerts = rules.map(|rule| rule.lines().next().expect("a name").trim()).collect();
+    assert_eq!(of_the_manual("| alert | first look |"), alerts);
+    assert_eq!(of_the_manual("| outcome | what happened |"), OwnerOutcome::NAMES.into());
 }
 
 #[tokio::test]
