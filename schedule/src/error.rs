@@ -25,7 +25,7 @@ pub enum FollowError {
     #[error("{0}")]
     Down(String),
     /// The node took too long.
-    #[error("L1 node took longer than `request_timeout` for {0}")]
+    #[error("L1 node took too long for {0}")]
     Timeout(&'static str),
     /// A contract call failed.
     #[error("registry: {0}")]

@@ -120,13 +120,12 @@ impl Follower {
     /// says more than is known, and marks the snapshot.
     async fn look(&mut self) {
         let mut stuck = Vec::new();
-        let mut last_error = None;
+        let (mut first_error, mut last_error) = (None, None);
         for index in fail_over_order(self.active, self.nodes.len()) {
             match self.ask(index, Takes::Fresh).await {
                 Ok(read) => {
                     if index != self.active {
-                        info!(from = self.active, to = index, "changed to another L1 node");
-                        self.active = index;
+                        self.change_to(index, first_error);
                     }
                     self.hang_up_on_others();
                     return self.accept(read, None);
@@ -136,6 +135,7 @@ impl Follower {
                     if let FollowError::Stuck { number, timestamp } = error {
                         stuck.push((Reverse((timestamp, number)), index));
                     }
+                    first_error.get_or_insert_with(|| error.to_string());
                     last_error = Some(error);
                 }
             }
@@ -152,6 +152,13 @@ impl Follower {
         }
         self.failing = true;
         self.mark_stale(reason, error.is_retryable());
+    }
+
+    /// Follows another node, for what is wrong with the one that was followed.
+    fn change_to(&mut self, index: usize, error: Option<String>) {
+        let (from, to) = (self.nodes[self.active].url(), self.nodes[index].url());
+        warn!(%from, %to, error, "an L1 node fails; another one is followed");
+        self.active = index;
     }
 
     /// Reads one node. A connection that is found lost after it had held for long is made anew before the node counts as failing.

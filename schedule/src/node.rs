@@ -65,6 +65,11 @@ impl PubSubConnect for DialOnce {
 }
 
 impl Node {
+    /// Where it is, to be told.
+    pub(crate) fn url(&self) -> &NodeUrl {
+        &self.url
+    }
+
     /// Dials nobody yet.
     pub(crate) fn new(
         index: usize,

@@ -108,11 +108,16 @@ async fn a_node_that_comes_back_is_dialled_again_and_announces_again() {
 
 #[tokio::test]
 async fn the_next_node_is_used_while_a_websocket_is_down_and_the_first_again_when_the_next_fails() {
+    let (log, _guard) = Log::of(tracing::Level::WARN);
     let l1 = L1::start().await;
     l1.register(1).await;
     // Nobody listens on the first one's port.
     let handle = follow(&l1, &["ws://127.0.0.1:1", &l1.url], SOON).await;
     change_is_seen(&l1, &handle, "http://over-http").await;
+    // Which, to which, and why.
+    let log = log.text();
+    let line = log.lines().find(|line| line.contains("another one is followed")).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("ws://127.0.0.1:1") && line.contains(&l1.url) && line.contains("refused"), "{line}");
 
     // One that goes down while it is followed.
     let (one, two) = (Wire::to(&l1.ws_url(), Fault::Nothing).await, Wire::to(&l1.ws_url(), Fault::Nothing).await);
