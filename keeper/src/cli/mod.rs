@@ -22,8 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// The keeper's log. A library gives all it says the URL that was asked, which may hold a key.
-const LOG: Log =
-    Log { own: "baton_keeper", never: "alloy_transport_http::reqwest_transport=off", unasked: "" };
+const LOG: Log = Log { own: "baton_keeper", never: "alloy_transport_http::reqwest_transport=off", unasked: "" };
 
 const ABOUT: &str = "A based-rollup gateway's daemon: signs soft blocks, serves and follows feeds, settles, re-creates what others dropped";
 const HELP: &str = "\
@@ -105,6 +104,7 @@ pub(crate) fn main() -> eyre::Result<()> {
             runtime.block_on(serve(source.keeper()?, addresses))
         }
         Command::CheckConfig { source } => {
+            LOG.check()?;
             let config = source.keeper()?;
             config.keys.sequencer.load().wrap_err("keys.sequencer")?;
             if let Some(settler) = &config.keys.settler {

@@ -43,5 +43,8 @@ impl Source {
 }
 
 fn env() -> impl Iterator<Item = (String, String)> {
-    std::env::vars().filter(|(name, _)| name != CONFIG_ENV && name.starts_with(ENV_PREFIX))
+    // What else is in the environment needn't be text.
+    let all = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = all.filter(|(name, _)| name != CONFIG_ENV && name.starts_with(ENV_PREFIX));
+    ours.map(|(name, value)| (name, value.to_string_lossy().into_owned()))
 }
