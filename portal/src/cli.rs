@@ -264,6 +264,20 @@ impl Settings {
         reload::hidden(&file, &laid)
     }
 
+    /// What is wrong with the configuration, with the flags and variables by which the keys that it names are given: whoever looks for those in the
+    /// file may not find them there.
+    pub fn explain(&self, problem: &str) -> String {
+        let given = self.values().into_iter().filter(|(.., value)| value.is_some());
+        given.fold(problem.to_owned(), |text, (path, flag, _)| {
+            behind(&text, path, &format!(" ({flag}, {})", variable(flag)))
+        })
+    }
+
+    /// Whether a flag or a variable gives a key.
+    pub(crate) fn gives(&self, path: &str) -> bool {
+        self.values().into_iter().any(|(of, _, value)| of == path && value.is_some())
+    }
+
     /// Whether a flag or a file says where the schedule is.
     pub(crate) fn has_schedule(&self) -> bool {
         let mut values = self.values().into_iter();
@@ -322,6 +336,29 @@ impl Settings {
             }
         }
     }
+}
+
+/// The variable beside a flag.
+fn variable(flag: &str) -> String {
+    format!("BATON_PORTAL_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase())
+}
+
+/// A text with something behind a key wherever that is named, or an item of it, such as `schedule.l1_urls[1]`.
+fn behind(text: &str, path: &str, more: &str) -> String {
+    let is_it = |name: &str| name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
+    let (mut all, mut was_it) = (String::new(), false);
+    // Every other part stands between backticks.
+    for (index, part) in text.split('`').enumerate() {
+        if index > 0 {
+            all.push('`');
+        }
+        if was_it {
+            all.push_str(more);
+        }
+        all.push_str(part);
+        was_it = index % 2 == 1 && is_it(part);
+    }
+    all
 }
 
 /// Sets a key, such as `schedule.clock.slot_length`.
@@ -385,6 +422,30 @@ mod tests {
         // What isn't given of the clock stays as it is in the file.
         let clock = config.schedule.clock.expect("a clock");
         assert_eq!((clock.settlement_delay, clock.slot_length), (3, 12));
+    }
+
+    #[test]
+    fn keys_that_the_file_does_not_give_are_named_with_what_gives_them() {
+        let command = Cli::command();
+        let run = command.find_subcommand("run").expect("a subcommand");
+        for (path, flag, _) in Settings::default().values() {
+            let argument = run.get_arguments().find(|argument| argument.get_long() == flag.strip_prefix("--"));
+            let env = argument.and_then(clap::Arg::get_env).unwrap_or_else(|| panic!("{flag} {path}"));
+            assert_eq!(env, variable(flag).as_str());
+        }
+        let settings = Settings {
+            fallback_url: Some("ws://x".to_owned()),
+            l1_urls: Some(vec!["ws://a".into(), "x".into()]),
+            ..Settings::default()
+        };
+        for (problem, explained) in [
+            ("`fallback.url`, x, is wrong", "`fallback.url` (--fallback-url, BATON_PORTAL_FALLBACK_URL), x, is wrong"),
+            ("`schedule.l1_urls[1]`, x", "`schedule.l1_urls[1]` (--l1-urls, BATON_PORTAL_L1_URLS), x"),
+            ("unknown field `x` in `fallback.urls`", "unknown field `x` in `fallback.urls`"),
+            ("`engine.listen` has the port of", "`engine.listen` has the port of"),
+        ] {
+            assert_eq!(settings.explain(problem), explained);
+        }
     }
 
     fn error(settings: &Settings, text: &str) -> String {

@@ -1,5 +1,6 @@
-//! The `portal` binary.
+//! The `portal` binary. It logs as the library does: whoever asks for the portal's target means this as well.
 
+use baton_logging::{in_one_line, told};
 use baton_portal::{
     Config, Running,
     boost::BoostArgs,
@@ -9,7 +10,6 @@ use baton_portal::{
     program::run_to_the_end,
     reload,
 };
-use baton_logging::{in_one_line, told};
 use clap::Parser;
 use eyre::{WrapErr, eyre};
 use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
@@ -24,8 +24,8 @@ fn main() -> ExitCode {
     let is_json = logs.is_ok() && wanted.is_some_and(|(_, format)| format == LogFormat::Json);
     let Err(error) = logs.map_err(eyre::Report::from).and_then(|()| start(command)) else { return ExitCode::SUCCESS };
     let error = said(&error);
-    if is_json && tracing::enabled!(Level::ERROR) {
-        tracing::error!(%error, "the portal can't run");
+    if is_json && tracing::enabled!(target: LOG.own, Level::ERROR) {
+        tracing::error!(target: LOG.own, %error, "the portal can't run");
     } else {
         // Where that can't be written, there is nobody to tell.
         let _ = writeln!(std::io::stderr(), "Error: {error}");
@@ -72,7 +72,7 @@ impl Source {
     /// An error in the words of whoever wrote the configuration.
     fn explain(&self, error: &eyre::Report) -> String {
         match self {
-            Self::Settings(_) => said(error),
+            Self::Settings(settings) => settings.explain(&said(error)),
             Self::Boost(args) => args.explain(&said(error)),
         }
     }
@@ -112,7 +112,8 @@ fn check(source: &Source, against: Option<&Path>) -> eyre::Result<()> {
     }
     if let (Some(path), Source::Settings(settings)) = (against, source) {
         // What the command line and the environment say, they say to the other one, too.
-        for change in reload::diff(&settings.load_instead(path)?, &config) {
+        let other = settings.load_instead(path).wrap_err_with(|| format!("--against {}", path.display()))?;
+        for change in reload::diff(&other, &config) {
             writeln!(out, "{change}")?;
         }
     }
@@ -134,10 +135,10 @@ fn arguments() -> Vec<OsString> {
 async fn run(source: &Source) -> eyre::Result<()> {
     let config = source.load()?;
     for Unused { setting, reason } in source.unused(&config) {
-        tracing::warn!(setting, reason, "a setting isn't followed");
+        tracing::warn!(target: LOG.own, setting, reason, "a setting isn't followed");
     }
     if let Some((from, to)) = descriptors::raise() {
-        tracing::info!(from, to, "the limit of open files is raised");
+        tracing::info!(target: LOG.own, from, to, "the limit of open files is raised");
     }
     let shutdown = CancellationToken::new();
     // Before anything says that the portal is up: a signal that nobody listens for ends it.
@@ -153,7 +154,7 @@ async fn run(source: &Source) -> eyre::Result<()> {
             _ = hang_up.recv() => reload(&mut running, source),
         }
     }
-    tracing::info!("shutting down");
+    tracing::info!(target: LOG.own, "shutting down");
     shutdown.cancel();
     running.stopped().await;
     Ok(())
@@ -164,15 +165,16 @@ fn reload(running: &mut Running, source: &Source) {
     match changes {
         Ok(changes) => {
             for change in &changes {
-                tracing::info!(%change, "the configuration changes");
+                tracing::info!(target: LOG.own, %change, "the configuration changes");
             }
             for key in source.hidden() {
-                tracing::info!(key, "a flag or variable comes before what the file says");
+                tracing::info!(target: LOG.own, key, "a flag or variable comes before what the file says");
             }
-            tracing::info!(changes = changes.len(), "the configuration was read anew");
+            tracing::info!(target: LOG.own, changes = changes.len(), "the configuration was read anew");
         }
         Err(error) => {
-            tracing::error!(error = source.explain(&error), "the new configuration is wrong; the old one stays")
+            let error = source.explain(&error);
+            tracing::error!(target: LOG.own, error, "the new configuration is wrong; the old one stays");
         }
     }
 }

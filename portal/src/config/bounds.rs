@@ -101,6 +101,14 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             why: in_memory,
         },
         Bound {
+            field: "schedule.poll_interval_ms",
+            value: schedule.poll_interval_ms,
+            least: 1,
+            // The most depends on the clock.
+            most: u64::MAX,
+            why: "",
+        },
+        Bound {
             field: "schedule.clock.settlement_delay",
             value: schedule.clock.map(|clock| clock.settlement_delay),
             least: 0,

@@ -138,8 +138,13 @@ pub enum ConfigError {
     )]
     BesideRunning(Box<ConfigError>),
     /// The schedule's part.
-    #[error("`schedule`: {0}")]
+    #[error("{}", in_schedule(.0))]
     Schedule(#[from] baton_schedule::ConfigError),
+}
+
+/// What is wrong with the schedule's part, whose keys are told without its name.
+fn in_schedule(error: &baton_schedule::ConfigError) -> String {
+    error.to_string().replacen('`', "`schedule.", 1)
 }
 
 /// What can be used and had better be otherwise.

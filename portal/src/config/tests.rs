@@ -27,8 +27,63 @@ fn error(text: &str) -> String {
     }
 }
 
+/// The example's lines under a section's head, and the heads of the sections in it.
+fn section(name: &str) -> String {
+    let example = include_str!("../../portal.example.toml");
+    let mut inside = name.is_empty();
+    let mut lines = Vec::new();
+    for line in example.lines() {
+        if let Some(head) = line.strip_prefix('[') {
+            let head = head.trim_matches(['[', ']']);
+            inside = head == name;
+            lines.extend(head.strip_prefix(name).map(|rest| format!("{} = []", rest.trim_start_matches('.'))));
+        } else if inside {
+            lines.push(line.to_owned());
+        }
+    }
+    lines.join("\n")
+}
+
 #[test]
-fn the_example_is_complete_and_right() {
+fn the_example_has_every_key() {
+    let example: toml::Table = include_str!("../../portal.example.toml").parse().expect("TOML");
+    for name in [
+        "",
+        "engine",
+        "admin",
+        "fallback",
+        "validator",
+        "gateways",
+        "gateways.breaker",
+        "gateways.policy",
+        "gateways.soft_blocks",
+        "gateways.overrides",
+        "schedule",
+        "schedule.clock",
+        "tracing",
+    ] {
+        let mut file = example.clone();
+        let inside =
+            name.split('.').filter(|name| !name.is_empty()).fold(&mut file, |table, name| match &mut table[name] {
+                toml::Value::Array(entries) => entries[0].as_table_mut().expect("a table"),
+                other => other.as_table_mut().expect("a table"),
+            });
+        inside.insert("bogus".to_owned(), 1.into());
+        // An error that names all keys that there are.
+        let error = Config::from_table(file).expect_err("there is no such key").to_string();
+        let (_, keys) = error.split_once("`bogus`, expected ").unwrap_or_else(|| panic!("{error}"));
+        let keys = keys.lines().next().unwrap_or_default();
+        let keys: Vec<_> = keys.split('`').skip(1).step_by(2).collect();
+        assert!(!keys.is_empty(), "{name}: {error}");
+        let section = section(name);
+        for key in keys {
+            assert!(section.contains(&format!("{key} = ")), "{name}.{key}");
+        }
+    }
+}
+
+#[test]
+fn the_example_is_right() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let config = Config::from_toml(&example(dir.path())).expect("parses");
     assert_eq!(config.check().expect("checks"), []);
@@ -50,11 +105,11 @@ fn errors_name_the_field() {
         ("url = \"http://127.0.0.1:9551\"", "url = \"https://me:s3cret@node/s3cret\"", "https://node/"),
         ("url = \"http://127.0.0.1:9651\"", "url = \"nowhere\"", "gateways.overrides[0].url"),
         ("id = 3", "id = 0", "gateways.overrides"),
-        (L1_URLS, "l1_urls = []", "l1_urls"),
-        (L1_URLS, "l1_urls = [\"http://a\", \"ipc://node/s3cret\"]", "`l1_urls[1]`"),
+        (L1_URLS, "l1_urls = []", "`schedule.l1_urls`"),
+        (L1_URLS, "l1_urls = [\"http://a\", \"ipc://node/s3cret\"]", "`schedule.l1_urls[1]`"),
         (L1_URLS, "l1_urls = \"http://a/s3cret\"", "[brackets]"),
         (L1_URLS, "l1_urls = [\"http://a/s3cret]", "configuration: line "),
-        ("slot_length = 12", "slot_length = 0", "slot_length"),
+        ("slot_length = 12", "slot_length = 0", "`schedule.clock`: `slot_length`"),
         ("[schedule.clock]", "[schedule.clocks]", "clock"),
         ("registry = ", "fixed_gateway = 3\nregistry = ", "`schedule.fixed_gateway` and `schedule.registry`"),
         ("registry = \"0x00000000000000000000000000000000000000b1\"", "", "schedule.registry"),
@@ -63,7 +118,8 @@ fn errors_name_the_field() {
             "fixed_gateway = 3",
             "`schedule.fixed_gateway` and `schedule.l1_urls`",
         ),
-        ("log_span = 2000", "log_span = 0", "log_span"),
+        ("log_span = 2000", "log_span = 0", "`schedule.log_span`"),
+        ("# poll_interval_ms = 2000", "poll_interval_ms = 0", "`schedule.poll_interval_ms`"),
         ("settlement_delay = 2", "settlement_delay = 9999999999", "schedule.clock.settlement_delay"),
         ("# poll_interval_ms = 2000", "poll_interval_ms = 96001", "schedule.poll_interval_ms"),
         ("url = \"http://127.0.0.1:9651\"", "url = \"http://localhost:8551\"", "`engine.listen`"),

@@ -42,7 +42,7 @@ async fn a_wrong_configuration_is_refused_and_the_key_named() {
     let command =
         portal().env("BATON_PORTAL_FALLBACK_URL", "ws://x").arg("check-config").arg("--config").arg(&file).output();
     let said = String::from_utf8_lossy(&command.await.expect("it runs").stderr).into_owned();
-    assert!(said.contains("fallback.url"), "{said}");
+    assert!(said.contains("`fallback.url` (--fallback-url, BATON_PORTAL_FALLBACK_URL)"), "{said}");
 }
 
 #[tokio::test]
@@ -59,12 +59,15 @@ async fn a_start_that_fails_is_said_once_in_the_form_of_the_log() {
         assert_eq!((said.lines().count(), said.matches("queues").count()), (1, 1), "{said}");
         said
     };
-    let json = ("BATON_PORTAL_LOG_FORMAT", "json");
-    let line: Value = serde_json::from_str(&started(&[json]).await).expect("JSON");
+    let as_json = ("BATON_PORTAL_LOG_FORMAT", "json");
+    let line: Value = serde_json::from_str(&started(&[as_json]).await).expect("JSON");
     let error = line["fields"]["error"].as_str().unwrap_or_else(|| panic!("{line}"));
     assert!(line["level"] == "ERROR" && error.contains("queues"), "{line}");
+    let line: Value =
+        serde_json::from_str(&started(&[as_json, ("RUST_LOG", "baton_portal=error")]).await).expect("JSON");
+    assert_eq!((&line["level"], &line["target"]), (&json!("ERROR"), &json!("baton_portal")), "{line}");
     // Whoever starts it by hand, or logs nothing, is told all the same.
-    for variables in [&[][..], &[json, ("RUST_LOG", "off")]] {
+    for variables in [&[][..], &[as_json, ("RUST_LOG", "off")]] {
         assert!(started(variables).await.starts_with("Error: "));
     }
 }
@@ -119,7 +122,7 @@ pub(crate) async fn said(log: &mut Lines<BufReader<ChildStderr>>, field: &str) -
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-async fn signal(running: &Child, name: &str) {
+pub(crate) async fn signal(running: &Child, name: &str) {
     let id = running.id().expect("running").to_string();
     assert!(Command::new("kill").args([name, &id]).status().await.expect("sent").success());
 }
@@ -148,6 +151,14 @@ async fn two_configurations_are_compared() {
     command.env("BATON_PORTAL_L1_URLS", "http://elsewhere:1");
     command.env("BATON_PORTAL_REGISTRY", "0x00000000000000000000000000000000000000b1");
     assert_eq!(compared(&mut command).await, said);
+    // Which of the two is wrong.
+    let wrong = std::fs::read_to_string(&new).expect("written").replace("queue =", "queues =");
+    std::fs::write(&old, wrong).expect("written");
+    let output = portal().args(["check-config", "--config"]).arg(&new).arg("--against").arg(&old).output().await;
+    let output = output.expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("queues"), "{said}");
+    assert!(said.contains(&format!("--against {}", old.display())), "{said}");
 }
 
 #[tokio::test]
@@ -221,7 +232,8 @@ async fn sighup_reads_the_configuration_anew() {
     let text = write_config(&secrets, &fallback.url(), &Options::default());
     std::fs::write(&file, &text).expect("written");
     let mut command = portal();
-    command.env("BATON_PORTAL_PAYLOAD_BUDGET_MS", "20000");
+    // What the program says is the portal's, whichever of its parts says it.
+    command.env("BATON_PORTAL_PAYLOAD_BUDGET_MS", "20000").env("RUST_LOG", "baton_portal=info");
     let mut running = command.args(["run", "--log-format", "json", "--config"]).arg(&file).spawn().expect("it runs");
     let mut log = BufReader::new(running.stderr.take().expect("piped")).lines();
     said(&mut log, "admin").await;
