@@ -2,6 +2,7 @@
 
 use crate::{
     l1::{EPOCH, L1, until, until_snapshot},
+    log::Log,
     wire::{Fault, Wire},
 };
 use baton_protocol::SlotClock;
