@@ -91,12 +91,12 @@ fn what_has_no_effect_is_named_and_what_is_missed_is_refused() {
     let none = Variables::default();
     assert_eq!(boost(&[]).unused_with(&none), []);
     let given = boost(&["--health-check-interval=5", "--ignore-unhealthy-builders"]);
-    let variables = Variables::of([("LOG_FILE", "/x"), ("FLASHBLOCKS_PORT", "1112"), ("FLASHBLOCKS_WS", "false")]);
+    let variables = Variables::of([("LOG_FILE", "/x"), ("FLASHBLOCKS_PORT", "1112"), ("flashblocks_ws", "false")]);
     let named: Vec<_> = given.unused_with(&variables).into_iter().map(|unused| unused.setting).collect();
     assert_eq!(named, ["--health-check-interval", "--ignore-unhealthy-builders", "FLASHBLOCKS_PORT", "LOG_FILE"]);
     let paths = ["--l2-jwt-path=/a", "--builder-jwt-path=/b"];
     assert!(boost(&paths).load_with(&variables).is_ok());
-    for name in ["EXTERNAL_STATE_ROOT", "FLASHBLOCKS_WS", "FLASHBLOCKS_P2P"] {
+    for name in ["EXTERNAL_STATE_ROOT", "flashblocks_ws", "flashblocks_p2p"] {
         let error = boost(&paths).load_with(&Variables::of([(name, "true")])).expect_err("refused").to_string();
         assert!(error.contains(name), "{error}");
         assert!(boost(&paths).load_with(&Variables::of([(name, "0")])).is_ok());

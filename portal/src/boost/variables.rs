@@ -7,9 +7,9 @@ pub(super) const L2_TOKEN: &str = "L2_JWT_TOKEN";
 /// The secret shared with the builder.
 pub(super) const BUILDER_TOKEN: &str = "BUILDER_JWT_TOKEN";
 const LOG_FILE: &str = "LOG_FILE";
-/// What rollup-boost would do otherwise than the portal does.
-const UNSUPPORTED: [&str; 3] = ["EXTERNAL_STATE_ROOT", "FLASHBLOCKS_WS", "FLASHBLOCKS_P2P"];
-/// How the names of flashblocks' settings begin; some have no s.
+/// What rollup-boost would do otherwise than the portal does. 0.7.13 reads the last two in small letters only: `rollup-boost --help`.
+const UNSUPPORTED: [&str; 3] = ["EXTERNAL_STATE_ROOT", "flashblocks_ws", "flashblocks_p2p"];
+/// How the names of flashblocks' other settings begin; some have no s.
 const FLASHBLOCK: &str = "FLASHBLOCK";
 
 /// Which of them are set, and to something else than no. What they are set to isn't kept.

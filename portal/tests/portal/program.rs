@@ -473,7 +473,7 @@ async fn secrets_come_from_rollup_boosts_variables_and_what_has_no_effect_is_sai
     assert!(running.wait().await.expect("a status").success());
 
     // What is asked for and missing, and what isn't a secret.
-    for (name, value) in [("EXTERNAL_STATE_ROOT", "true"), ("FLASHBLOCKS_WS", "1"), ("L2_JWT_TOKEN", "c0ffee")] {
+    for (name, value) in [("EXTERNAL_STATE_ROOT", "true"), ("flashblocks_ws", "true"), ("L2_JWT_TOKEN", "c0ffee")] {
         let output = boost().env(name, value).output().await.expect("it runs");
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains(name), "{text}");
