@@ -187,6 +187,7 @@ pub struct ScheduleConfig {
     #[serde(deserialize_with = "node_urls")]
     pub l1_urls: Vec<NodeUrl>,
     /// The registry contract.
+    #[serde(deserialize_with = "some_contract")]
     pub registry: Option<Address>,
     /// The L1 block in which it was deployed, or any before.
     pub deployment_block: u64,
@@ -212,6 +213,17 @@ fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAd
 
 fn some_socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
     socket_address(deserializer).map(Some)
+}
+
+/// A contract's address.
+pub(crate) fn contract<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse()
+        .map_err(|_| D::Error::custom(format!("{text:?} must be a contract's address, 0x and 40 hexadecimal digits")))
+}
+
+fn some_contract<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
+    contract(deserializer).map(Some)
 }
 
 fn default_engine_listen() -> SocketAddr {

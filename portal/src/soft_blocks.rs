@@ -10,7 +10,7 @@ mod origin;
 
 pub(crate) use archive::{Shelf, keep, try_out};
 
-use crate::upstream::Upstream;
+use crate::{config::contract, upstream::Upstream};
 use alloy::primitives::{Address, B256, Bytes as Binary};
 use baton_protocol::{Delivered, Domain, Evidence, FeedItem, GatewayId, SoftBlock};
 use bytes::Bytes;
@@ -46,6 +46,7 @@ pub struct SoftBlockRule {
     /// L1's chain id, which soft blocks are signed for.
     pub chain_id: u64,
     /// The rollup's inbox, which soft blocks are signed for.
+    #[serde(deserialize_with = "contract")]
     pub inbox: Address,
 }
 

@@ -120,12 +120,12 @@ impl Follower {
     /// says more than is known, and marks the snapshot.
     async fn look(&mut self) {
         let mut stuck = Vec::new();
-        let (mut first_error, mut last_error) = (None, None);
+        let (mut failures, mut last_error) = (Vec::new(), None);
         for index in fail_over_order(self.active, self.nodes.len()) {
             match self.ask(index, Takes::Fresh).await {
                 Ok(read) => {
                     if index != self.active {
-                        self.change_to(index, first_error);
+                        self.change_to(index, &failures);
                     }
                     self.hang_up_on_others();
                     return self.accept(read, None);
@@ -135,7 +135,7 @@ impl Follower {
                     if let FollowError::Stuck { number, timestamp } = error {
                         stuck.push((Reverse((timestamp, number)), index));
                     }
-                    first_error.get_or_insert_with(|| error.to_string());
+                    failures.push(format!("{}: {error}", self.nodes[index].url()));
                     last_error = Some(error);
                 }
             }
@@ -151,13 +151,12 @@ impl Follower {
             }
         }
         self.failing = true;
-        self.mark_stale(reason, error.is_retryable());
+        self.mark_stale(reason, error.is_retryable(), &failures);
     }
 
-    /// Follows another node, for what is wrong with the one that was followed.
-    fn change_to(&mut self, index: usize, error: Option<String>) {
-        let (from, to) = (self.nodes[self.active].url(), self.nodes[index].url());
-        warn!(%from, %to, error, "an L1 node fails; another one is followed");
+    /// Follows another node, for what is wrong with those before it.
+    fn change_to(&mut self, index: usize, failures: &[String]) {
+        warn!(to = %self.nodes[index].url(), error = failures.join("; "), "an L1 node fails; another one is followed");
         self.active = index;
     }
 
@@ -206,12 +205,13 @@ impl Follower {
     }
 
     /// Keeps the last good snapshot and says why it may be old.
-    fn mark_stale(&self, reason: Arc<str>, retryable: bool) {
+    fn mark_stale(&self, reason: Arc<str>, retryable: bool, failures: &[String]) {
         let latest = self.publisher.latest();
         if latest.stale.as_ref() == Some(&reason) {
             return;
         }
-        warn!(error = %reason, retryable, "the schedule can't be refreshed; keeping the last good one");
+        let error = failures.join("; ");
+        warn!(error, retryable, "the schedule can't be refreshed; what is known of it stays");
         self.publisher.publish(Snapshot { stale: Some(reason), ..(*latest).clone() });
     }
 

@@ -139,7 +139,14 @@ pub enum ConfigError {
     BesideRunning(Box<ConfigError>),
     /// The schedule's part.
     #[error("{}", in_schedule(.0))]
-    Schedule(#[from] baton_schedule::ConfigError),
+    Schedule(baton_schedule::ConfigError),
+}
+
+// No source of the other: it would be told a second time, with its keys by another name.
+impl From<baton_schedule::ConfigError> for ConfigError {
+    fn from(error: baton_schedule::ConfigError) -> Self {
+        Self::Schedule(error)
+    }
 }
 
 /// What is wrong with the schedule's part, whose keys are told without its name.

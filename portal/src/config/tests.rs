@@ -111,6 +111,8 @@ fn errors_name_the_field() {
         (L1_URLS, "l1_urls = [\"http://a/s3cret]", "configuration: line "),
         ("slot_length = 12", "slot_length = 0", "`schedule.clock`: `slot_length`"),
         ("[schedule.clock]", "[schedule.clocks]", "clock"),
+        ("00000000b1\"", "00000000b\"", "40 hexadecimal digits\nin `schedule.registry`"),
+        ("00000000b2\"", "00000000b\"", "40 hexadecimal digits\nin `gateways.soft_blocks.inbox`"),
         ("registry = ", "fixed_gateway = 3\nregistry = ", "`schedule.fixed_gateway` and `schedule.registry`"),
         ("registry = \"0x00000000000000000000000000000000000000b1\"", "", "schedule.registry"),
         (

@@ -130,7 +130,8 @@ async fn fallback_slow_to_be_probed_is_not_down_while_its_engine_answers() {
 
 #[tokio::test]
 async fn fallback_hangs_in_its_engine() {
-    let stand = Stand::start_with(Options { fallback_timeout_ms: 200, ..Options::DEFAULT }).await;
+    // Users are answered within this, too, also by a busy machine.
+    let stand = Stand::start_with(Options { fallback_timeout_ms: 2000, ..Options::DEFAULT }).await;
     stand.wait_for_admin("/healthz", 200).await;
     stand.fallback.fail("engine_", Fault::Held);
     let params = json!([OpNode::forkchoice(GENESIS), null]);
@@ -141,7 +142,7 @@ async fn fallback_hangs_in_its_engine() {
     while stand.fallback.arrived("eth_chainId").len() < probes + 3 {
         let (status, text) = stand.admin("/healthz").await;
         assert_eq!(status, 503);
-        assert!(text.contains("last engine call failed") && text.ends_with("s ago: no answer within 200ms"), "{text}");
+        assert!(text.contains("last engine call failed") && text.ends_with("s ago: no answer within 2s"), "{text}");
         assert_eq!(stand.call("eth_syncing", json!([])).await["result"]["by"], "fallback");
     }
     stand.fallback.recover();

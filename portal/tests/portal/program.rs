@@ -28,7 +28,11 @@ async fn a_wrong_configuration_is_refused_and_the_key_named() {
     let secrets = tempfile::tempdir().expect("temporary directory");
     let file = secrets.path().join("portal.toml");
     let good = write_config(&secrets, "http://127.0.0.1:1", &Options::default());
-    for (text, named) in [(good.clone(), None), (good.replace("queue =", "queues ="), Some("queues"))] {
+    let nowhere = good.replace("[\"http://127.0.0.1:1\"]", "[\"nowhere\"]");
+    assert_ne!(nowhere, good);
+    for (text, named) in
+        [(good.clone(), None), (good.replace("queue =", "queues ="), Some("queues")), (nowhere, Some("l1_urls[0]"))]
+    {
         std::fs::write(&file, text).expect("written");
         let output = portal().arg("check-config").arg("--config").arg(&file).output().await.expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -345,7 +345,7 @@ async fn what_may_be_honest_leaves_room_for_what_accuses() {
     for (anchor, files) in [(B256::repeat_byte(0xaa), 32), (B256::ZERO, 33)] {
         let watched = watched(300).await;
         let directory = watched.archive.path().join("evidence");
-        std::fs::create_dir(&directory).expect("made");
+        std::fs::create_dir_all(&directory).expect("made");
         (0..32).for_each(|index| std::fs::write(directory.join(format!("1-{index}")), "").expect("written"));
         let answer = watched.stand.block(GENESIS, 1).await;
         let hash = serde_json::from_value(answer["result"]["executionPayload"]["blockHash"].clone()).expect("a hash");

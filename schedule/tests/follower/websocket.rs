@@ -116,9 +116,16 @@ async fn the_next_node_is_used_while_a_websocket_is_down_and_the_first_again_whe
     let handle = follow(&l1, &["ws://127.0.0.1:1", &l1.url], SOON).await;
     change_is_seen(&l1, &handle, "http://over-http").await;
     // Which, to which, and why.
-    let log = log.text();
-    let line = log.lines().find(|line| line.contains("another one is followed")).unwrap_or_else(|| panic!("{log}"));
-    assert!(line.contains("ws://127.0.0.1:1") && line.contains(&l1.url) && line.contains("refused"), "{line}");
+    let said = |what: &str, parts: &[&str]| {
+        let log = log.text();
+        let line = log.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{log}"));
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    };
+    said("another one is followed", &["ws://127.0.0.1:1: ", "refused", &format!("to={}", l1.url)]);
+    // And each, when none can be read.
+    let _handle = spawn(&l1, &["ws://127.0.0.1:1", "http://127.0.0.1:2"], SOON);
+    until("a word about it", async || log.text().contains("can't be refreshed")).await;
+    said("can't be refreshed", &["ws://127.0.0.1:1: ", "http://127.0.0.1:2: "]);
 
     // One that goes down while it is followed.
     let (one, two) = (Wire::to(&l1.ws_url(), Fault::Nothing).await, Wire::to(&l1.ws_url(), Fault::Nothing).await);
