@@ -210,7 +210,7 @@ async fn a_websocket_that_says_nothing_is_given_up_in_time() {
     let alone = Wire::to(&l1.ws_url(), Fault::Nothing).await;
     let handle = follow(&l1, &[&alone.url], SOON).await;
     alone.set(Fault::Silent);
-    until_snapshot(&handle, "staleness", |now| now.stale.as_deref().is_some_and(|why| why.contains("longer"))).await;
+    until_snapshot(&handle, "staleness", |now| now.stale.as_deref().is_some_and(|why| why.contains("too long"))).await;
     alone.set(Fault::Nothing);
     change_is_seen(&l1, &handle, "http://anew").await;
     assert!(alone.connections() > 1);
