@@ -80,6 +80,14 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             why: "it is a percentage of what the fallback's payload is worth",
         },
         Bound {
+            field: "gateways.policy.include_after",
+            value: policy.include_after.map(u64::from),
+            // Elsewhere 0 is never. Here never is to leave it away, and 0 would be as strict as 1.
+            least: 1,
+            most: u64::MAX,
+            why: "",
+        },
+        Bound {
             field: "gateways.soft_blocks.within_ms",
             value: gateways.soft_blocks.as_ref().map(|rule| rule.within_ms),
             least: 0,

@@ -131,6 +131,7 @@ fn errors_name_the_field() {
         ("url = \"http://127.0.0.1:9651\"", "url = \"http://127.0.0.1:0\"", "gateways.overrides[0].url"),
         ("timeout_ms = 2000\nqueue = 256\n\n[gateways]", "timeout_ms = 0\n\n[gateways]", "validator.timeout_ms"),
         ("pause_ms = 12000", "pause_ms = 0", "gateways.breaker.pause_ms"),
+        ("# include_after = 6", "include_after = 0", "`gateways.policy.include_after` is 0"),
         ("within_ms = 2000", "within_ms = 99", "gateways.soft_blocks.within_ms"),
         ("# feed = \"ws://127.0.0.1:9652\"", "feed = \"wss://127.0.0.1:9652\"", "gateways.overrides[0].feed"),
         ("mode = \"enabled\"", "mode = \"on\"", "mode"),
