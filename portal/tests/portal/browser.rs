@@ -4,17 +4,19 @@ use crate::{
     node::{Fault, GENESIS},
     observability::Measured,
     soft_blocks::{Watched, watched},
-    stand::{OpNode, Stand},
+    stand::{CLOCK, OpNode, Stand, snapshot},
 };
 use alloy::primitives::B256;
 use axum::{Router, extract::State, http::StatusCode, response::Html, routing::get};
+use baton_protocol::SlotClock;
+use baton_schedule::Snapshot;
 use std::{
     process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{net::TcpListener, process::Command};
 
@@ -159,6 +161,13 @@ async fn the_status_page_shows_until_when_a_gateway_has_lost_its_turn() {
     let gateways = part(&rendered(&format!("http://{}/", stand.portal.admin)).await, "gateways");
     assert!(gateways.contains("<td class=\"good\">closed</td><td>16</td>"), "{gateways}");
     assert!(gateways.contains("<td class=\"good\">closed</td><td>–</td>"), "{gateways}");
+    // In the next gateway's turn that is over.
+    let genesis = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() - 20 * 1200;
+    let clock = SlotClock { l1_genesis_time: genesis, slot_length: 1200, l2_genesis_time: genesis, ..CLOCK };
+    let urls = [stand.gateways[0].url(), stand.gateways[1].url()];
+    stand.publisher.publish(Snapshot { clock, ..snapshot(urls) });
+    let gateways = part(&rendered(&format!("http://{}/", stand.portal.admin)).await, "gateways");
+    assert_eq!(gateways.matches("<td class=\"good\">closed</td><td>–</td>").count(), 2, "{gateways}");
 }
 
 #[tokio::test]
