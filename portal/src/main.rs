@@ -152,6 +152,10 @@ async fn run(source: &Source) -> eyre::Result<()> {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             _ = hang_up.recv() => reload(&mut running, source),
+            () = running.ends() => {
+                running.stopped().await;
+                return Err(eyre!("the engine port is no longer served"));
+            }
         }
     }
     tracing::info!(target: LOG.own, "shutting down");

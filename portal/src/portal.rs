@@ -84,6 +84,7 @@ pub struct Running {
     /// Where no L1 says which gateways there are.
     without_l1: Option<Publisher>,
     tasks: JoinSet<()>,
+    shutdown: CancellationToken,
     /// The engine port's thread and the schedule's follower end by a token, not by being dropped.
     _end: DropGuard,
 }
@@ -111,6 +112,11 @@ impl Running {
         self.secrets.retain(|key, _| stays(key));
         self.secrets.extend(checked.secrets.into_iter().filter(|(key, _)| !stays(key)));
         Ok(changes)
+    }
+
+    /// Waits until the portal begins to end: when its shutdown token is cancelled, or when op-node could no longer be served, which is a defect.
+    pub async fn ends(&self) {
+        self.shutdown.cancelled().await;
     }
 
     /// Waits until the portal has ended, which it does after its shutdown token is cancelled and the calls under way are answered.
@@ -233,11 +239,11 @@ async fn start(
     let door = Arc::new(Door::new(proxy.clone(), office.clone(), config.engine_secret, config.max_body));
     let room = descriptors::for_strangers();
     let served = on_a_thread(engine, door, proxy.clone(), Strangers::new(room), shutdown.clone())?;
-    let letting_go = proxy.clone();
+    let (letting_go, ending) = (proxy.clone(), shutdown.clone());
     tasks.spawn(async move {
         // What op-node sends until the end goes to the others, too.
         tokio::select! {
-            () = served => {}
+            () = to_the_end(served, &ending) => {}
             () = letting_go.let_go() => {}
         }
         letting_go.finish(FAREWELL).await;
@@ -251,7 +257,7 @@ async fn start(
         tasks.spawn(serve_by_hyper(listener, handler, Strangers::new(room), || ADMIN_GRACE, shutdown.clone()));
     }
     tasks.spawn(until(shutdown.clone(), probe_again_and_again(proxy.clone())));
-    tasks.spawn(until(shutdown, follow_gateways(proxy.clone(), schedule.clone())));
+    tasks.spawn(until(shutdown.clone(), follow_gateways(proxy.clone(), schedule.clone())));
     info!(engine = %engine_at, admin = %admin_at, "the portal is up");
     Ok(Running {
         engine: engine_at,
@@ -264,6 +270,7 @@ async fn start(
         places,
         without_l1: None,
         tasks,
+        shutdown,
         _end: end,
     })
 }
@@ -299,6 +306,16 @@ fn on_a_thread(
     Ok(async move {
         let _ = end.await;
     })
+}
+
+/// Waits until the engine port isn't served any more. If that is before the token is cancelled, all else ends, too: only then is the portal started again by
+/// whoever watches over it.
+async fn to_the_end(served: impl Future<Output = ()>, shutdown: &CancellationToken) {
+    served.await;
+    if !shutdown.is_cancelled() {
+        error!("the engine port's thread has ended by itself, which is a defect; the portal ends");
+        shutdown.cancel();
+    }
 }
 
 /// Runs a task until the token is cancelled.
@@ -344,4 +361,24 @@ async fn listen(field: &'static str, address: SocketAddr) -> Result<TcpListener,
 
 fn address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(configured)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_the_engine_port_all_else_ends() {
+        let (thread, ended) = oneshot::channel::<()>();
+        let shutdown = CancellationToken::new();
+        let seen = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { to_the_end(async move { drop(ended.await) }, &shutdown).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!shutdown.is_cancelled());
+        drop(thread);
+        seen.await.expect("no panic");
+        assert!(shutdown.is_cancelled());
+    }
 }
