@@ -40,7 +40,6 @@ pub struct Follower {
     failing: bool,
     clock: SlotClock,
     deployment_block: u64,
-    log_span: u64,
     past_epochs: u64,
     max_head_age: Duration,
     state: Followed,
@@ -90,7 +89,6 @@ impl Follower {
             failing: false,
             clock: config.clock,
             deployment_block: config.deployment_block,
-            log_span: config.log_span,
             past_epochs: config.past_epochs,
             max_head_age: config.max_head_age,
             state: Followed::default(),
@@ -247,7 +245,8 @@ impl Follower {
             state.schedule = Schedule::default();
             state.reorged = true;
         }
-        let again = SEARCHED_AGAIN.min(self.log_span - 1).max(1);
+        // No more than one query is about: a node that answers about few blocks would be asked many times with each head.
+        let again = SEARCHED_AGAIN.min(self.nodes[index].span.now() - 1).max(1);
         let first = state.searched.map_or(0, |searched| searched + 1).max(self.deployment_block);
         let (mut said, mut is_checked) = (Instant::now(), true);
         let mut left = first..=head.number;
@@ -258,7 +257,7 @@ impl Follower {
             let logs = async {
                 let logs = l1.urls_logs(span).await;
                 if logs.is_ok() {
-                    node_span.answered()
+                    node_span.answered(blocks)
                 } else {
                     node_span.failed(blocks)
                 }

@@ -23,8 +23,8 @@ use std::{error::Error, task};
 use tower::Service;
 use url::Url;
 
-/// The largest answer taken, in bytes; the websocket's limit is the same.
-const LARGEST_ANSWER: usize = 64 << 20;
+/// The largest answer taken, in bytes, over websockets as well.
+pub(crate) const LARGEST_ANSWER: usize = 64 << 20;
 
 /// A client of one node. Clones share its connections.
 #[derive(Clone)]

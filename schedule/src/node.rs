@@ -6,7 +6,10 @@ use alloy::{
     providers::RootProvider,
     pubsub::{ConnectionHandle, PubSubConnect, RawSubscription},
     rpc::client::ClientBuilder,
-    transports::{TransportErrorKind, TransportResult, ws::WsConnect},
+    transports::{
+        TransportErrorKind, TransportResult,
+        ws::{WebSocketConfig, WsConnect},
+    },
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{
@@ -175,7 +178,11 @@ impl Websocket {
     }
 
     async fn dial(&self) -> Result<Connection, FollowError> {
-        let connect = DialOnce(WsConnect::new(self.url.as_str()));
+        // An answer is one frame, at most nodes.
+        let limits = WebSocketConfig::default()
+            .max_frame_size(Some(http::LARGEST_ANSWER))
+            .max_message_size(Some(http::LARGEST_ANSWER));
+        let connect = DialOnce(WsConnect::new(self.url.as_str()).with_config(limits));
         let client = timeout(self.timeout, ClientBuilder::default().pubsub(connect))
             .await
             .map_err(|_| FollowError::Timeout("the websocket's handshake"))?

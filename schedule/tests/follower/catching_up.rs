@@ -87,7 +87,7 @@ async fn a_head_of_more_blocks_than_there_were_seconds_is_told_by_the_first_span
 
 #[tokio::test]
 async fn who_does_not_answer_about_so_many_blocks_is_asked_about_fewer() {
-    for fault in [Fault::ShortLogs(7), Fault::SilentLogs(30)] {
+    for fault in [Fault::ShortLogs(7), Fault::ShortLogs(5), Fault::ShortLogs(1), Fault::SilentLogs(30)] {
         let l1 = with_a_past().await;
         let wire = Wire::to(&l1.ws_url(), fault).await;
         let l1_urls = vec![wire.url.as_str().into()];
@@ -95,6 +95,11 @@ async fn who_does_not_answer_about_so_many_blocks_is_asked_about_fewer() {
         let handle = Follower::spawn(config, CancellationToken::new()).expect("a good configuration");
         let snapshot = until_snapshot(&handle, "the whole past", Snapshot::is_known).await;
         assert_eq!(endpoint(&snapshot), "http://moved");
+        // What is searched again with each head is no more than one such query is about.
+        let (asked, head) = (wire.asked(EVENTS), snapshot.l1_head.expect("known").number);
+        l1.anvil("anvil_mine", json!([1])).await;
+        until_snapshot(&handle, "the next head", |now| now.l1_head.is_some_and(|now| now.number > head)).await;
+        assert!(wire.asked(EVENTS) - asked < 10, "{} queries", wire.asked(EVENTS) - asked);
     }
 }
 
