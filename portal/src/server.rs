@@ -69,7 +69,7 @@ pub(crate) async fn serve(
                     let answer = move |request: http::Request<Incoming>| {
                         let (handler, under_way) = (handler.clone(), under_way.clone());
                         let (places, visitor) = (places.clone(), visitor.clone());
-                        let asks = visitor.clone();
+                        let (asks, waiting) = (visitor.clone(), visitor.wait(size(&request)));
                         let call = async move {
                             visitor.heard();
                             let (head, body) = request.into_parts();
@@ -84,9 +84,11 @@ pub(crate) async fn serve(
                             handler.answer(request).await
                         };
                         async move {
+                            let Some(waiting) = waiting else { return too_much() };
                             // A caller that takes streams back has new ones at once, while its calls go on. What waits here goes with its stream.
                             let place = places.acquire_owned().await;
                             let _turn = asks.turn().await;
+                            drop(waiting);
                             // A task of its own: a call that is begun is done, while hyper lets go of what a caller doesn't wait for any more.
                             let call = tokio::spawn(async move {
                                 let _held = (place, under_way);
@@ -119,11 +121,14 @@ pub(crate) async fn serve_by_hyper<H, F>(
 {
     let connection = |stream, visitor: Arc<Visitor>| {
         let answer = answer.clone();
-        let heard = move |request| {
+        let heard = move |request: http::Request<Incoming>| {
             let (visitor, answer) = (visitor.clone(), answer.clone());
+            let waiting = visitor.wait(size(&request));
             async move {
+                let Some(waiting) = waiting else { return too_much() };
                 visitor.heard();
                 let _turn = visitor.turn().await;
+                drop(waiting);
                 answer(request).await
             }
         };
@@ -184,11 +189,15 @@ async fn accept<F>(
     }
 }
 
-/// Has the kernel ask the other sides of idle connections whether they are there. Without it, one that lost its power or its network stays connected for
+/// Has the kernel ask the other sides of idle connections whether they are there, and give up those that don't take what is sent. Without it, one that lost its power or its network stays connected for
 /// ever, and whoever has shown a token isn't sent away for being silent. Connections have it from the listener.
 #[cfg(target_os = "linux")]
 fn look_after(listener: &TcpListener) -> io::Result<()> {
-    use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
+    use rustix::net::sockopt::{
+        set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
+    };
+    // While an answer is on its way nothing is asked: then this counts.
+    set_tcp_user_timeout(listener, u32::try_from(GONE.as_millis()).unwrap_or(u32::MAX))?;
     set_tcp_keepidle(listener, GONE / 2)?;
     set_tcp_keepintvl(listener, GONE / 2 / ASKED)?;
     set_tcp_keepcnt(listener, ASKED)?;
@@ -198,6 +207,18 @@ fn look_after(listener: &TcpListener) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn look_after(_: &TcpListener) -> io::Result<()> {
     Ok(())
+}
+
+/// How many bytes a request's head takes, about.
+fn size(request: &http::Request<Incoming>) -> usize {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    fields.sum::<usize>() + request.uri().path().len() + request.uri().query().map_or(0, str::len)
+}
+
+/// What a stranger is told of whose requests too much waits.
+fn too_much() -> Reply {
+    let problem = "too many requests at once over a connection without a token: send one with a token first";
+    Reply::new(StatusCode::SERVICE_UNAVAILABLE, TEXT, problem)
 }
 
 /// Whether a connection begins as HTTP/2 does. Takes nothing from it.

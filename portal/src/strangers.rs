@@ -13,7 +13,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +35,9 @@ pub(crate) struct Times {
 }
 
 const TIMES: Times = Times { silent: Duration::from_secs(95), alone: Duration::from_millis(100) };
+
+/// How many bytes of a stranger's requests may wait for their turns: some hundred requests, which a caller may send at once before the first is answered.
+const MOST_WAITING: usize = 128 << 10;
 
 /// The strangers on one port.
 #[derive(Debug)]
@@ -60,6 +63,13 @@ struct Stay {
     sent_away: CancellationToken,
 }
 
+/// A request that waits for its turn.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    visitor: Arc<Visitor>,
+    bytes: usize,
+}
+
 /// Who is at the other end of a connection: a stranger until shown to be none.
 #[derive(Debug)]
 pub(crate) struct Visitor {
@@ -69,6 +79,8 @@ pub(crate) struct Visitor {
     sent_away: CancellationToken,
     /// One request of a stranger's at a time. Closed when it is none any more.
     alone: Semaphore,
+    /// How many bytes of requests wait for their turns.
+    waiting: AtomicUsize,
 }
 
 impl Strangers {
@@ -122,8 +134,8 @@ impl Strangers {
         let sent_away = CancellationToken::new();
         let number = inside.put(Stay { came: now, heard: now, sent_away: sent_away.clone() });
         let is_known = AtomicBool::new(false);
-        let alone = Semaphore::new(1);
-        Arc::new(Visitor { strangers: self.clone(), number: number.into(), is_known, sent_away, alone })
+        let (alone, waiting) = (Semaphore::new(1), AtomicUsize::default());
+        Arc::new(Visitor { strangers: self.clone(), number: number.into(), is_known, sent_away, alone, waiting })
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -184,6 +196,14 @@ impl Visitor {
         Some(alone)
     }
 
+    /// Has a request of so many bytes wait for its turn, where several come at once over one connection: what this gives is let go when the turn has come.
+    /// `None` if too much of a stranger's waits already.
+    pub(crate) fn wait(self: &Arc<Self>, bytes: usize) -> Option<Waiting> {
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        let waiting = Waiting { visitor: self.clone(), bytes };
+        (before.saturating_add(bytes) <= MOST_WAITING || !self.is_stranger()).then_some(waiting)
+    }
+
     fn leave(&self) {
         self.strangers.inside().stays.remove(&self.number.load(Ordering::Relaxed));
     }
@@ -224,6 +244,12 @@ impl Visitor {
             connection.as_mut().poll(context).map(Some)
         })
         .await
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.visitor.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -348,6 +374,24 @@ mod tests {
         visitor.admit();
         assert!(third.now_or_never().is_some_and(|turn| turn.is_none()));
         assert!(visitor.turn().now_or_never().is_some_and(|turn| turn.is_none()));
+    }
+
+    #[tokio::test]
+    async fn only_so_much_of_a_strangers_requests_waits() {
+        let strangers = Strangers::new(2);
+        let visitor = strangers.let_in(Instant::now());
+        let half = visitor.wait(MOST_WAITING / 2).expect("room");
+        let other = visitor.wait(MOST_WAITING / 2).expect("room");
+        assert!(visitor.wait(1).is_none());
+        // Each has room of its own.
+        assert!(strangers.let_in(Instant::now()).wait(MOST_WAITING).is_some());
+        drop(half);
+        assert!(visitor.wait(1).is_some());
+        // Who is known isn't bound.
+        visitor.admit();
+        assert!(visitor.wait(MOST_WAITING).is_some());
+        drop(other);
+        assert_eq!(visitor.waiting.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]

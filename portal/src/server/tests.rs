@@ -150,6 +150,37 @@ async fn nor_more_where_nobody_shows_a_token() {
 }
 
 #[tokio::test]
+async fn only_so_much_of_a_stranger_waits() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
+    let shutdown = CancellationToken::new();
+    let server = serve(listener, keeper.clone(), Strangers::new(10), || Duration::ZERO, shutdown.clone());
+    let server = tokio::spawn(server);
+    let stream = TokioIo::new(TcpStream::connect(address).await.expect("connects"));
+    let (mut caller, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let mut calls = JoinSet::new();
+    let mut call = || {
+        let request = http::Request::get(format!("http://{address}/stranger")).header("x", "x".repeat(60_000));
+        calls.spawn(caller.send_request(request.body(Full::<Bytes>::default()).expect("a request")));
+    };
+    // One is looked at, and there is room for two more.
+    call();
+    until_arrived(&keeper, 1).await;
+    (0..3).for_each(|_| call());
+    let refused = timeout(PATIENCE, calls.join_next()).await.expect("in time").expect("a call").expect("no panic");
+    assert_eq!(refused.expect("an answer").status(), StatusCode::SERVICE_UNAVAILABLE);
+    keeper.gate.add_permits(3);
+    while let Some(answer) = calls.join_next().await {
+        assert_eq!(answer.expect("no panic").expect("an answer").status(), StatusCode::OK);
+    }
+    shutdown.cancel();
+    assert!(timeout(PATIENCE, server).await.is_ok());
+}
+
+#[tokio::test]
 async fn strangers_that_keep_talking_keep_nobody_out() {
     const ROOM: usize = 2;
     const CALL: &[u8] = b"GET /now HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -256,7 +287,7 @@ async fn what_only_begins_like_http2_is_not_served() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn callers_that_go_without_a_word_are_noticed() {
-    use rustix::net::sockopt::{socket_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl};
+    use rustix::net::sockopt::{socket_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, tcp_user_timeout};
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (seen, mut found) = mpsc::channel(1);
@@ -264,6 +295,7 @@ async fn callers_that_go_without_a_word_are_noticed() {
         let after = tcp_keepidle(&stream)
             .and_then(|idle| Ok(idle + tcp_keepintvl(&stream)? * tcp_keepcnt(&stream)?))
             .expect("options");
+        assert_eq!(tcp_user_timeout(&stream).expect("an option"), 120_000);
         let (seen, asks) = (seen.clone(), socket_keepalive(&stream).expect("an option"));
         async move { Ok(seen.send((asks, after)).await?) }
     };
