@@ -1,4 +1,4 @@
-//! Finding the addresses that belong to a node's name: one lookup at a time for a node, each on a thread of its own.
+//! Finding the addresses that belong to a node's name: one lookup at a time for a node, or two when the first takes its time, each on a thread of its own.
 //!
 //! The system's resolver takes seconds to give up a name that nobody answers for, and can't be told to stop. Where each call to a gateway had a thread look its name
 //! up, there would be more of them the longer that takes, and the runtime, which waits for its own threads, couldn't end before.
@@ -11,13 +11,19 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
     vec,
 };
-use tokio::sync::{Mutex, oneshot};
+use tokio::{
+    sync::{Mutex, oneshot},
+    time::timeout,
+};
 use tower_service::Service;
 
 type Find = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+/// How long a lookup may take before another is begun beside it: the system's resolver asks again only after seconds when a packet is lost.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Looks a node's name up. Clones do it together.
 #[derive(Clone)]
@@ -25,6 +31,9 @@ pub(crate) struct Lookup {
     find: Arc<Find>,
     /// Locked while one is under way, whether or not anybody still waits for it.
     last: Arc<Mutex<Option<Found>>>,
+    /// The same for one that is begun while that one takes its time.
+    beside: Arc<Mutex<Option<Found>>>,
+    slow: Duration,
 }
 
 /// What was found, and when.
@@ -47,12 +56,15 @@ impl Default for Lookup {
 
 impl Lookup {
     fn by(find: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
-        Self { find: Arc::new(find), last: Arc::default() }
+        Self { find: Arc::new(find), last: Arc::default(), beside: Arc::default(), slow: SLOW }
     }
 
     async fn addresses(self, name: Name) -> io::Result<vec::IntoIter<SocketAddr>> {
         let asked = Instant::now();
-        let mut last = self.last.lock_owned().await;
+        let mut last = match timeout(self.slow, self.last.lock_owned()).await {
+            Ok(last) => last,
+            Err(_) => self.beside.lock_owned().await,
+        };
         // Whoever has waited for another's takes what that found.
         if let Some(found) = last.as_ref().filter(|found| found.at >= asked) {
             return Ok(found.addresses.clone().into_iter());
@@ -95,12 +107,8 @@ mod tests {
             atomic::{AtomicUsize, Ordering},
             mpsc,
         },
-        time::Duration,
     };
-    use tokio::{
-        runtime::Runtime,
-        time::{sleep, timeout},
-    };
+    use tokio::{runtime::Runtime, time::sleep};
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -136,6 +144,28 @@ mod tests {
         let found = timeout(PATIENCE, look(&lookup)).await.expect("in time").expect("found");
         assert_eq!(found.collect::<Vec<_>>(), [SocketAddr::from(([127, 0, 0, 1], 0))]);
         assert!(asked.load(Ordering::SeqCst) <= 2);
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_is_lost_keeps_nobody_waiting() {
+        let (gate, asked) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
+        let (through, count) = (gate.clone(), asked.clone());
+        let mut lookup = Lookup::by(move |_| {
+            if count.fetch_add(1, Ordering::SeqCst) == 0 {
+                let _through = through.blocking_lock();
+            }
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
+        });
+        lookup.slow = Duration::from_millis(10);
+        let _held = gate.lock().await;
+        let lost = tokio::spawn(look(&lookup));
+        while asked.load(Ordering::SeqCst) == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        for _ in 0..2 {
+            assert!(timeout(PATIENCE, look(&lookup)).await.expect("in time").is_ok());
+        }
+        assert!(!lost.is_finished());
     }
 
     #[tokio::test]
