@@ -24,7 +24,11 @@ use baton_schedule::{Follower, GatewayInfo, Handle, NodeUrl, Publisher, Snapshot
 use http::Uri;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::{JoinSet, spawn_blocking},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
@@ -163,13 +167,15 @@ fn say(warnings: &[Warning]) {
     }
 }
 
-/// Says now if evidence couldn't be kept: when there is some, it is lost.
+/// Says soon if evidence couldn't be kept: when there is some, it is lost. Nobody waits for that: a file system may hang.
 fn try_archive(rule: Option<&SoftBlockRule>) {
-    let Some(archive) = rule.and_then(|rule| rule.archive.as_deref()) else { return };
-    if let Err(error) = soft_blocks::try_out(archive) {
-        let (key, path) = ("gateways.soft_blocks.archive", archive.display());
-        warn!(key, %path, %error, "evidence can't be kept there; let the portal's user write to it");
-    }
+    let Some(archive) = rule.and_then(|rule| rule.archive.clone()) else { return };
+    spawn_blocking(move || {
+        if let Err(error) = soft_blocks::try_out(&archive) {
+            let (key, path) = ("gateways.soft_blocks.archive", archive.display());
+            warn!(key, %path, %error, "evidence can't be kept there; let the portal's user write to it");
+        }
+    });
 }
 
 /// What there is to know without an L1: which gateways the configuration names. One of them owns every block, the others keep up with the head.

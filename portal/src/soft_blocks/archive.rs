@@ -58,7 +58,11 @@ pub(crate) fn try_out(directory: &Path) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
     let path = directory.join(format!("{}.partial", std::process::id()));
     std::fs::write(&path, "")?;
-    std::fs::remove_file(path)
+    match std::fs::remove_file(path) {
+        // Another try has been as far.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Keeps evidence as a file of its own, and says which. If there is one of this kind about the other block, that stays.
