@@ -6,6 +6,7 @@ use crate::{
     body::Pieces,
     demand::MAX_GOSSIP,
     jwt::Secret,
+    object,
     peek::PayloadId,
     queue::{Dropped, Queue},
     recurring::Recurring,
@@ -515,7 +516,7 @@ fn known(status: &str) -> &'static str {
 
 /// The result of an answer on the lane, where each answer belongs to the one request under way, so that its id says nothing.
 fn result_of(body: &[u8]) -> Result<&RawValue, AnswerError> {
-    let answer: Answer<'_> = serde_json::from_slice(body).map_err(|_| AnswerError::Garbage)?;
+    let answer: Answer<'_> = object::from_slice(body).map_err(|_| AnswerError::Garbage)?;
     answer.into_result()
 }
 

@@ -10,7 +10,7 @@ mod origin;
 
 pub(crate) use archive::{Shelf, keep, try_out};
 
-use crate::{config::contract, upstream::Upstream};
+use crate::{config::contract, object, upstream::Upstream};
 use alloy::primitives::{Address, B256, Bytes as Binary};
 use baton_protocol::{Delivered, Domain, Evidence, FeedItem, GatewayId, SoftBlock};
 use bytes::Bytes;
@@ -145,7 +145,7 @@ impl Seen {
 
     /// Reads a feed's whole answer, for what is in it besides what was seen before.
     pub(crate) fn read(&mut self, answer: &[u8], expected: &Expected, key: Address, domain: &Domain) {
-        let items = serde_json::from_slice::<Answer<'_>>(answer).map(|answer| answer.result).unwrap_or_default();
+        let items = object::from_slice::<Answer<'_>>(answer).map(|answer| answer.result).unwrap_or_default();
         let items = items.into_iter().filter_map(|raw| serde_json::from_str::<Item<'_>>(raw.get()).ok());
         let about_it =
             items.filter(|item| item.gateway == expected.gateway && item.soft_block.number == expected.number);

@@ -10,6 +10,7 @@ use crate::{
     health,
     lane::Building,
     mode::Mode,
+    object,
     peek::{Call, Method, Order},
     route::{self, Form, Kind, Skip},
     rpc::{self, Answer},
@@ -60,7 +61,7 @@ impl Proxy {
             let told = others.map(Arc::as_ref).chain(&self.validator);
             self.outbox.hold(told.map(|lane| lane.put(Kind::Head, &call.name, head_only.clone())));
         }
-        self.warm_up(number, lanes, live);
+        self.warm_up(number, live);
         let (at, started) = (unix_now(), Instant::now());
         let answer = match self.ask_engine(health::Call::ForkchoiceUpdated, body).await {
             Ok(answer) => answer,
@@ -98,14 +99,16 @@ impl Proxy {
     }
 
     /// Tells the gateway whose turn is about to begin what it should know, once for each turn.
-    fn warm_up(&self, number: Option<u64>, lanes: &Lanes, live: &Live) {
+    fn warm_up(&self, number: Option<u64>, live: &Live) {
         let snapshot: Arc<_> = self.schedule.snapshot();
         let Some(coming) = number.and_then(|number| warm_up::coming(&snapshot, number, live.warm_up_blocks)) else {
             return;
         };
         let Coming { gateway, slot } = coming;
-        let Some(lane) = lanes.get(gateway) else { return };
         let mut latest = lock(&self.latest);
+        // The lane that there is now, under the lock.
+        let lanes = self.gateways.lanes();
+        let Some(lane) = lanes.get(gateway) else { return };
         if latest.warmed.replace(coming) == Some(coming) {
             return;
         }
@@ -128,6 +131,6 @@ fn payload_id(answer: &[u8]) -> Option<PayloadId> {
         #[serde(default)]
         payload_id: Option<PayloadId>,
     }
-    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let answer: Answer<'_> = object::from_slice(answer).ok()?;
     serde_json::from_str::<Update>(answer.result?.get()).ok()?.payload_id
 }

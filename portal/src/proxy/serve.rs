@@ -14,6 +14,7 @@ use crate::{
     demand::{self, Demand, Mismatch},
     health::Call,
     lane::Building,
+    object,
     payload::{self, OwnPayload},
     policy::{Candidates, Offer},
     route::Owner,
@@ -244,7 +245,7 @@ impl Proxy {
     /// Reads the fallback's answer, and keeps what it takes as the chain's default EIP-1559 parameters, if it was asked for them.
     fn read_own(&self, demand: &Demand, body: &[u8]) -> Own {
         let wants_hashes = self.live().policies.iter().any(|policy| policy.wants_hashes());
-        let result = serde_json::from_slice::<Answer<'_>>(body).ok().and_then(|answer| answer.result);
+        let result = object::from_slice::<Answer<'_>>(body).ok().and_then(|answer| answer.result);
         let hashes = result.filter(|_| wants_hashes).map(payload::transaction_hashes).unwrap_or_default();
         let own = result.and_then(OwnPayload::read);
         if demand.asks_for_defaults()
