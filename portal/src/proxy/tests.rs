@@ -7,9 +7,9 @@ use crate::{
     telemetry::lookups::Lookups,
     trace::Ordered,
 };
-use alloy::primitives::{Address, B256};
+use alloy::primitives::B256;
 use baton_protocol::SlotClock;
-use baton_schedule::{GatewayInfo, GatewayUrls, Publisher, SequencerKeys, Snapshot};
+use baton_schedule::{GatewayInfo, Publisher, Snapshot};
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::{cell::Cell, sync::Mutex};
@@ -49,17 +49,10 @@ fn portal() -> (Arc<Proxy>, Publisher) {
 
 /// Has gateway 1 be at a URL, by the registry; gives its lane.
 fn gateway_at(url: &str, portal: &Proxy, publisher: &Publisher) -> Arc<Lane> {
-    let info = GatewayInfo {
-        id: 1,
-        owner: Address::ZERO,
-        settler: Address::ZERO,
-        keys: SequencerKeys { current: Address::ZERO, previous: Address::ZERO, from_epoch: 0 },
-        ended_slot: None,
-        withdrawable_slot: None,
-        eligible: true,
-        urls: GatewayUrls { endpoint: url.to_owned(), feed: String::new() },
-    };
-    publisher.publish(Snapshot { gateways: [(1, info)].into(), ..Snapshot::clone(&publisher.latest()) });
+    publisher.publish(Snapshot {
+        gateways: [(1, GatewayInfo::unregistered(1, url))].into(),
+        ..Snapshot::clone(&publisher.latest())
+    });
     portal.follow();
     portal.gateways.lanes().get(1).cloned().expect("a lane")
 }

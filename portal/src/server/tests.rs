@@ -1,9 +1,16 @@
 use super::*;
 use crate::strangers::Times;
 use http_body_util::BodyExt;
+use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::client::legacy::Client;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinHandle,
+};
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,6 +34,38 @@ impl Handler for Keeper {
     }
 }
 
+/// An engine port, at whose door a keeper stands.
+struct Stand {
+    address: SocketAddr,
+    keeper: Arc<Keeper>,
+    shutdown: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+impl Stand {
+    async fn start(strangers: Arc<Strangers>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
+        let shutdown = CancellationToken::new();
+        let server = serve(listener, keeper.clone(), strangers, || Duration::ZERO, shutdown.clone());
+        Self { address, keeper, shutdown, server: tokio::spawn(server) }
+    }
+
+    /// A connection that speaks HTTP/2.
+    async fn http2(&self) -> SendRequest<Full<Bytes>> {
+        let stream = TokioIo::new(TcpStream::connect(self.address).await.expect("connects"));
+        let (sender, connection) = handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        sender
+    }
+
+    async fn end(self) {
+        self.shutdown.cancel();
+        assert!(timeout(PATIENCE, self.server).await.is_ok());
+    }
+}
+
 async fn until_arrived(keeper: &Keeper, count: usize) {
     let arrived = async {
         while keeper.arrived.load(Ordering::Relaxed) < count {
@@ -39,27 +78,16 @@ async fn until_arrived(keeper: &Keeper, count: usize) {
 #[tokio::test]
 async fn streams_taken_back_make_no_room_for_more_calls() {
     const MORE: usize = 50;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
-    let shutdown = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, keeper.clone(), Strangers::new(10), || Duration::ZERO, shutdown.clone()));
-    let connect = async || {
-        let stream = TokioIo::new(TcpStream::connect(address).await.expect("connects"));
-        let (sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
-        tokio::spawn(connection);
-        sender
-    };
+    let stand = Stand::start(Strangers::new(10)).await;
     let request = |path: &str| {
-        http::Request::get(format!("http://{address}{path}")).body(Full::<Bytes>::default()).expect("a request")
+        http::Request::get(format!("http://{}{path}", stand.address)).body(Full::<Bytes>::default()).expect("a request")
     };
-    let (mut caller, mut other) = (connect().await, connect().await);
+    let (mut caller, mut other) = (stand.http2().await, stand.http2().await);
     let mut calls = JoinSet::new();
     for _ in 0..UNDER_WAY {
         calls.spawn(caller.send_request(request("/")));
     }
-    until_arrived(&keeper, UNDER_WAY).await;
+    until_arrived(&stand.keeper, UNDER_WAY).await;
     // Which takes their streams back.
     calls.shutdown().await;
     for _ in 0..MORE {
@@ -69,49 +97,39 @@ async fn streams_taken_back_make_no_room_for_more_calls() {
     for _ in 0..20 {
         assert_eq!(other.send_request(request("/now")).await.expect("an answer").status(), StatusCode::OK);
     }
-    assert_eq!(keeper.arrived.load(Ordering::Relaxed), UNDER_WAY);
-    keeper.gate.add_permits(Semaphore::MAX_PERMITS);
+    assert_eq!(stand.keeper.arrived.load(Ordering::Relaxed), UNDER_WAY);
+    stand.keeper.gate.add_permits(Semaphore::MAX_PERMITS);
     while let Some(answer) = calls.join_next().await {
         assert_eq!(answer.expect("not cancelled").expect("an answer").status(), StatusCode::OK);
     }
-    assert_eq!(keeper.arrived.load(Ordering::Relaxed), UNDER_WAY + MORE);
-    shutdown.cancel();
-    assert!(timeout(PATIENCE, server).await.is_ok());
+    assert_eq!(stand.keeper.arrived.load(Ordering::Relaxed), UNDER_WAY + MORE);
+    stand.end().await;
 }
 
 #[tokio::test]
 async fn of_a_stranger_one_stream_is_looked_at_at_a_time() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
-    let shutdown = CancellationToken::new();
-    let server = serve(listener, keeper.clone(), Strangers::new(10), || Duration::ZERO, shutdown.clone());
-    let server = tokio::spawn(server);
-    let stream = TokioIo::new(TcpStream::connect(address).await.expect("connects"));
-    let (mut caller, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
-    tokio::spawn(connection);
+    let stand = Stand::start(Strangers::new(10)).await;
+    let mut caller = stand.http2().await;
     let mut calls = JoinSet::new();
     for path in ["stranger", "stranger", "known", "known", "known"] {
-        let request = http::Request::get(format!("http://{address}/{path}")).body(Full::<Bytes>::default());
+        let request = http::Request::get(format!("http://{}/{path}", stand.address)).body(Full::<Bytes>::default());
         calls.spawn(caller.send_request(request.expect("a request")));
     }
     for arrived in [1, 2] {
-        until_arrived(&keeper, arrived).await;
+        until_arrived(&stand.keeper, arrived).await;
         // Long enough for others.
         sleep(Duration::from_millis(50)).await;
-        assert_eq!(keeper.arrived.load(Ordering::Relaxed), arrived);
-        keeper.gate.add_permits(1);
+        assert_eq!(stand.keeper.arrived.load(Ordering::Relaxed), arrived);
+        stand.keeper.gate.add_permits(1);
         calls.join_next().await.expect("a call").expect("no panic").expect("an answer");
     }
     // The first one with a token is all that the others need.
-    until_arrived(&keeper, 5).await;
-    keeper.gate.add_permits(3);
+    until_arrived(&stand.keeper, 5).await;
+    stand.keeper.gate.add_permits(3);
     while let Some(answer) = calls.join_next().await {
         answer.expect("no panic").expect("an answer");
     }
-    shutdown.cancel();
-    assert!(timeout(PATIENCE, server).await.is_ok());
+    stand.end().await;
 }
 
 #[tokio::test]
@@ -151,44 +169,31 @@ async fn nor_more_where_nobody_shows_a_token() {
 
 #[tokio::test]
 async fn only_so_much_of_a_stranger_waits() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
-    let shutdown = CancellationToken::new();
-    let server = serve(listener, keeper.clone(), Strangers::new(10), || Duration::ZERO, shutdown.clone());
-    let server = tokio::spawn(server);
-    let stream = TokioIo::new(TcpStream::connect(address).await.expect("connects"));
-    let (mut caller, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
-    tokio::spawn(connection);
+    let stand = Stand::start(Strangers::new(10)).await;
+    let mut caller = stand.http2().await;
     let mut calls = JoinSet::new();
     let mut call = || {
-        let request = http::Request::get(format!("http://{address}/stranger")).header("x", "x".repeat(60_000));
+        let request = http::Request::get(format!("http://{}/stranger", stand.address)).header("x", "x".repeat(60_000));
         calls.spawn(caller.send_request(request.body(Full::<Bytes>::default()).expect("a request")));
     };
     // One is looked at, and there is room for two more.
     call();
-    until_arrived(&keeper, 1).await;
+    until_arrived(&stand.keeper, 1).await;
     (0..3).for_each(|_| call());
     let refused = timeout(PATIENCE, calls.join_next()).await.expect("in time").expect("a call").expect("no panic");
     assert_eq!(refused.expect("an answer").status(), StatusCode::SERVICE_UNAVAILABLE);
-    keeper.gate.add_permits(3);
+    stand.keeper.gate.add_permits(3);
     while let Some(answer) = calls.join_next().await {
         assert_eq!(answer.expect("no panic").expect("an answer").status(), StatusCode::OK);
     }
-    shutdown.cancel();
-    assert!(timeout(PATIENCE, server).await.is_ok());
+    stand.end().await;
 }
 
 #[tokio::test]
 async fn strangers_that_keep_talking_keep_nobody_out() {
     const ROOM: usize = 2;
     const CALL: &[u8] = b"GET /now HTTP/1.1\r\nhost: x\r\n\r\n";
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
-    let shutdown = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, keeper, Strangers::new(ROOM), || Duration::ZERO, shutdown.clone()));
+    let stand = Stand::start(Strangers::new(ROOM)).await;
     let call = async |stream: &mut TcpStream| {
         stream.write_all(CALL).await?;
         match stream.read(&mut [0; 1024]).await? {
@@ -198,14 +203,14 @@ async fn strangers_that_keep_talking_keep_nobody_out() {
     };
     let mut talking = JoinSet::new();
     for _ in 0..ROOM {
-        let mut stream = TcpStream::connect(address).await.expect("connects");
+        let mut stream = TcpStream::connect(stand.address).await.expect("connects");
         call(&mut stream).await.expect("there is room");
         talking.spawn(async move { while call(&mut stream).await.is_ok() {} });
     }
     // One after the other, all of them staying.
     let mut new = Vec::new();
     for _ in 0..ROOM {
-        let mut stream = TcpStream::connect(address).await.expect("connects");
+        let mut stream = TcpStream::connect(stand.address).await.expect("connects");
         let answered = timeout(PATIENCE, call(&mut stream)).await;
         assert!(matches!(answered, Ok(Ok(()))), "{answered:?}");
         new.push(stream);
@@ -213,8 +218,7 @@ async fn strangers_that_keep_talking_keep_nobody_out() {
     assert!(timeout(PATIENCE, talking.join_next()).await.is_ok(), "nobody has made room");
     talking.abort_all();
     drop(new);
-    shutdown.cancel();
-    assert!(timeout(PATIENCE, server).await.is_ok());
+    stand.end().await;
 }
 
 #[tokio::test]
@@ -252,36 +256,24 @@ async fn each_request_ends_a_silence() {
 
 #[tokio::test]
 async fn a_stranger_that_is_silent_for_too_long_is_left() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
     let times = Times { silent: Duration::from_millis(1), alone: Duration::ZERO };
-    let shutdown = CancellationToken::new();
-    let server = serve(listener, keeper, Strangers::with(10, times), || Duration::ZERO, shutdown.clone());
-    let server = tokio::spawn(server);
-    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let stand = Stand::start(Strangers::with(10, times)).await;
+    let mut stream = TcpStream::connect(stand.address).await.expect("connects");
     let read = timeout(PATIENCE, stream.read(&mut [0])).await;
     assert!(matches!(read.expect("it is closed"), Ok(0) | Err(_)));
-    shutdown.cancel();
-    assert!(timeout(PATIENCE, server).await.is_ok());
+    stand.end().await;
 }
 
 #[tokio::test]
 async fn what_only_begins_like_http2_is_not_served() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let keeper = Arc::new(Keeper { arrived: AtomicUsize::default(), gate: Semaphore::new(0) });
-    let shutdown = CancellationToken::new();
-    let server = serve(listener, keeper, Strangers::new(10), || Duration::ZERO, shutdown.clone());
-    let server = tokio::spawn(server);
-    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let stand = Stand::start(Strangers::new(10)).await;
+    let mut stream = TcpStream::connect(stand.address).await.expect("connects");
     stream.write_all(b"PRI /now HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("open");
     let mut said = Vec::new();
     // Reset, where it hasn't read all.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("it is closed");
     assert!(!said.starts_with(b"HTTP/1.1"), "{}", said.escape_ascii());
-    shutdown.cancel();
-    assert!(timeout(PATIENCE, server).await.is_ok());
+    stand.end().await;
 }
 
 #[cfg(target_os = "linux")]
