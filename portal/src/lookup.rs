@@ -3,12 +3,13 @@
 //! The system's resolver takes seconds to give up a name that nobody answers for, and can't be told to stop. Where each call to a gateway had a thread look its name
 //! up, there would be more of them the longer that takes, and the runtime, which waits for its own threads, couldn't end before.
 
+use futures::future::select;
 use hyper_util::client::legacy::connect::dns::Name;
 use std::{
     fmt, io,
     net::{SocketAddr, ToSocketAddrs},
-    pin::Pin,
-    sync::Arc,
+    pin::{Pin, pin},
+    sync::{Arc, PoisonError},
     task::{Context, Poll},
     thread,
     time::{Duration, Instant},
@@ -16,7 +17,7 @@ use std::{
 };
 use tokio::{
     sync::{Mutex, oneshot},
-    time::timeout,
+    time::timeout_at,
 };
 use tower_service::Service;
 
@@ -29,11 +30,19 @@ const SLOW: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Lookup {
     find: Arc<Find>,
+    first: Arc<Turn>,
+    /// For one that is begun while the first takes its time.
+    beside: Arc<Turn>,
+    slow: Duration,
+}
+
+/// One lookup after the other.
+#[derive(Default)]
+struct Turn {
     /// Locked while one is under way, whether or not anybody still waits for it.
     last: Arc<Mutex<Option<Found>>>,
-    /// The same for one that is begun while that one takes its time.
-    beside: Arc<Mutex<Option<Found>>>,
-    slow: Duration,
+    /// When the one that is under way was begun.
+    begun: std::sync::Mutex<Option<Instant>>,
 }
 
 /// What was found, and when.
@@ -56,30 +65,51 @@ impl Default for Lookup {
 
 impl Lookup {
     fn by(find: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
-        Self { find: Arc::new(find), last: Arc::default(), beside: Arc::default(), slow: SLOW }
+        Self { find: Arc::new(find), first: Arc::default(), beside: Arc::default(), slow: SLOW }
     }
 
     async fn addresses(self, name: Name) -> io::Result<vec::IntoIter<SocketAddr>> {
         let asked = Instant::now();
-        let mut last = match timeout(self.slow, self.last.lock_owned()).await {
-            Ok(last) => last,
-            Err(_) => self.beside.lock_owned().await,
+        let is_slow = self.first.begun().unwrap_or(asked) + self.slow;
+        let mut first = pin!(self.first.find(self.find.clone(), name.clone(), asked));
+        let found = match timeout_at(is_slow.into(), first.as_mut()).await {
+            Ok(found) => found,
+            Err(_) => {
+                let beside = pin!(self.beside.find(self.find.clone(), name, asked));
+                select(first, beside).await.factor_first().0
+            }
         };
+        Ok(found?.into_iter())
+    }
+}
+
+impl Turn {
+    fn begun(&self) -> Option<Instant> {
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, at: Option<Instant>) {
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    async fn find(self: &Arc<Self>, find: Arc<Find>, name: Name, asked: Instant) -> io::Result<Vec<SocketAddr>> {
+        let mut last = self.last.clone().lock_owned().await;
         // Whoever has waited for another's takes what that found.
         if let Some(found) = last.as_ref().filter(|found| found.at >= asked) {
-            return Ok(found.addresses.clone().into_iter());
+            return Ok(found.addresses.clone());
         }
         let (sender, found) = oneshot::channel();
-        let find = self.find;
+        let turn = self.clone();
+        turn.begin(Some(Instant::now()));
         thread::Builder::new().name("lookup".to_owned()).spawn(move || {
             let found = find(name.as_str());
             *last = found.as_ref().ok().map(|addresses| Found { at: Instant::now(), addresses: addresses.clone() });
+            turn.begin(None);
             drop(last);
             // Nobody may be waiting any more.
             let _ = sender.send(found);
         })?;
-        let found = found.await.unwrap_or_else(|_| Err(io::Error::other("the lookup ended without a result")));
-        Ok(found?.into_iter())
+        found.await.unwrap_or_else(|_| Err(io::Error::other("the lookup ended without a result")))
     }
 }
 
@@ -108,7 +138,11 @@ mod tests {
             mpsc,
         },
     };
-    use tokio::{runtime::Runtime, time::sleep};
+    use tokio::{
+        runtime::Runtime,
+        sync::OwnedMutexGuard,
+        time::{sleep, timeout},
+    };
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -122,7 +156,8 @@ mod tests {
             let _through = through.blocking_lock();
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
-        (lookup, gate, asked)
+        // Nothing here is slow.
+        (Lookup { slow: 360 * PATIENCE, ..lookup }, gate, asked)
     }
 
     fn look(lookup: &Lookup) -> impl Future<Output = io::Result<vec::IntoIter<SocketAddr>>> + use<> {
@@ -146,26 +181,34 @@ mod tests {
         assert!(asked.load(Ordering::SeqCst) <= 2);
     }
 
-    #[tokio::test]
-    async fn a_lookup_that_is_lost_keeps_nobody_waiting() {
+    /// A resolver whose first lookup is lost as long as a gate is held, and how often it was asked.
+    async fn losing(slow: Duration) -> (Lookup, Arc<AtomicUsize>, OwnedMutexGuard<()>) {
         let (gate, asked) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
         let (through, count) = (gate.clone(), asked.clone());
-        let mut lookup = Lookup::by(move |_| {
+        let lookup = Lookup::by(move |_| {
             if count.fetch_add(1, Ordering::SeqCst) == 0 {
                 let _through = through.blocking_lock();
             }
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
-        lookup.slow = Duration::from_millis(10);
-        let _held = gate.lock().await;
-        let lost = tokio::spawn(look(&lookup));
+        (Lookup { slow, ..lookup }, asked, gate.lock_owned().await)
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_is_lost_does_not_keep_whoever_began_it_waiting() {
+        let (lookup, _, _held) = losing(Duration::from_millis(10)).await;
+        assert!(timeout(PATIENCE, look(&lookup)).await.expect("in time").is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_a_lookup_has_long_been_lost_does_not_wait() {
+        let (lookup, asked, _held) = losing(2 * PATIENCE).await;
+        let _lost = tokio::spawn(look(&lookup));
         while asked.load(Ordering::SeqCst) == 0 {
             sleep(Duration::from_millis(1)).await;
         }
-        for _ in 0..2 {
-            assert!(timeout(PATIENCE, look(&lookup)).await.expect("in time").is_ok());
-        }
-        assert!(!lost.is_finished());
+        lookup.first.begin(Instant::now().checked_sub(lookup.slow));
+        assert!(timeout(PATIENCE, look(&lookup)).await.expect("in time").is_ok());
     }
 
     #[tokio::test]
