@@ -13,7 +13,7 @@ pub(crate) struct Span {
     answered: u32,
     /// How many answers it takes until more is tried.
     steady: u32,
-    /// How many blocks the last query that failed was about, until one about as many is answered.
+    /// How many blocks the last query that failed was about, until one about as many is answered, but for what halving takes from an odd number.
     refused: Option<u64>,
 }
 
@@ -29,7 +29,7 @@ impl Span {
 
     /// A query of so many blocks was answered.
     pub(crate) fn answered(&mut self, blocks: u64) {
-        if self.refused.is_some_and(|refused| refused <= blocks) {
+        if self.refused.is_some_and(|refused| refused <= blocks + 1) {
             (self.refused, self.steady) = (None, STEADY);
         }
         self.answered += 1;
@@ -40,7 +40,8 @@ impl Span {
 
     /// A query of so many blocks failed.
     pub(crate) fn failed(&mut self, blocks: u64) {
-        if self.refused.replace(blocks).is_some() {
+        // Not each time that it is halved, only when it has grown in vain.
+        if self.refused.replace(blocks).is_some_and(|refused| refused <= blocks + 1) {
             self.steady = self.steady.saturating_mul(2).min(STEADIEST);
         }
         (self.now, self.answered) = ((blocks / 2).clamp(1, self.most), 0);
@@ -72,6 +73,17 @@ mod tests {
             assert_eq!(span.now(), now);
         }
         answers(&mut span, 20 * STEADIEST);
+        assert_eq!(span.now(), 2000);
+    }
+
+    #[test]
+    fn a_stretch_of_many_events_is_soon_forgotten() {
+        let mut span = Span::new(2000);
+        for now in [1000, 500, 250, 125, 62] {
+            span.failed(span.now());
+            assert_eq!(span.now(), now);
+        }
+        answers(&mut span, 6 * STEADY);
         assert_eq!(span.now(), 2000);
     }
 

@@ -17,7 +17,9 @@ const BLOCKS: &str = "eth_getBlockByNumber";
 fn follow(l1: &L1, wires: [&Wire; 2], poll_interval: Duration) -> Handle {
     let l1_urls = wires.iter().map(|wire| wire.url.as_str().into()).collect();
     let max_head_age = Duration::from_secs(1);
-    let config = FollowerConfig { l1_urls, poll_interval, max_head_age, ..l1.config() };
+    // However busy the machine is.
+    let request_timeout = Duration::from_secs(30);
+    let config = FollowerConfig { l1_urls, poll_interval, max_head_age, request_timeout, ..l1.config() };
     Follower::spawn(config, CancellationToken::new()).expect("a good configuration")
 }
 
