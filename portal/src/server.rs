@@ -84,7 +84,10 @@ pub(crate) async fn serve(
                             handler.answer(request).await
                         };
                         async move {
-                            let Some(waiting) = waiting else { return too_much() };
+                            let Some(waiting) = waiting else {
+                                drop(call);
+                                return too_much(&asks).await;
+                            };
                             // A caller that takes streams back has new ones at once, while its calls go on. What waits here goes with its stream.
                             let place = places.acquire_owned().await;
                             let _turn = asks.turn().await;
@@ -125,7 +128,10 @@ pub(crate) async fn serve_by_hyper<H, F>(
             let (visitor, answer) = (visitor.clone(), answer.clone());
             let waiting = visitor.wait(size(&request));
             async move {
-                let Some(waiting) = waiting else { return too_much() };
+                let Some(waiting) = waiting else {
+                    drop(request);
+                    return too_much(&visitor).await;
+                };
                 visitor.heard();
                 let _turn = visitor.turn().await;
                 drop(waiting);
@@ -196,12 +202,12 @@ fn look_after(listener: &TcpListener) -> io::Result<()> {
     use rustix::net::sockopt::{
         set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
     };
-    // While an answer is on its way nothing is asked: then this counts.
-    set_tcp_user_timeout(listener, u32::try_from(GONE.as_millis()).unwrap_or(u32::MAX))?;
     set_tcp_keepidle(listener, GONE / 2)?;
     set_tcp_keepintvl(listener, GONE / 2 / ASKED)?;
     set_tcp_keepcnt(listener, ASKED)?;
-    Ok(set_socket_keepalive(listener, true)?)
+    set_socket_keepalive(listener, true)?;
+    // While an answer is on its way nothing is asked: then this counts.
+    Ok(set_tcp_user_timeout(listener, u32::try_from(GONE.as_millis()).unwrap_or(u32::MAX))?)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -209,15 +215,21 @@ fn look_after(_: &TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-/// How many bytes a request's head takes, about.
-fn size(request: &http::Request<Incoming>) -> usize {
-    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
-    fields.sum::<usize>() + request.uri().path().len() + request.uri().query().map_or(0, str::len)
+/// How many bytes of memory a request's head takes, about.
+fn size<B>(request: &http::Request<B>) -> usize {
+    // Each field has its place in tables, however short it is.
+    const PLACE: usize = 100;
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + PLACE);
+    let uri = request.uri();
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let target = authority + uri.path().len() + uri.query().map_or(0, str::len);
+    fields.sum::<usize>() + request.method().as_str().len() + target + PLACE
 }
 
-/// What a stranger is told of whose requests too much waits.
-fn too_much() -> Reply {
-    let problem = "too many requests at once over a connection without a token: send one with a token first";
+/// What a stranger is told of whose requests too much waits, in its turn as well.
+async fn too_much(visitor: &Visitor) -> Reply {
+    let _turn = visitor.turn().await;
+    let problem = "too many requests at once over a connection without a token";
     Reply::new(StatusCode::SERVICE_UNAVAILABLE, TEXT, problem)
 }
 

@@ -36,8 +36,8 @@ pub(crate) struct Times {
 
 const TIMES: Times = Times { silent: Duration::from_secs(95), alone: Duration::from_millis(100) };
 
-/// How many bytes of a stranger's requests may wait for their turns: some hundred requests, which a caller may send at once before the first is answered.
-const MOST_WAITING: usize = 128 << 10;
+/// How many bytes of a stranger's requests may wait for their turns: some hundreds of requests, which a caller may send at once before the first is answered.
+const MOST_WAITING: usize = 256 << 10;
 
 /// The strangers on one port.
 #[derive(Debug)]

@@ -176,17 +176,38 @@ async fn only_so_much_of_a_stranger_waits() {
         let request = http::Request::get(format!("http://{}/stranger", stand.address)).header("x", "x".repeat(60_000));
         calls.spawn(caller.send_request(request.body(Full::<Bytes>::default()).expect("a request")));
     };
-    // One is looked at, and there is room for two more.
+    // One is looked at, and there is room for four more.
     call();
     until_arrived(&stand.keeper, 1).await;
-    (0..3).for_each(|_| call());
-    let refused = timeout(PATIENCE, calls.join_next()).await.expect("in time").expect("a call").expect("no panic");
-    assert_eq!(refused.expect("an answer").status(), StatusCode::SERVICE_UNAVAILABLE);
-    stand.keeper.gate.add_permits(3);
-    while let Some(answer) = calls.join_next().await {
-        assert_eq!(answer.expect("no panic").expect("an answer").status(), StatusCode::OK);
+    (0..6).for_each(|_| call());
+    // Long enough for them to arrive. What is refused has no turn before the others, either.
+    assert!(timeout(Duration::from_millis(100), calls.join_next()).await.is_err());
+    stand.keeper.gate.add_permits(5);
+    let mut refused = 0;
+    while let Some(answer) = timeout(PATIENCE, calls.join_next()).await.expect("in time") {
+        let status = answer.expect("no panic").expect("an answer").status();
+        assert!(status == StatusCode::OK || status == StatusCode::SERVICE_UNAVAILABLE, "{status}");
+        refused += usize::from(status != StatusCode::OK);
     }
+    assert_eq!((stand.keeper.arrived.load(Ordering::Relaxed), refused), (5, 2));
     stand.end().await;
+}
+
+#[test]
+fn all_that_a_head_takes_counts() {
+    let long = "x".repeat(10_000);
+    let request = http::Request::builder();
+    for request in [
+        request.uri(format!("http://{long}/")),
+        http::Request::get(format!("http://x/{long}")),
+        http::Request::get(format!("http://x/?{long}")),
+        http::Request::builder().method(long.as_str()),
+        http::Request::get("http://x").header("x", &long),
+        http::Request::get("http://x").header(&long, "x"),
+        (0..100).fold(http::Request::get("http://x"), |request, _| request.header("x", "")),
+    ] {
+        assert!(size(&request.body(()).expect("a request")) >= 10_000);
+    }
 }
 
 #[tokio::test]
