@@ -8,11 +8,12 @@ use crate::{
 };
 use baton_portal::Secret;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr},
+    time::timeout,
 };
 
 fn message(line: &Value) -> &str {
@@ -42,7 +43,7 @@ async fn a_gateways_pauses_and_trials_are_said() {
     let trial = async |portal: &mut Measured, number, text| {
         // Its pause is a few milliseconds long.
         while portal.built(number).await["purpose"] != "trial" {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         portal.says(text).await
     };
@@ -166,10 +167,16 @@ async fn evidence_that_could_not_be_kept_is_said_before_there_is_any() {
     let line = line(&mut portal.log, is).await;
     assert_eq!(line["level"], "WARN");
     let mut portal = Started::with(|secrets| rule(secrets.path().join("new/evidence"))).await;
+    let made = async {
+        while !portal.secrets.path().join("new/evidence").is_dir() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(30), made).await.is_ok(), "no directory");
     signal(&portal.running, "-TERM").await;
     let mut said = portal.before;
     while let Some(line) = portal.log.next_line().await.expect("text") {
         said.push(serde_json::from_str(&line).expect("JSON"));
     }
-    assert!(!said.iter().any(is) && portal.secrets.path().join("new/evidence").is_dir(), "{said:?}");
+    assert!(!said.iter().any(is), "{said:?}");
 }
