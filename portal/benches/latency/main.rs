@@ -1,4 +1,4 @@
-//! What the portal adds to a call, beside no proxy, a bare HTTP reverse proxy (nginx) and rollup-boost, in one run: same upstreams, same bodies,
+//! What the portal adds to a call, beside no proxy, a relay of bytes, a bare HTTP reverse proxy (nginx) and rollup-boost, in one run: same upstreams, same bodies,
 //! one keep-alive connection each, taken in turns so that a busy machine is busy for all of them.
 //!
 //! `make bench` installs the peers first; one that is missing is left out and said to be. `--quick` is for seeing that it works, `--only=forkchoiceUpdated` for one
@@ -9,6 +9,7 @@
 mod bodies;
 mod client;
 mod peers;
+mod relay;
 mod report;
 mod upstream;
 
@@ -52,12 +53,20 @@ const FULL: Plan = Plan {
 const QUICK: Plan = Plan { rounds: 2, calls: |_| 10, memory_calls: 1000 };
 
 fn main() -> Result<()> {
+    if let Some(addresses) = std::env::args().find_map(|argument| argument.strip_prefix(relay::FLAG).map(str::to_owned))
+    {
+        return relay::run(&addresses);
+    }
     let plan = if std::env::args().any(|argument| argument == "--quick") { QUICK } else { FULL };
     let only = std::env::args().find_map(|argument| argument.strip_prefix("--only=").map(str::to_owned));
     let wanted = |name: &str| only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let rig = Rig::start()?;
     let mut report = Report::default();
     let peers = rig.peers(&mut report)?;
+    // Others' connections have it; the portal chooses for itself within the machine.
+    if let Ok(control) = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control") {
+        report.note(format!("This machine's congestion control is {}.", control.trim()));
+    }
     let bodies = Bodies::read()?;
     for size in [100 * KIB, 500 * KIB, 1000 * KIB, 2000 * KIB] {
         let body = bodies.new_payload(size)?;

@@ -2,6 +2,7 @@
 
 use crate::{
     client::Connection,
+    relay,
     report::Report,
     upstream::{self, Pace},
 };
@@ -51,6 +52,7 @@ impl Rig {
     /// All that are installed; the report says which aren't.
     pub(crate) fn peers(&self, report: &mut Report) -> Result<Vec<Peer>> {
         let mut peers = vec![Peer { name: "direct", at: self.fallback, process: None }];
+        peers.push(self.relay()?);
         let nginx = self.installed.join("nginx/usr/sbin/nginx");
         if nginx.exists() {
             peers.push(self.nginx(&nginx)?);
@@ -69,6 +71,15 @@ impl Rig {
 
     fn file(&self, name: &str) -> PathBuf {
         self.files.path().join(name)
+    }
+
+    /// This program over again, as nothing but a relay.
+    fn relay(&self) -> Result<Peer> {
+        let port = free_port()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        let addresses = relay::addresses(SocketAddr::from(([127, 0, 0, 1], port)), self.fallback);
+        command.arg(format!("{}{addresses}", relay::FLAG));
+        self.spawn("relay", command, port)
     }
 
     /// A reverse proxy that does nothing but pass on: one worker, kept-alive connections, bodies in memory.

@@ -83,7 +83,12 @@ impl fmt::Display for Report {
             let mut parts = Vec::new();
             if let (Some(theirs), Some(samples)) = (self.added(kind, "rollup-boost"), self.of(kind, "rollup-boost")) {
                 parts.push(format!("added p50 {:.3} of rollup-boost's (aim 0.100)", ours / theirs));
-                parts.push(format!("CPU {:.3} of rollup-boost's (aim 0.143)", cpu / samples.cpu_per_call()));
+                let theirs_cpu = samples.cpu_per_call();
+                parts.push(format!("CPU {:.3} of rollup-boost's (aim 0.143)", cpu / theirs_cpu));
+                if let (Some(floor), Some(relay)) = (self.added(kind, "relay"), self.of(kind, "relay")) {
+                    let (floor, floor_cpu) = (floor / theirs, relay.cpu_per_call() / theirs_cpu);
+                    parts.push(format!("one exchange by a relay {floor:.3}, CPU {floor_cpu:.3}"));
+                }
             }
             if let Some(bare) = self.added(kind, "nginx") {
                 parts.push(format!("added p50 {:.2} of nginx's (aim 2.00)", ours / bare));

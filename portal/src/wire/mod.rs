@@ -8,10 +8,12 @@ mod chunked;
 mod link;
 mod pipe;
 mod request;
+mod unpaced;
 
 pub(crate) use caller::{Caller, serve};
 pub(crate) use link::{ExchangeError, Link};
 pub(crate) use pipe::{Held, Pipe, Pipes};
+pub(crate) use unpaced::unpaced;
 
 /// How many header fields a request or an answer may have.
 const FIELDS: usize = 64;
