@@ -252,10 +252,14 @@ fn secret_of(id: GatewayId) -> String {
 }
 
 impl TracingConfig {
+    /// Where traces go (OTLP/HTTP: below the base URL); a query stays behind the path.
     fn collector(&self) -> Result<Option<Uri>, ConfigError> {
+        const FIELD: &str = "tracing.otlp_url";
         let Some(url) = &self.otlp_url else { return Ok(None) };
-        uri("tracing.otlp_url", url)?;
-        uri("tracing.otlp_url", &format!("{}/v1/traces", url.trim_end_matches('/'))).map(Some)
+        uri(FIELD, url)?;
+        let (base, query) = url.split_once('?').map_or((url.as_str(), None), |(base, query)| (base, Some(query)));
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        uri(FIELD, &format!("{}/v1/traces{query}", base.trim().trim_end_matches('/'))).map(Some)
     }
 }
 
@@ -370,6 +374,22 @@ pub(crate) fn feed_uri(value: &str) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn traces_go_below_the_collectors_url() {
+        let collector = |url: &str| {
+            let tracing = TracingConfig { otlp_url: Some(url.to_owned()) };
+            tracing.collector().expect("a collector").expect("set").to_string()
+        };
+        for (url, expected) in [
+            ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
+            (" http://127.0.0.1:4318/ ", "http://127.0.0.1:4318/v1/traces"),
+            ("http://127.0.0.1:4318/base/?key=a/b", "http://127.0.0.1:4318/base/v1/traces?key=a/b"),
+            ("http://127.0.0.1:4318?key", "http://127.0.0.1:4318/v1/traces?key"),
+        ] {
+            assert_eq!(collector(url), expected);
+        }
+    }
 
     #[test]
     fn an_override_comes_before_the_registry() {

@@ -6,7 +6,7 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use tokio::fs;
+use tokio::{fs, io::AsyncWriteExt};
 
 /// How many files of one gateway are kept.
 const MOST_FILES: usize = 64;
@@ -86,10 +86,13 @@ pub(crate) async fn keep(
     if files >= most_files || bytes.saturating_add(text.len() as u64) > most_bytes {
         return Err(ArchiveError::Full { files, bytes });
     }
-    // Under its name it is there whole or not at all.
+    // Under its name it is there whole or not at all, after a loss of power too.
     let partial = path.with_extension("partial");
-    fs::write(&partial, text).await?;
+    let mut file = fs::File::create(&partial).await?;
+    file.write_all(&text).await?;
+    file.sync_all().await?;
     fs::rename(&partial, &path).await?;
+    fs::File::open(directory).await?.sync_all().await?;
     Ok(path)
 }
 
