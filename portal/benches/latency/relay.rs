@@ -1,9 +1,10 @@
-//! The floor: a program that only reads what comes over a connection and writes it to another. What it adds to a call, any program does that isn't in the kernel and sleeps while it has nothing to do.
+//! The yardstick: a program that writes to one connection what it reads from another, and nothing else. It knows neither calls nor their ends.
 
 use eyre::{OptionExt, Result};
-use std::{
-    io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+use std::net::SocketAddr;
+use tokio::{
+    io::copy_bidirectional_with_sizes,
+    net::{TcpListener, TcpStream},
 };
 
 /// What has this program be one: followed by its addresses.
@@ -16,28 +17,18 @@ pub(crate) fn addresses(listens: SocketAddr, leads_to: SocketAddr) -> String {
     format!("{listens},{leads_to}")
 }
 
-/// Relays between such addresses, for ever.
+/// Relays between such addresses, on one thread, for ever.
 pub(crate) fn run(addresses: &str) -> Result<()> {
     let (listens, leads_to) = addresses.split_once(',').ok_or_eyre("two addresses belong here")?;
-    let leads_to: SocketAddr = leads_to.parse()?;
-    for caller in TcpListener::bind(listens)?.incoming() {
-        let (caller, node) = (caller?, TcpStream::connect(leads_to)?);
-        caller.set_nodelay(true)?;
-        node.set_nodelay(true)?;
-        let (back_to, back_from) = (caller.try_clone()?, node.try_clone()?);
-        std::thread::spawn(move || pass(caller, node));
-        std::thread::spawn(move || pass(back_from, back_to));
-    }
-    Ok(())
-}
-
-/// Until either side ends.
-fn pass(mut from: TcpStream, mut to: TcpStream) {
-    let mut room = vec![0; ROOM];
-    while let Ok(read @ 1..) = from.read(&mut room) {
-        if to.write_all(&room[..read]).is_err() {
-            break;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(listens).await?;
+        loop {
+            let (mut caller, _) = listener.accept().await?;
+            let mut node = TcpStream::connect(leads_to).await?;
+            caller.set_nodelay(true)?;
+            node.set_nodelay(true)?;
+            tokio::spawn(async move { copy_bidirectional_with_sizes(&mut caller, &mut node, ROOM, ROOM).await });
         }
-    }
-    let _ = to.shutdown(Shutdown::Both);
+    })
 }
