@@ -145,9 +145,10 @@ fn id_text(id: Option<&RawValue>) -> &str {
     id.map_or("null", RawValue::get)
 }
 
-/// A successful answer around a result in JSON.
-pub fn success(id: Option<&RawValue>, result: impl AsRef<[u8]>) -> Bytes {
-    [br#"{"jsonrpc":"2.0","id":"#, id_text(id).as_bytes(), br#","result":"#, result.as_ref(), b"}"].concat().into()
+/// A successful answer around a result in JSON, in pieces: one may be a megabyte, which isn't copied.
+pub fn success(id: Option<&RawValue>, result: impl Into<Bytes>) -> Vec<Bytes> {
+    let before = format!(r#"{{"jsonrpc":"2.0","id":{},"result":"#, id_text(id));
+    vec![before.into(), result.into(), Bytes::from_static(b"}")]
 }
 
 /// An error answer.
@@ -258,10 +259,17 @@ mod tests {
     }
 
     #[test]
+    fn a_result_is_not_copied() {
+        let result = Bytes::from(vec![b'1'; 100]);
+        assert!(success(None, result.clone()).iter().any(|piece| piece.as_ptr() == result.as_ptr()));
+    }
+
+    #[test]
     fn bodies_are_json() {
         let id = raw(r#""x""#);
         let parse = |bytes: Bytes| serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON");
-        assert_eq!(parse(success(Some(&id), "[1]"))["result"][0], 1);
+        let success = |id: Option<&RawValue>, result| Bytes::from(success(id, result).concat());
+        assert_eq!(parse(success(Some(&id), "[1]")), serde_json::json!({"jsonrpc": "2.0", "id": "x", "result": [1]}));
         assert_eq!(parse(failure(None, PARSE_ERROR, "a \"quote\""))["error"]["message"], "a \"quote\"");
         assert_eq!(parse(request(next_id(), "m", &["1", "{}"]))["params"][1], serde_json::json!({}));
         assert_eq!(parse(batch(&[success(None, "1"), success(None, "2")]))[1]["result"], 2);

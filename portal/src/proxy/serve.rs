@@ -8,6 +8,7 @@ use super::{
     unix_now, unreachable_fallback,
 };
 use crate::{
+    body::Pieces,
     breaker::{self, Condition, Fault},
     builds::{Build, Purpose},
     decision::{self, Decision, Stages},
@@ -117,7 +118,7 @@ impl Proxy {
         payload_id: PayloadId,
         build: Arc<Build<Building>>,
         started: Instant,
-    ) -> (Bytes, Then) {
+    ) -> (Pieces, Then) {
         let asked_ns = u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX);
         let live = self.live();
         let deadline = started + live.payload_budget;
@@ -176,16 +177,16 @@ impl Proxy {
         drop(waiting);
         let (answer, block) = match (choice, from_owner.as_ref().and_then(|attempt| attempt.payload.as_ref())) {
             (Choice::Gateway, Some(payload)) => {
-                (rpc::success(id, &payload.result), Some((payload.block_hash, Some(payload.number))))
+                (rpc::success(id, payload.result.clone()).into(), Some((payload.block_hash, Some(payload.number))))
             }
             _ => match from_fallback.as_ref() {
                 Some(fallback @ FromFallback { answer: Ok(body), .. }) => {
                     let own = self.own(&build.demand, fallback).payload.as_ref();
-                    (body.clone(), own.map(|own| (own.block_hash, own.number())))
+                    (body.clone().into(), own.map(|own| (own.block_hash, own.number())))
                 }
-                Some(FromFallback { answer: Err(error), .. }) => (unreachable_fallback(id, error), None),
+                Some(FromFallback { answer: Err(error), .. }) => (unreachable_fallback(id, error).into(), None),
                 // A choice is made only once the chosen one is there.
-                None => (rpc::failure(id, rpc::UPSTREAM_FAILED, "no payload"), None),
+                None => (rpc::failure(id, rpc::UPSTREAM_FAILED, "no payload").into(), None),
             },
         };
         let (block_hash, number) = (block.map(|(hash, _)| hash), block.and_then(|(_, number)| number));

@@ -2,6 +2,7 @@
 
 use super::{PayloadId, Proxy, attempt::Attempt, passing::Then, serve::Served, unix_now, unreachable_fallback};
 use crate::{
+    body::Pieces,
     builds::{Build, Mark, Purpose},
     decision::Stages,
     demand::Demand,
@@ -32,7 +33,7 @@ impl Proxy {
         body: Bytes,
         payload_id: PayloadId,
         started: Instant,
-    ) -> (Bytes, Then) {
+    ) -> (Pieces, Then) {
         let asked_at = unix_now();
         let answer = match self.ask_engine(Call::GetPayload, body.clone()).await {
             Ok(answer) => answer,
@@ -40,7 +41,7 @@ impl Proxy {
         };
         let (proxy, said, took) = (self.clone(), answer.clone(), started.elapsed());
         let then = Then::new(move || proxy.record_unknown(payload_id, &said, asked_at, took));
-        (answer, then)
+        (answer.into(), then)
     }
 
     /// Keeps and logs what was served, with the owner that the schedule names, as if that had been skipped.
