@@ -1,6 +1,6 @@
 //! JSON-RPC 2.0 bodies: reading answers, writing answers and the portal's own requests.
 
-use crate::{object, taken};
+use crate::object;
 use alloy::primitives::U64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -71,13 +71,6 @@ impl<'a> Answer<'a> {
             });
         }
         answer.into_result()
-    }
-
-    /// The same as text, for results so long that they had better not be read twice: whether it is JSON is for whoever reads it to say.
-    pub fn text_for(bytes: &'a [u8], id: u64) -> Result<&'a str, AnswerError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| AnswerError::Garbage)?;
-        let Some(taken) = taken::take(text, "result") else { return Self::result_for(bytes, id).map(RawValue::get) };
-        Answer::result_for(taken.rest.as_bytes(), id).map(|_| taken.value)
     }
 
     /// The result, whatever the id.
@@ -200,15 +193,10 @@ mod tests {
         assert_eq!(result(r#"{"jsonrpc":"2.0","result":{}}"#), Err(AnswerError::WrongId));
         assert_eq!(result(r#"{"id":7,"result":null}"#), Err(AnswerError::WrongShape));
         for twice in [r#"{"id":7,"result":1,"result":2}"#, r#"{"id":7,"result":1,"re\u0073ult":2}"#] {
-            assert_eq!(Answer::text_for(twice.as_bytes(), 7), Err(AnswerError::Garbage));
+            assert_eq!(result(twice), Err(AnswerError::Garbage));
         }
-        assert_eq!(Answer::text_for(br#"{"result":{"a":"}"} ,"id":7}"#, 7), Ok(r#"{"a":"}"}"#));
-        assert_eq!(Answer::text_for(br#"{"result":1,"id":8}"#, 7), Err(AnswerError::WrongId));
-        assert_eq!(Answer::text_for(br#"{"id":7,"result":{}.5}"#, 7), Err(AnswerError::Garbage));
-        assert_eq!(Answer::text_for(br#"{"result":1,"id":7,"#, 7), Err(AnswerError::Garbage));
         for garbage in ["<html>", r#"[7,{}]"#] {
             assert_eq!(result(garbage), Err(AnswerError::Garbage));
-            assert_eq!(Answer::text_for(garbage.as_bytes(), 7), Err(AnswerError::Garbage));
         }
     }
 

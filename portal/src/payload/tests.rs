@@ -13,6 +13,11 @@ pub(crate) fn envelope(payload: &Value) -> Box<RawValue> {
     raw(text.to_string())
 }
 
+/// An answer with a result.
+pub(crate) fn answer(result: &str) -> Vec<u8> {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#).into_bytes()
+}
+
 /// A payload with forced and other transactions.
 pub(crate) fn payload() -> Value {
     let hash = B256::repeat_byte(3);
@@ -29,14 +34,67 @@ fn raw(text: String) -> Box<RawValue> {
     RawValue::from_string(text).expect("JSON")
 }
 
+/// Why there is no payload in an answer with a result.
+fn refused(result: &str) -> Option<AnswerError> {
+    Payload::read(&answer(result), 1).err()
+}
+
+#[test]
+fn a_payload_is_taken_only_from_an_answer_to_the_request() {
+    let text = envelope(&payload()).get().to_owned();
+    let refused = |answer: String| Payload::read(answer.as_bytes(), 7).err();
+    for (before, behind, expected) in [
+        (r#"{"jsonrpc":"2.0","id":7,"result":"#, "}", None),
+        (r#" {"error":null,"result" : "#, " ,\n\"id\" : 7 } ", None),
+        (r#"{"id":8,"result":"#, "}", Some(AnswerError::WrongId)),
+        (r#"{"id":"7","result":"#, "}", Some(AnswerError::WrongId)),
+        (r#"{"result":"#, "}", Some(AnswerError::WrongId)),
+        (r#"{"id":7,"error":{},"result":"#, "}", Some(AnswerError::Error("{}".to_owned()))),
+        (r#"{"id":7,"result":"#, r#","result":{}}"#, Some(AnswerError::Garbage)),
+        (r#"{"id":7,"result":"#, r#","re\u0073ult":{}}"#, Some(AnswerError::Garbage)),
+        (r#"{"id":7,"re\u0073ult":{},"result":"#, "}", Some(AnswerError::Garbage)),
+        (r#"{"id":7,"result":"#, ".5}", Some(AnswerError::Garbage)),
+        (r#"{"id":7,"result":"#, "}}", Some(AnswerError::Garbage)),
+        (r#"{"id":7,"result":"#, "", Some(AnswerError::Garbage)),
+        (r#"[7,"#, "]", Some(AnswerError::Garbage)),
+    ] {
+        assert_eq!(refused(format!("{before}{text}{behind}")), expected, "{before} {behind}");
+    }
+    for (answer, expected) in [
+        (r#"{"id":7,"result":null}"#, AnswerError::WrongShape),
+        (r#"{"id":7,"result":{"executionPayload":{"transactions":null}}}"#, AnswerError::WrongShape),
+        (r#"{"id":8,"result":null}"#, AnswerError::WrongId),
+        (r#"{"id":7,"error":7}"#, AnswerError::Error("7".to_owned())),
+        (r#"{"id":7,"result":{},"#, AnswerError::Garbage),
+        ("<html>", AnswerError::Garbage),
+    ] {
+        assert_eq!(refused(answer.to_owned()), Some(expected), "{answer}");
+    }
+}
+
+#[test]
+fn what_is_not_utf8_is_refused() {
+    let text = answer(envelope(&payload()).get());
+    assert!(Payload::read(&text, 1).is_ok());
+    // Strings of the answer, the envelope, the payload, and its transactions.
+    for string in ["2.0", "0x99", "0x5", "0x7E02"] {
+        let place = format!("\"{string}\"");
+        let at = text.windows(place.len()).position(|part| part == place.as_bytes()).expect("it is there");
+        let mut other = text.clone();
+        other[at + 1] = 0xff;
+        assert!(Payload::read(&other, 1).is_err(), "{string}");
+    }
+}
+
 #[test]
 fn the_fallback_is_asked_in_the_version_of_the_fork() {
-    let raw = envelope(&payload());
-    let payload_read = Payload::read(raw.get()).expect("a payload");
+    let answer = answer(envelope(&payload()).get());
+    let payload_read = Payload::read(&answer, 1).expect("a payload");
     let params = |get_payload| {
         let fork = version::of_get_payload(get_payload).expect("a known version");
         let (before, text, after) = payload_read.validation_request(fork, 1);
-        let request: Value = serde_json::from_str(&format!("{before}{text}{after}")).expect("JSON");
+        let request = [before.as_bytes(), text, after.as_bytes()].concat();
+        let request: Value = serde_json::from_slice(&request).expect("JSON");
         assert_eq!(request["id"], 1);
         assert_eq!(request["method"], format!("engine_newPayloadV{get_payload}"));
         request["params"].clone()
@@ -51,8 +109,8 @@ fn the_fallback_is_asked_in_the_version_of_the_fork() {
 fn an_envelope_has_the_form_of_its_fork() {
     let whole = envelope(&payload()).get().to_owned();
     let forms = |text: String| {
-        let raw = raw(text);
-        let payload = Payload::read(raw.get()).expect("a payload");
+        let answer = answer(&text);
+        let payload = Payload::read(&answer, 1).expect("a payload");
         [2, 3, 4, 5].map(|version| payload.is_of(version::of_get_payload(version).expect("a known version")))
     };
     assert_eq!(forms(whole.clone()), [false, false, true, true]);
@@ -70,10 +128,11 @@ fn what_a_fork_needs_is_there() {
         envelope(&payload)
     };
     for key in ["stateRoot", "receiptsRoot", "logsBloom", "gasUsed", "baseFeePerGas"] {
-        assert_eq!(Payload::read(without(key).get()).err(), Some(AnswerError::WrongShape), "{key}");
+        assert_eq!(refused(without(key).get()), Some(AnswerError::WrongShape), "{key}");
     }
     let lacks = |envelope: &RawValue| {
-        let payload = Payload::read(envelope.get()).expect("a payload");
+        let answer = answer(envelope.get());
+        let payload = Payload::read(&answer, 1).expect("a payload");
         [2, 3, 4, 5].map(|version| payload.lacks(version::of_get_payload(version).expect("a known version")))
     };
     assert_eq!(lacks(&envelope(&payload())), [None; 4]);
@@ -95,7 +154,7 @@ fn the_fallbacks_own_has_the_same_fields_as_one_like_it() {
     let fields = |payload: &Value| {
         let envelope = envelope(payload);
         let own = OwnPayload::read(&envelope).expect("a payload").fields();
-        assert_eq!(Payload::read(envelope.get()).expect("a payload").fields, own, "{payload}");
+        assert_eq!(Payload::read(&answer(envelope.get()), 1).expect("a payload").fields, own, "{payload}");
         own
     };
     let all = fields(&payload());
@@ -133,7 +192,7 @@ fn only_one_reading_is_possible() {
         "unknown",
     ] {
         for text in with_member("\"executionPayload\":{", "},\"executionRequests\"", &format!("\"{key}\":{other}")) {
-            assert_eq!(Payload::read(raw(text).get()).err(), Some(AnswerError::WrongShape), "{key}");
+            assert_eq!(refused(&text), Some(AnswerError::WrongShape), "{key}");
         }
     }
     let whole = payload().to_string();
@@ -142,7 +201,7 @@ fn only_one_reading_is_possible() {
         let text = envelope(&payload()).get().to_owned();
         for text in [text.replacen('{', &format!("{{{member},"), 1), format!("{},{member}}}", &text[..text.len() - 1])]
         {
-            assert_eq!(Payload::read(raw(text).get()).err(), Some(AnswerError::WrongShape), "{key}");
+            assert_eq!(refused(&text), Some(AnswerError::WrongShape), "{key}");
         }
     }
 }
@@ -154,7 +213,7 @@ fn nothing_hides_behind_what_is_taken() {
         for behind in [".5", "e5", "E+1", "0", "\"\""] {
             let other = text.replacen(end, &format!("{}{behind}{}", &end[..1], &end[1..]), 1);
             assert_ne!(other, text, "{what}");
-            assert!(Payload::read(&other).is_err(), "{what}: {behind}");
+            assert!(refused(&other).is_some(), "{what}: {behind}");
         }
     }
 }
@@ -164,14 +223,14 @@ fn members_have_names() {
     let mut envelope = serde_json::from_str::<Value>(envelope(&payload()).get()).expect("JSON");
     for bundle in [json!([[], [], []]), json!(7), json!({"commitments": [], "proofs": []})] {
         envelope["blobsBundle"] = bundle;
-        assert!(Payload::read(&envelope.to_string()).is_err(), "{envelope}");
+        assert!(refused(&envelope.to_string()).is_some(), "{envelope}");
     }
     envelope["blobsBundle"] = Value::Null;
-    assert!(Payload::read(&envelope.to_string()).is_ok());
-    assert!(Payload::read(&json!([envelope]).to_string()).is_err());
+    assert!(refused(&envelope.to_string()).is_none());
+    assert!(refused(&json!([envelope]).to_string()).is_some());
     let fields: Vec<_> = payload().as_object().expect("an object").values().cloned().collect();
     envelope["executionPayload"] = Value::from(fields);
-    assert!(Payload::read(&envelope.to_string()).is_err());
+    assert!(refused(&envelope.to_string()).is_some());
 }
 
 #[test]
@@ -180,14 +239,14 @@ fn requests_are_a_list_of_bytes() {
     for requests in ["[7]", "[1e999]", "[\"0x1\"]", "[{}]", "{}", "\"0x01\"", "[[\"0x01\"]]"] {
         let other = text.replace("[\"0x01\"]", requests);
         assert_ne!(other, text);
-        assert_eq!(Payload::read(raw(other).get()).err(), Some(AnswerError::WrongShape), "{requests}");
+        assert_eq!(refused(&other), Some(AnswerError::WrongShape), "{requests}");
     }
-    assert!(Payload::read(raw(text.replace("[\"0x01\"]", "[]")).get()).is_ok());
+    assert!(refused(&text.replace("[\"0x01\"]", "[]")).is_none());
 }
 
 #[test]
 fn values_are_written_as_the_engine_api_writes_them() {
-    assert!(Payload::read(envelope(&payload()).get()).is_ok());
+    assert!(refused(envelope(&payload()).get()).is_none());
     for (key, value) in [
         ("blockNumber", "0x03"),
         ("blockNumber", "3"),
@@ -200,15 +259,15 @@ fn values_are_written_as_the_engine_api_writes_them() {
     ] {
         let mut payload = payload();
         payload[key] = json!(value);
-        assert!(Payload::read(envelope(&payload).get()).is_err(), "{key} {value}");
+        assert!(refused(envelope(&payload).get()).is_some(), "{key} {value}");
     }
     for transaction in ["7e02", "0X7e02", "0x7e0", "", "0x7g"] {
         let mut payload = payload();
         payload["transactions"][2] = json!(transaction);
-        assert!(Payload::read(envelope(&payload).get()).is_err(), "{transaction}");
+        assert!(refused(envelope(&payload).get()).is_some(), "{transaction}");
     }
     let escaped = envelope(&payload()).get().replacen("\"0x02\"", "\"\\u0030x7e\"", 1);
-    assert!(Payload::read(raw(escaped).get()).is_err());
+    assert!(refused(&escaped).is_some());
 }
 
 #[test]
