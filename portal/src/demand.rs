@@ -229,7 +229,7 @@ mod tests {
     }
 
     fn check_payload(demand: &Demand, payload: &Value) -> Result<(), Mismatch> {
-        demand.check(&Payload::read(&answer(envelope(payload).get()), 1).expect("a payload"))
+        demand.check(&Payload::read(&answer(&envelope(payload)), 1).expect("a payload"))
     }
 
     fn check(demand: &Demand) -> Result<(), Mismatch> {

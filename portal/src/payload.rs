@@ -70,7 +70,7 @@ pub struct Withdrawal {
 }
 
 /// The fallback's own payload, as far as it is looked at. The fallback is trusted: whatever else it says goes to op-node unread.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnPayload {
     /// Its block's hash.
@@ -107,6 +107,15 @@ pub struct OwnPayload {
     block_access_list: Option<de::IgnoredAny>,
     #[serde(default)]
     slot_number: Option<de::IgnoredAny>,
+}
+
+/// `getPayload`'s result, as far as the fallback's is looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnEnvelope<P> {
+    execution_payload: P,
+    #[serde(default)]
+    block_value: U256,
 }
 
 /// The length of a list whose items don't matter.
@@ -335,17 +344,27 @@ impl<'a> Payload<'a> {
 }
 
 impl OwnPayload {
-    /// Reads `getPayload`'s result; `None` if it holds no payload.
-    pub fn read(result: &RawValue) -> Option<Self> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Envelope {
-            execution_payload: OwnPayload,
-            #[serde(default)]
-            block_value: U256,
+    /// Reads an answer to `getPayload`; `None` if it holds no payload.
+    pub fn read(answer: &[u8]) -> Option<Self> {
+        // What it may write in other ways than a gateway has to is read in full.
+        Self::counted(answer).or_else(|| Self::in_full(answer))
+    }
+
+    /// Reads one with plain transactions, which are only counted.
+    fn counted(answer: &[u8]) -> Option<Self> {
+        let Taken { rests: [around, envelope, fields], strings, .. } = take(answer, TRANSACTIONS)?;
+        if !strings.iter().all(|text| is_data(text)) {
+            return None;
         }
-        let envelope: Envelope = serde_json::from_str(result.get()).ok()?;
-        Some(OwnPayload { value: envelope.block_value, ..envelope.execution_payload })
+        object::from_str::<Answer<'_>>(&around).ok()?;
+        let envelope: OwnEnvelope<de::IgnoredAny> = serde_json::from_str(&envelope).ok()?;
+        let fields: Self = serde_json::from_str(&fields).ok()?;
+        Some(Self { transactions: strings.len(), value: envelope.block_value, ..fields })
+    }
+
+    fn in_full(answer: &[u8]) -> Option<Self> {
+        let envelope: OwnEnvelope<Self> = serde_json::from_str(result_of(answer)?.get()).ok()?;
+        Some(Self { value: envelope.block_value, ..envelope.execution_payload })
     }
 
     /// Which of the fields it has that not all forks' payloads do.
@@ -388,9 +407,14 @@ pub fn transactions_of(result: &[u8]) -> Option<Vec<&str>> {
     Some(envelope.execution_payload.transactions)
 }
 
-/// The hashes of all transactions in `getPayload`'s result; none if it holds no payload.
-pub fn transaction_hashes(result: &RawValue) -> Vec<B256> {
-    let texts = transactions_of(result.get().as_bytes()).unwrap_or_default();
+/// An answer's result, whatever the id.
+fn result_of(answer: &[u8]) -> Option<&RawValue> {
+    object::from_slice::<Answer<'_>>(answer).ok()?.result
+}
+
+/// The hashes of all transactions in an answer to `getPayload`; none if it holds no payload.
+pub fn transaction_hashes(answer: &[u8]) -> Vec<B256> {
+    let texts = result_of(answer).and_then(|result| transactions_of(result.get().as_bytes())).unwrap_or_default();
     texts.into_iter().filter_map(|text| transaction_hash(text.as_bytes())).collect()
 }
 

@@ -15,11 +15,10 @@ use crate::{
     demand::{self, Demand, Mismatch},
     health::Call,
     lane::Building,
-    object,
     payload::{self, OwnPayload},
     policy::{Candidates, Offer},
     route::Owner,
-    rpc::{self, Answer},
+    rpc,
     selection::{Choice, FallbackOutcome, OwnerOutcome, Situation, choose, minds_fallback, select},
     telemetry, trace,
     upstream::UpstreamError,
@@ -246,9 +245,8 @@ impl Proxy {
     /// Reads the fallback's answer, and keeps what it takes as the chain's default EIP-1559 parameters, if it was asked for them.
     fn read_own(&self, demand: &Demand, body: &[u8]) -> Own {
         let wants_hashes = self.live().policies.iter().any(|policy| policy.wants_hashes());
-        let result = object::from_slice::<Answer<'_>>(body).ok().and_then(|answer| answer.result);
-        let hashes = result.filter(|_| wants_hashes).map(payload::transaction_hashes).unwrap_or_default();
-        let own = result.and_then(OwnPayload::read);
+        let hashes = if wants_hashes { payload::transaction_hashes(body) } else { Vec::new() };
+        let own = OwnPayload::read(body);
         if demand.asks_for_defaults()
             && let Some(defaults) = own.as_ref().and_then(|own| demand::eip1559_of(&own.extra_data))
         {

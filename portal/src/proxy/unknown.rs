@@ -7,11 +7,9 @@ use crate::{
     decision::Stages,
     demand::Demand,
     health::Call,
-    object,
     payload::OwnPayload,
     peek,
     route::{self, Owner, Skip, View},
-    rpc::Answer,
     selection::{Choice, OwnerOutcome},
     telemetry,
     trace::Ordered,
@@ -46,8 +44,7 @@ impl Proxy {
 
     /// Keeps and logs what was served, with the owner that the schedule names, as if that had been skipped.
     fn record_unknown(&self, payload_id: PayloadId, answer: &[u8], asked_at: Duration, took: Duration) {
-        let result = object::from_slice::<Answer<'_>>(answer).ok().and_then(|answer| answer.result);
-        let Some(own) = result.and_then(OwnPayload::read) else {
+        let Some(own) = OwnPayload::read(answer) else {
             let skipped = OwnerOutcome::Skipped(Skip::UnknownOrder(None));
             telemetry::payload(Choice::Nothing, None, skipped.name());
             error!(%payload_id, reason = %skipped, "no payload for a block: the fallback has none under this id");

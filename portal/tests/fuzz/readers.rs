@@ -92,13 +92,18 @@ fn read_request(body: &[u8], snapshot: &Snapshot) {
 fn read_answer(body: &[u8]) {
     rpc::outcome(body);
     rpc::timestamp(body);
+    OwnPayload::read(body);
+    transaction_hashes(body);
     rpc::answers(body, None);
     for id in [0, 1, 7] {
         let result = Answer::result_for(body, id);
-        // A payload that is found without being read is in the result that a reader finds, and JSON all around it.
+        // A payload that is found without being read is in the result that a reader finds, and JSON all around it. The fallback's own would be the same, but for
+        // a value that may not be null there.
         if let Ok(payload) = Payload::read(body, id) {
             let result = result.as_ref().expect("an answer");
             assert_eq!(payload.result, result.get().as_bytes());
+            let own = OwnPayload::read(body).map(|own| (own.block_hash, own.transactions));
+            assert!(own.is_none_or(|own| own == (payload.block_hash, payload.transactions().len())));
         }
         if let Ok(result) = result {
             read_result(result);
@@ -112,8 +117,6 @@ fn read_answer(body: &[u8]) {
 }
 
 fn read_result(result: &RawValue) {
-    OwnPayload::read(result);
-    transaction_hashes(result);
     let answer = format!(r#"{{"id":1,"result":{}}}"#, result.get());
     let Ok(payload) = Payload::read(answer.as_bytes(), 1) else { return };
     // A payload that is taken is read by everybody in the same way: as this reader does, which takes the last of several keys.
