@@ -45,7 +45,7 @@ impl Piece {
 }
 
 impl Pieces {
-    fn bytes(&self) -> impl Iterator<Item = &Bytes> {
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = &Bytes> {
         self.0.iter().map(Piece::bytes)
     }
 

@@ -11,7 +11,7 @@ use crate::{
 use alloy::primitives::{Address, B64, B256};
 
 /// First byte of a deposit transaction, which mints and needs no signature (OP Stack specification, Deposits).
-const DEPOSIT: &str = "0x7e";
+const DEPOSIT: &[u8] = b"0x7e";
 /// The largest block that op-nodes pass on to each other, in bytes (OP Stack specification, Rollup node P2P: `MAX_GOSSIP_SIZE`).
 pub const MAX_GOSSIP: usize = 10 << 20;
 
@@ -176,10 +176,10 @@ impl Demand {
         other(size > MAX_GOSSIP, Mismatch::Size)?;
         let transactions = payload.transactions();
         let enough = transactions.len() >= self.forced.len();
-        let same = transactions.zip(&self.forced).all(|(has, wants)| has.eq_ignore_ascii_case(wants));
+        let same = transactions.zip(&self.forced).all(|(has, wants)| has.eq_ignore_ascii_case(wants.as_bytes()));
         other(!enough || !same, Mismatch::ForcedTransactions)?;
         // Execution clients execute any deposit that is in a block; only derivation knows which ones there were.
-        let deposit = |text: &str| text.get(..4).is_some_and(|kind| kind.eq_ignore_ascii_case(DEPOSIT));
+        let deposit = |text: &[u8]| text.get(..4).is_some_and(|kind| kind.eq_ignore_ascii_case(DEPOSIT));
         other(payload.transactions().skip(self.forced.len()).any(deposit), Mismatch::Deposit)
     }
 
@@ -204,7 +204,7 @@ impl Demand {
 mod tests {
     use super::*;
     use crate::{
-        payload::tests::{envelope, payload},
+        payload::tests::{answer, envelope, payload},
         peek,
     };
     use alloy::primitives::b64;
@@ -229,7 +229,7 @@ mod tests {
     }
 
     fn check_payload(demand: &Demand, payload: &Value) -> Result<(), Mismatch> {
-        demand.check(&Payload::read(envelope(payload).get()).expect("a payload"))
+        demand.check(&Payload::read(&answer(&envelope(payload)), 1).expect("a payload"))
     }
 
     fn check(demand: &Demand) -> Result<(), Mismatch> {

@@ -1,6 +1,10 @@
 //! A request and its reply, whichever version of HTTP they travel by.
 
-use crate::{body::Incoming, proxy::Rest, strangers::Visitor};
+use crate::{
+    body::{Incoming, Pieces},
+    proxy::Rest,
+    strangers::Visitor,
+};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use std::fmt;
@@ -26,19 +30,19 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
-    pub(crate) body: Bytes,
+    pub(crate) body: Pieces,
     /// Kept until the reply is written, or as much of it as the caller takes at once.
     pub(crate) rest: Option<Rest>,
 }
 
 impl Reply {
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, body: body.into(), rest: None }
+        Self { status, content_type, body: body.into().into(), rest: None }
     }
 
     /// A JSON-RPC answer.
-    pub(crate) const fn answer(body: Bytes, rest: Option<Rest>) -> Self {
-        Self { status: StatusCode::OK, content_type: JSON, body, rest }
+    pub(crate) fn answer(body: impl Into<Pieces>, rest: Option<Rest>) -> Self {
+        Self { status: StatusCode::OK, content_type: JSON, body: body.into(), rest }
     }
 }
 

@@ -40,7 +40,7 @@ impl Office {
                     return Reply::new(status, TEXT, reason);
                 }
                 match Limited::new(request.into_body(), MAX_BODY).collect().await {
-                    Ok(body) => Reply::new(StatusCode::OK, JSON, status::debug(&self.proxy, &body.to_bytes())),
+                    Ok(body) => Reply::answer(status::debug(&self.proxy, &body.to_bytes()), None),
                     Err(error) => Reply::new(StatusCode::BAD_REQUEST, TEXT, error.to_string()),
                 }
             }

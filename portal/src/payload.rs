@@ -6,8 +6,8 @@
 
 use crate::{
     object,
-    rpc::AnswerError,
-    taken,
+    rpc::{Answer, AnswerError},
+    taken::{Taken, take},
     version::{self, Field, Fork},
 };
 use alloy::{
@@ -16,6 +16,9 @@ use alloy::{
 };
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
+
+/// Where an answer to `getPayload` has the transactions.
+const TRANSACTIONS: [&str; 3] = ["result", "executionPayload", "transactions"];
 
 /// A payload that was got from a gateway.
 #[derive(Debug)]
@@ -40,9 +43,11 @@ pub struct Payload<'a> {
     pub withdrawals: Option<Vec<Withdrawal>>,
     /// The parent beacon block root, if the envelope carries one.
     pub beacon_root: Option<B256>,
-    transactions: Vec<Data<'a>>,
+    /// The answer's result as it was written: JSON.
+    pub result: &'a [u8],
+    transactions: Vec<&'a [u8]>,
     /// The `executionPayload` as it was written.
-    text: &'a str,
+    text: &'a [u8],
     requests: Option<Box<RawValue>>,
     /// The L1 slot, in Amsterdam's payloads as they are drafted.
     pub slot_number: Option<u64>,
@@ -65,7 +70,7 @@ pub struct Withdrawal {
 }
 
 /// The fallback's own payload, as far as it is looked at. The fallback is trusted: whatever else it says goes to op-node unread.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnPayload {
     /// Its block's hash.
@@ -102,6 +107,15 @@ pub struct OwnPayload {
     block_access_list: Option<de::IgnoredAny>,
     #[serde(default)]
     slot_number: Option<de::IgnoredAny>,
+}
+
+/// `getPayload`'s result, as far as the fallback's is looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnEnvelope<P> {
+    execution_payload: P,
+    #[serde(default)]
+    block_value: U256,
 }
 
 /// The length of a list whose items don't matter.
@@ -198,7 +212,11 @@ struct Fields<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&'de str>::deserialize(deserializer)?;
-        Self::of(text).ok_or_else(|| de::Error::custom("not 0x and whole hexadecimal bytes"))
+        if is_data(text.as_bytes()) {
+            Ok(Self(text))
+        } else {
+            Err(de::Error::custom("not 0x and whole hexadecimal bytes"))
+        }
     }
 }
 
@@ -215,12 +233,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Quantity<'a> {
     }
 }
 
-impl<'a> Data<'a> {
-    fn of(text: &'a str) -> Option<Self> {
-        let digits = text.strip_prefix("0x")?;
-        (digits.len() % 2 == 0 && hex::check_raw(digits)).then_some(Self(text))
-    }
+/// Whether a text is `0x` and an even number of hexadecimal digits.
+fn is_data(text: &[u8]) -> bool {
+    text.strip_prefix(b"0x").is_some_and(|digits| digits.len() % 2 == 0 && hex::check_raw(digits))
+}
 
+impl Data<'_> {
     fn parse<T: std::str::FromStr>(self) -> Result<T, AnswerError> {
         self.0.parse().map_err(|_| AnswerError::WrongShape)
     }
@@ -237,16 +255,20 @@ impl Quantity<'_> {
 }
 
 impl<'a> Payload<'a> {
-    /// Reads `getPayload`'s result. [`AnswerError::WrongShape`] also if it holds what two readers could read in two ways, or isn't JSON.
-    pub fn read(result: &'a str) -> Result<Self, AnswerError> {
+    /// Reads the answer to a `getPayload` with an id. [`AnswerError::WrongShape`] also if its result holds what two readers could read in two ways, or isn't JSON.
+    pub fn read(answer: &'a [u8], id: u64) -> Result<Self, AnswerError> {
         let shape = |_| AnswerError::WrongShape;
-        let in_envelope = taken::take(result, "executionPayload").ok_or(AnswerError::WrongShape)?;
-        let envelope: Envelope<'_> = serde_json::from_str(&in_envelope.rest).map_err(shape)?;
-        let text = in_envelope.value;
-        let in_payload = taken::take(text, "transactions").ok_or(AnswerError::WrongShape)?;
-        let fields: Fields<'_> = serde_json::from_str(&in_payload.rest).map_err(shape)?;
-        let transactions = taken::strings(in_payload.value).ok_or(AnswerError::WrongShape)?;
-        let transactions = transactions.into_iter().map(|text| Data::of(text).ok_or(AnswerError::WrongShape));
+        let Some(taken) = take(answer, TRANSACTIONS) else {
+            // Whatever the result is, it is no payload.
+            return Err(Answer::result_for(answer, id).err().unwrap_or(AnswerError::WrongShape));
+        };
+        let Taken { rests: [around, envelope, fields], values: [result, text, _], strings: transactions } = taken;
+        Answer::result_for(around.as_bytes(), id)?;
+        let envelope: Envelope<'_> = serde_json::from_str(&envelope).map_err(shape)?;
+        let fields: Fields<'_> = serde_json::from_str(&fields).map_err(shape)?;
+        if !transactions.iter().all(|text| is_data(text)) {
+            return Err(AnswerError::WrongShape);
+        }
         if let Some(bundle) = envelope.blobs_bundle {
             object::from_str::<BlobsBundle<'_>>(bundle.get()).map_err(shape)?;
         }
@@ -272,7 +294,8 @@ impl<'a> Payload<'a> {
             ]),
             withdrawals: fields.withdrawals,
             beacon_root: envelope.parent_beacon_block_root.map(Data::parse).transpose()?,
-            transactions: transactions.collect::<Result<_, _>>()?,
+            result,
+            transactions,
             text,
             requests: envelope.execution_requests.map(ToOwned::to_owned),
             slot_number: fields.slot_number.map(Quantity::number).transpose()?,
@@ -282,8 +305,8 @@ impl<'a> Payload<'a> {
     }
 
     /// Its transactions, as hexadecimal text.
-    pub fn transactions(&self) -> impl ExactSizeIterator<Item = &'a str> {
-        self.transactions.iter().map(|data| data.0)
+    pub fn transactions(&self) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        self.transactions.iter().copied()
     }
 
     /// Whether the envelope has the form of a fork's: root and requests are there exactly if the fork has them.
@@ -299,7 +322,7 @@ impl<'a> Payload<'a> {
 
     /// The `newPayload` request that has the fallback check it, in three parts. Its first parameter, the second part, is the `executionPayload` as it was
     /// written.
-    pub fn validation_request(&self, fork: &Fork, id: u64) -> (String, &'a str, String) {
+    pub fn validation_request(&self, fork: &Fork, id: u64) -> (String, &'a [u8], String) {
         let method = fork.new_payload;
         let before = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"engine_newPayloadV{method}","params":["#);
         let mut after = String::new();
@@ -321,17 +344,27 @@ impl<'a> Payload<'a> {
 }
 
 impl OwnPayload {
-    /// Reads `getPayload`'s result; `None` if it holds no payload.
-    pub fn read(result: &RawValue) -> Option<Self> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Envelope {
-            execution_payload: OwnPayload,
-            #[serde(default)]
-            block_value: U256,
+    /// Reads an answer to `getPayload`; `None` if it holds no payload.
+    pub fn read(answer: &[u8]) -> Option<Self> {
+        // What it may write in other ways than a gateway has to is read in full.
+        Self::counted(answer).or_else(|| Self::in_full(answer))
+    }
+
+    /// Reads one with plain transactions, which are only counted.
+    fn counted(answer: &[u8]) -> Option<Self> {
+        let Taken { rests: [around, envelope, fields], strings, .. } = take(answer, TRANSACTIONS)?;
+        if !strings.iter().all(|text| is_data(text)) {
+            return None;
         }
-        let envelope: Envelope = serde_json::from_str(result.get()).ok()?;
-        Some(OwnPayload { value: envelope.block_value, ..envelope.execution_payload })
+        object::from_str::<Answer<'_>>(&around).ok()?;
+        let envelope: OwnEnvelope<de::IgnoredAny> = serde_json::from_str(&envelope).ok()?;
+        let fields: Self = serde_json::from_str(&fields).ok()?;
+        Some(Self { transactions: strings.len(), value: envelope.block_value, ..fields })
+    }
+
+    fn in_full(answer: &[u8]) -> Option<Self> {
+        let envelope: OwnEnvelope<Self> = serde_json::from_str(result_of(answer)?.get()).ok()?;
+        Some(Self { value: envelope.block_value, ..envelope.execution_payload })
     }
 
     /// Which of the fields it has that not all forks' payloads do.
@@ -353,7 +386,7 @@ impl OwnPayload {
 }
 
 /// The hash of a transaction in hexadecimal text; `None` if it isn't any.
-pub fn transaction_hash(text: &str) -> Option<B256> {
+pub fn transaction_hash(text: &[u8]) -> Option<B256> {
     hex::decode(text).ok().map(keccak256)
 }
 
@@ -374,10 +407,15 @@ pub fn transactions_of(result: &[u8]) -> Option<Vec<&str>> {
     Some(envelope.execution_payload.transactions)
 }
 
-/// The hashes of all transactions in `getPayload`'s result; none if it holds no payload.
-pub fn transaction_hashes(result: &RawValue) -> Vec<B256> {
-    let texts = transactions_of(result.get().as_bytes()).unwrap_or_default();
-    texts.into_iter().filter_map(transaction_hash).collect()
+/// An answer's result, whatever the id.
+fn result_of(answer: &[u8]) -> Option<&RawValue> {
+    object::from_slice::<Answer<'_>>(answer).ok()?.result
+}
+
+/// The hashes of all transactions in an answer to `getPayload`; none if it holds no payload.
+pub fn transaction_hashes(answer: &[u8]) -> Vec<B256> {
+    let texts = result_of(answer).and_then(|result| transactions_of(result.get().as_bytes())).unwrap_or_default();
+    texts.into_iter().filter_map(|text| transaction_hash(text.as_bytes())).collect()
 }
 
 /// What became of a `newPayload` or of the head in a `forkchoiceUpdated`.

@@ -1,6 +1,6 @@
 //! JSON-RPC 2.0 bodies: reading answers, writing answers and the portal's own requests.
 
-use crate::{object, taken};
+use crate::object;
 use alloy::primitives::U64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -73,13 +73,6 @@ impl<'a> Answer<'a> {
         answer.into_result()
     }
 
-    /// The same as text, for results so long that they had better not be read twice: whether it is JSON is for whoever reads it to say.
-    pub fn text_for(bytes: &'a [u8], id: u64) -> Result<&'a str, AnswerError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| AnswerError::Garbage)?;
-        let Some(taken) = taken::take(text, "result") else { return Self::result_for(bytes, id).map(RawValue::get) };
-        Answer::result_for(taken.rest.as_bytes(), id).map(|_| taken.value)
-    }
-
     /// The result, whatever the id.
     pub fn into_result(self) -> Result<&'a RawValue, AnswerError> {
         match self.refusal() {
@@ -145,9 +138,10 @@ fn id_text(id: Option<&RawValue>) -> &str {
     id.map_or("null", RawValue::get)
 }
 
-/// A successful answer around a result in JSON.
-pub fn success(id: Option<&RawValue>, result: impl AsRef<[u8]>) -> Bytes {
-    [br#"{"jsonrpc":"2.0","id":"#, id_text(id).as_bytes(), br#","result":"#, result.as_ref(), b"}"].concat().into()
+/// A successful answer around a result in JSON, in pieces: one may be a megabyte, which isn't copied.
+pub fn success(id: Option<&RawValue>, result: impl Into<Bytes>) -> Vec<Bytes> {
+    let before = format!(r#"{{"jsonrpc":"2.0","id":{},"result":"#, id_text(id));
+    vec![before.into(), result.into(), Bytes::from_static(b"}")]
 }
 
 /// An error answer.
@@ -199,15 +193,10 @@ mod tests {
         assert_eq!(result(r#"{"jsonrpc":"2.0","result":{}}"#), Err(AnswerError::WrongId));
         assert_eq!(result(r#"{"id":7,"result":null}"#), Err(AnswerError::WrongShape));
         for twice in [r#"{"id":7,"result":1,"result":2}"#, r#"{"id":7,"result":1,"re\u0073ult":2}"#] {
-            assert_eq!(Answer::text_for(twice.as_bytes(), 7), Err(AnswerError::Garbage));
+            assert_eq!(result(twice), Err(AnswerError::Garbage));
         }
-        assert_eq!(Answer::text_for(br#"{"result":{"a":"}"} ,"id":7}"#, 7), Ok(r#"{"a":"}"}"#));
-        assert_eq!(Answer::text_for(br#"{"result":1,"id":8}"#, 7), Err(AnswerError::WrongId));
-        assert_eq!(Answer::text_for(br#"{"id":7,"result":{}.5}"#, 7), Err(AnswerError::Garbage));
-        assert_eq!(Answer::text_for(br#"{"result":1,"id":7,"#, 7), Err(AnswerError::Garbage));
         for garbage in ["<html>", r#"[7,{}]"#] {
             assert_eq!(result(garbage), Err(AnswerError::Garbage));
-            assert_eq!(Answer::text_for(garbage.as_bytes(), 7), Err(AnswerError::Garbage));
         }
     }
 
@@ -258,10 +247,17 @@ mod tests {
     }
 
     #[test]
+    fn a_result_is_not_copied() {
+        let result = Bytes::from(vec![b'1'; 100]);
+        assert!(success(None, result.clone()).iter().any(|piece| piece.as_ptr() == result.as_ptr()));
+    }
+
+    #[test]
     fn bodies_are_json() {
         let id = raw(r#""x""#);
         let parse = |bytes: Bytes| serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON");
-        assert_eq!(parse(success(Some(&id), "[1]"))["result"][0], 1);
+        let success = |id: Option<&RawValue>, result| Bytes::from(success(id, result).concat());
+        assert_eq!(parse(success(Some(&id), "[1]")), serde_json::json!({"jsonrpc": "2.0", "id": "x", "result": [1]}));
         assert_eq!(parse(failure(None, PARSE_ERROR, "a \"quote\""))["error"]["message"], "a \"quote\"");
         assert_eq!(parse(request(next_id(), "m", &["1", "{}"]))["params"][1], serde_json::json!({}));
         assert_eq!(parse(batch(&[success(None, "1"), success(None, "2")]))[1]["result"], 2);

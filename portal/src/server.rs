@@ -9,13 +9,24 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, mpsc},
@@ -286,10 +297,32 @@ fn defect() -> Reply {
     Reply::new(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "answering it panicked, which is a defect of the portal")
 }
 
+/// A reply's body, piece by piece.
+#[derive(Default)]
+struct Unsent(VecDeque<Bytes>);
+
+impl hyper::body::Body for Unsent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.get_mut().0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.iter().all(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
+}
+
 /// A reply, or only its head.
-fn response(reply: Reply, without_body: bool) -> Response<Full<Bytes>> {
+fn response(reply: Reply, without_body: bool) -> Response<Unsent> {
     let length = reply.body.len();
-    let mut response = Response::new(Full::new(if without_body { Bytes::new() } else { reply.body }));
+    let body = if without_body { Unsent::default() } else { Unsent(reply.body.bytes().cloned().collect()) };
+    let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     *response.status_mut() = reply.status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));

@@ -1,6 +1,7 @@
 //! What the status page shows, and the `debug_` methods, which are rollup-boost's.
 
 use crate::{
+    body::Pieces,
     decision::Decision,
     lane::Health,
     mode::Mode,
@@ -10,7 +11,6 @@ use crate::{
     rpc,
 };
 use baton_protocol::GatewayId;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -101,18 +101,19 @@ fn parameters<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
 }
 
 /// Answers `debug_setExecutionMode` and `debug_getExecutionMode`.
-pub(crate) fn debug(proxy: &Proxy, body: &[u8]) -> Bytes {
+pub(crate) fn debug(proxy: &Proxy, body: &[u8]) -> Pieces {
     let id = peek::id(body);
+    let failure = |code, message: &str| Pieces::from(rpc::failure(id, code, message));
     let call: Call<'_> = match object::from_slice(body) {
         Ok(call) => call,
         Err(error) => {
             let code = if error.is_data() { rpc::INVALID_REQUEST } else { rpc::PARSE_ERROR };
-            return rpc::failure(id, code, "not a JSON-RPC call");
+            return failure(code, "not a JSON-RPC call");
         }
     };
-    let answer = |mode: Mode| rpc::success(id, format!("{{\"execution_mode\":\"{mode}\"}}"));
+    let answer = |mode: Mode| Pieces::from(rpc::success(id, format!("{{\"execution_mode\":\"{mode}\"}}")));
     let nobody = |gateway: GatewayId| {
-        rpc::failure(id, rpc::INVALID_PARAMS, &format!("there is no gateway {gateway}; registry_gateways lists them"))
+        failure(rpc::INVALID_PARAMS, &format!("there is no gateway {gateway}; registry_gateways lists them"))
     };
     match call.method {
         "debug_setExecutionMode" => match call.params.and_then(parameters::<SetMode>) {
@@ -121,8 +122,7 @@ pub(crate) fn debug(proxy: &Proxy, body: &[u8]) -> Bytes {
                 proxy.set_mode(gateway, execution_mode);
                 answer(execution_mode)
             }
-            None => rpc::failure(
-                id,
+            None => failure(
                 rpc::INVALID_PARAMS,
                 "params must be [{\"execution_mode\": \"enabled\"}]; there are enabled, dry_run and disabled; \"gateway\": id is for one gateway",
             ),
@@ -134,11 +134,10 @@ pub(crate) fn debug(proxy: &Proxy, body: &[u8]) -> Bytes {
                 Some(GetMode { gateway: Some(gateway) }) if !proxy.may_be(gateway) => nobody(gateway),
                 Some(GetMode { gateway: Some(id) }) => answer(modes.of(id)),
                 Some(GetMode { gateway: None }) => answer(modes.global),
-                None => rpc::failure(id, rpc::INVALID_PARAMS, "params must be [] or [{\"gateway\": id}]"),
+                None => failure(rpc::INVALID_PARAMS, "params must be [] or [{\"gateway\": id}]"),
             }
         }
-        _ => rpc::failure(
-            id,
+        _ => failure(
             rpc::METHOD_NOT_FOUND,
             "unknown method; there are debug_setExecutionMode and debug_getExecutionMode",
         ),

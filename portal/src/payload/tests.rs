@@ -1,16 +1,22 @@
 use super::*;
 use crate::version;
+use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
 
 /// `getPayload`'s result around a payload.
-pub(crate) fn envelope(payload: &Value) -> Box<RawValue> {
+pub(crate) fn envelope(payload: &Value) -> String {
     let root = B256::repeat_byte(9);
     let text = json!({
         "executionPayload": payload, "blockValue": "0x99", "shouldOverrideBuilder": false,
         "blobsBundle": {"commitments": [], "proofs": [], "blobs": []},
         "parentBeaconBlockRoot": root, "executionRequests": ["0x01"],
     });
-    raw(text.to_string())
+    text.to_string()
+}
+
+/// An answer with a result.
+pub(crate) fn answer(result: &str) -> Vec<u8> {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#).into_bytes()
 }
 
 /// A payload with forced and other transactions.
@@ -25,18 +31,67 @@ pub(crate) fn payload() -> Value {
     })
 }
 
-fn raw(text: String) -> Box<RawValue> {
-    RawValue::from_string(text).expect("JSON")
+/// Why there is no payload in an answer with a result.
+fn refused(result: &str) -> Option<AnswerError> {
+    Payload::read(&answer(result), 1).err()
+}
+
+#[test]
+fn a_payload_is_taken_only_from_an_answer_to_the_request() {
+    let text = envelope(&payload());
+    let refused = |answer: String| Payload::read(answer.as_bytes(), 7).err();
+    for (before, behind, expected) in [
+        (r#"{"jsonrpc":"2.0","id":7,"result":"#, "}", None),
+        (r#" {"error":null,"result" : "#, " ,\n\"id\" : 7 } ", None),
+        (r#"{"id":8,"result":"#, "}", Some(AnswerError::WrongId)),
+        (r#"{"id":"7","result":"#, "}", Some(AnswerError::WrongId)),
+        (r#"{"result":"#, "}", Some(AnswerError::WrongId)),
+        (r#"{"id":7,"error":{},"result":"#, "}", Some(AnswerError::Error("{}".to_owned()))),
+        (r#"{"id":7,"result":"#, r#","result":{}}"#, Some(AnswerError::Garbage)),
+        (r#"{"id":7,"result":"#, r#","re\u0073ult":{}}"#, Some(AnswerError::Garbage)),
+        (r#"{"id":7,"re\u0073ult":{},"result":"#, "}", Some(AnswerError::Garbage)),
+        (r#"{"id":7,"result":"#, ".5}", Some(AnswerError::Garbage)),
+        (r#"{"id":7,"result":"#, "}}", Some(AnswerError::Garbage)),
+        (r#"{"id":7,"result":"#, "", Some(AnswerError::Garbage)),
+        (r#"[7,"#, "]", Some(AnswerError::Garbage)),
+    ] {
+        assert_eq!(refused(format!("{before}{text}{behind}")), expected, "{before} {behind}");
+    }
+    for (answer, expected) in [
+        (r#"{"id":7,"result":null}"#, AnswerError::WrongShape),
+        (r#"{"id":7,"result":{"executionPayload":{"transactions":null}}}"#, AnswerError::WrongShape),
+        (r#"{"id":8,"result":null}"#, AnswerError::WrongId),
+        (r#"{"id":7,"error":7}"#, AnswerError::Error("7".to_owned())),
+        (r#"{"id":7,"result":{},"#, AnswerError::Garbage),
+        ("<html>", AnswerError::Garbage),
+    ] {
+        assert_eq!(refused(answer.to_owned()), Some(expected), "{answer}");
+    }
+}
+
+#[test]
+fn what_is_not_utf8_is_refused() {
+    let text = answer(&envelope(&payload()));
+    assert!(Payload::read(&text, 1).is_ok());
+    // Strings of the answer, the envelope, the payload, and its transactions.
+    for string in ["2.0", "0x99", "0x5", "0x7E02"] {
+        let place = format!("\"{string}\"");
+        let at = text.windows(place.len()).position(|part| part == place.as_bytes()).expect("it is there");
+        let mut other = text.clone();
+        other[at + 1] = 0xff;
+        assert!(Payload::read(&other, 1).is_err(), "{string}");
+    }
 }
 
 #[test]
 fn the_fallback_is_asked_in_the_version_of_the_fork() {
-    let raw = envelope(&payload());
-    let payload_read = Payload::read(raw.get()).expect("a payload");
+    let answer = answer(&envelope(&payload()));
+    let payload_read = Payload::read(&answer, 1).expect("a payload");
     let params = |get_payload| {
         let fork = version::of_get_payload(get_payload).expect("a known version");
         let (before, text, after) = payload_read.validation_request(fork, 1);
-        let request: Value = serde_json::from_str(&format!("{before}{text}{after}")).expect("JSON");
+        let request = [before.as_bytes(), text, after.as_bytes()].concat();
+        let request: Value = serde_json::from_slice(&request).expect("JSON");
         assert_eq!(request["id"], 1);
         assert_eq!(request["method"], format!("engine_newPayloadV{get_payload}"));
         request["params"].clone()
@@ -49,10 +104,10 @@ fn the_fallback_is_asked_in_the_version_of_the_fork() {
 
 #[test]
 fn an_envelope_has_the_form_of_its_fork() {
-    let whole = envelope(&payload()).get().to_owned();
+    let whole = envelope(&payload());
     let forms = |text: String| {
-        let raw = raw(text);
-        let payload = Payload::read(raw.get()).expect("a payload");
+        let answer = answer(&text);
+        let payload = Payload::read(&answer, 1).expect("a payload");
         [2, 3, 4, 5].map(|version| payload.is_of(version::of_get_payload(version).expect("a known version")))
     };
     assert_eq!(forms(whole.clone()), [false, false, true, true]);
@@ -70,10 +125,11 @@ fn what_a_fork_needs_is_there() {
         envelope(&payload)
     };
     for key in ["stateRoot", "receiptsRoot", "logsBloom", "gasUsed", "baseFeePerGas"] {
-        assert_eq!(Payload::read(without(key).get()).err(), Some(AnswerError::WrongShape), "{key}");
+        assert_eq!(refused(&without(key)), Some(AnswerError::WrongShape), "{key}");
     }
-    let lacks = |envelope: &RawValue| {
-        let payload = Payload::read(envelope.get()).expect("a payload");
+    let lacks = |envelope: &str| {
+        let answer = answer(envelope);
+        let payload = Payload::read(&answer, 1).expect("a payload");
         [2, 3, 4, 5].map(|version| payload.lacks(version::of_get_payload(version).expect("a known version")))
     };
     assert_eq!(lacks(&envelope(&payload())), [None; 4]);
@@ -93,9 +149,9 @@ fn what_a_fork_needs_is_there() {
 #[test]
 fn the_fallbacks_own_has_the_same_fields_as_one_like_it() {
     let fields = |payload: &Value| {
-        let envelope = envelope(payload);
-        let own = OwnPayload::read(&envelope).expect("a payload").fields();
-        assert_eq!(Payload::read(envelope.get()).expect("a payload").fields, own, "{payload}");
+        let answer = answer(&envelope(payload));
+        let own = OwnPayload::read(&answer).expect("a payload").fields();
+        assert_eq!(Payload::read(&answer, 1).expect("a payload").fields, own, "{payload}");
         own
     };
     let all = fields(&payload());
@@ -113,7 +169,7 @@ fn the_fallbacks_own_has_the_same_fields_as_one_like_it() {
 
 /// Puts a member in front of, and behind, all others of the object that `start` opens.
 fn with_member(start: &str, end: &str, member: &str) -> [String; 2] {
-    let text = envelope(&payload()).get().to_owned();
+    let text = envelope(&payload());
     assert!(text.contains(start) && text.contains(end), "{text}");
     [text.replacen(start, &format!("{start}{member},"), 1), text.replacen(end, &format!(",{member}{end}"), 1)]
 }
@@ -133,61 +189,61 @@ fn only_one_reading_is_possible() {
         "unknown",
     ] {
         for text in with_member("\"executionPayload\":{", "},\"executionRequests\"", &format!("\"{key}\":{other}")) {
-            assert_eq!(Payload::read(raw(text).get()).err(), Some(AnswerError::WrongShape), "{key}");
+            assert_eq!(refused(&text), Some(AnswerError::WrongShape), "{key}");
         }
     }
     let whole = payload().to_string();
     for key in ["ExecutionPayload", "executionpayload", "execution\\u0050ayload", "executionPayload", "unknown"] {
         let member = format!("\"{key}\":{whole}");
-        let text = envelope(&payload()).get().to_owned();
+        let text = envelope(&payload());
         for text in [text.replacen('{', &format!("{{{member},"), 1), format!("{},{member}}}", &text[..text.len() - 1])]
         {
-            assert_eq!(Payload::read(raw(text).get()).err(), Some(AnswerError::WrongShape), "{key}");
+            assert_eq!(refused(&text), Some(AnswerError::WrongShape), "{key}");
         }
     }
 }
 
 #[test]
 fn nothing_hides_behind_what_is_taken() {
-    let text = envelope(&payload()).get().to_owned();
+    let text = envelope(&payload());
     for (end, what) in [("},\"executionRequests\"", "the payload"), ("],\"withdrawals\"", "transactions")] {
         for behind in [".5", "e5", "E+1", "0", "\"\""] {
             let other = text.replacen(end, &format!("{}{behind}{}", &end[..1], &end[1..]), 1);
             assert_ne!(other, text, "{what}");
-            assert!(Payload::read(&other).is_err(), "{what}: {behind}");
+            assert!(refused(&other).is_some(), "{what}: {behind}");
         }
     }
 }
 
 #[test]
 fn members_have_names() {
-    let mut envelope = serde_json::from_str::<Value>(envelope(&payload()).get()).expect("JSON");
+    let mut envelope = serde_json::from_str::<Value>(&envelope(&payload())).expect("JSON");
     for bundle in [json!([[], [], []]), json!(7), json!({"commitments": [], "proofs": []})] {
         envelope["blobsBundle"] = bundle;
-        assert!(Payload::read(&envelope.to_string()).is_err(), "{envelope}");
+        assert!(refused(&envelope.to_string()).is_some(), "{envelope}");
     }
     envelope["blobsBundle"] = Value::Null;
-    assert!(Payload::read(&envelope.to_string()).is_ok());
-    assert!(Payload::read(&json!([envelope]).to_string()).is_err());
+    assert!(refused(&envelope.to_string()).is_none());
+    assert!(refused(&json!([envelope]).to_string()).is_some());
     let fields: Vec<_> = payload().as_object().expect("an object").values().cloned().collect();
     envelope["executionPayload"] = Value::from(fields);
-    assert!(Payload::read(&envelope.to_string()).is_err());
+    assert!(refused(&envelope.to_string()).is_some());
 }
 
 #[test]
 fn requests_are_a_list_of_bytes() {
-    let text = envelope(&payload()).get().to_owned();
+    let text = envelope(&payload());
     for requests in ["[7]", "[1e999]", "[\"0x1\"]", "[{}]", "{}", "\"0x01\"", "[[\"0x01\"]]"] {
         let other = text.replace("[\"0x01\"]", requests);
         assert_ne!(other, text);
-        assert_eq!(Payload::read(raw(other).get()).err(), Some(AnswerError::WrongShape), "{requests}");
+        assert_eq!(refused(&other), Some(AnswerError::WrongShape), "{requests}");
     }
-    assert!(Payload::read(raw(text.replace("[\"0x01\"]", "[]")).get()).is_ok());
+    assert!(refused(&text.replace("[\"0x01\"]", "[]")).is_none());
 }
 
 #[test]
 fn values_are_written_as_the_engine_api_writes_them() {
-    assert!(Payload::read(envelope(&payload()).get()).is_ok());
+    assert!(refused(&envelope(&payload())).is_none());
     for (key, value) in [
         ("blockNumber", "0x03"),
         ("blockNumber", "3"),
@@ -200,31 +256,74 @@ fn values_are_written_as_the_engine_api_writes_them() {
     ] {
         let mut payload = payload();
         payload[key] = json!(value);
-        assert!(Payload::read(envelope(&payload).get()).is_err(), "{key} {value}");
+        assert!(refused(&envelope(&payload)).is_some(), "{key} {value}");
     }
     for transaction in ["7e02", "0X7e02", "0x7e0", "", "0x7g"] {
         let mut payload = payload();
         payload["transactions"][2] = json!(transaction);
-        assert!(Payload::read(envelope(&payload).get()).is_err(), "{transaction}");
+        assert!(refused(&envelope(&payload)).is_some(), "{transaction}");
     }
-    let escaped = envelope(&payload()).get().replacen("\"0x02\"", "\"\\u0030x7e\"", 1);
-    assert!(Payload::read(raw(escaped).get()).is_err());
+    let escaped = envelope(&payload()).replacen("\"0x02\"", "\"\\u0030x7e\"", 1);
+    assert!(refused(&escaped).is_some());
 }
 
 #[test]
 fn transactions_have_hashes() {
-    let hashes = transaction_hashes(&envelope(&payload()));
+    let hashes = transaction_hashes(&answer(&envelope(&payload())));
     assert_eq!(hashes, [keccak256([0x7e, 1]), keccak256([0x7e, 2]), keccak256([2])]);
-    assert!(transaction_hashes(&raw("{}".to_owned())).is_empty());
+    assert!(transaction_hashes(&answer("{}")).is_empty());
 }
 
 #[test]
 fn the_fallbacks_own_may_hold_anything_more() {
     let mut own = payload();
     own["anythingNew"] = json!("0x");
-    let own = OwnPayload::read(&envelope(&own)).expect("a payload");
+    let own = OwnPayload::read(&answer(&envelope(&own))).expect("a payload");
     assert_eq!((own.transactions, own.gas_used.to::<u64>(), own.value), (3, 0x42, U256::from(0x99)));
     assert_eq!(own.block_hash, B256::repeat_byte(2));
     assert_eq!(own.extra_data.len(), 9);
-    assert!(OwnPayload::read(&raw("{}".to_owned())).is_none());
+    for none in ["{}", "null", "[]", "{\"executionPayload\":null}", "{\"executionPayload\":{\"transactions\":[]}}"] {
+        assert!(OwnPayload::read(&answer(none)).is_none(), "{none}");
+    }
+    assert!(OwnPayload::read(b"{\"id\":1,\"error\":{}}").is_none());
+}
+
+#[test]
+fn the_fallbacks_own_may_write_transactions_in_other_ways() {
+    let text = envelope(&payload());
+    let list = "[\"0x7e01\",\"0x7E02\",\"0x02\"]";
+    assert!(text.contains(list));
+    assert!(OwnPayload::counted(&answer(&text)).is_some(), "it is read in full");
+    for (other, count) in
+        [("null", 0), ("[7,{},[]]", 3), ("[\"\\u0030x02\",\"\\\"\"]", 2), ("[\"0X0\"]", 1), ("[ ]", 0)]
+    {
+        let own = OwnPayload::read(&answer(&text.replace(list, other))).expect("a payload");
+        assert_eq!((own.transactions, own.block_hash), (count, B256::repeat_byte(2)), "{other}");
+    }
+    let without = text.replace(&format!(",\"transactions\":{list}"), "");
+    assert_ne!(without, text);
+    assert_eq!(OwnPayload::read(&answer(&without)).expect("a payload").transactions, 0);
+    for other in ["\"\"", "7", "[\"\n\"]", "[\"\\x\"]", "[],\"transactions\":[]", "[].5"] {
+        assert!(OwnPayload::read(&answer(&text.replace(list, other))).is_none(), "{other}");
+    }
+}
+
+proptest! {
+    /// Counting transactions takes no answer, and finds nothing in one, that reading it in full doesn't.
+    #[test]
+    fn the_fallbacks_own_is_what_is_there(
+        at in any::<Index>(), length in 0..4usize,
+        bytes in prop_oneof![
+            "[\"\\\\{}\\[\\],: x0.]{0,3}".prop_map(String::into_bytes),
+            prop::collection::vec(any::<u8>(), 0..2),
+        ],
+    ) {
+        let mut text = answer(&envelope(&payload()));
+        let at = at.index(text.len());
+        let end = text.len().min(at + length);
+        text.splice(at..end, bytes);
+        if let Some(own) = OwnPayload::counted(&text) {
+            prop_assert_eq!(Some(own), OwnPayload::in_full(&text), "{}", text.escape_ascii());
+        }
+    }
 }

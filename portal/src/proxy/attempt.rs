@@ -165,8 +165,7 @@ impl Proxy {
             }
             is_replaced = true;
         };
-        let result = Answer::text_for(&answer, id).map_err(OwnerOutcome::BadAnswer)?;
-        let payload = Payload::read(result).map_err(OwnerOutcome::BadAnswer)?;
+        let payload = Payload::read(&answer, id).map_err(OwnerOutcome::BadAnswer)?;
         *block_hash = Some(payload.block_hash);
         if !payload.is_of(fork) {
             return Err(OwnerOutcome::Mismatch(Mismatch::Fork));
@@ -179,7 +178,7 @@ impl Proxy {
         let started = Instant::now();
         let id = rpc::next_id();
         let (before, text, after) = payload.validation_request(fork, id);
-        let request = vec![before.into(), answer.slice_ref(text.as_bytes()), after.into()];
+        let request = vec![before.into(), answer.slice_ref(text), after.into()];
         let check = Check { request: request.into(), fork, id, fields: payload.fields, aside };
         let verdict = self.validate(check, deadline, checked).await;
         stages.validation_us = micros(started);
@@ -199,8 +198,8 @@ impl Proxy {
                 hashes: if wants_hashes { own.filter_map(payload::transaction_hash).collect() } else { Vec::new() },
             }
         };
-        let Payload { block_hash, number, extra_data, .. } = payload;
-        let result = answer.slice_ref(result.as_bytes());
+        let Payload { block_hash, number, extra_data, result, .. } = payload;
+        let result = answer.slice_ref(result);
         Ok(OwnerPayload { result, block_hash, number, extra_data: extra_data.0, offer })
     }
 

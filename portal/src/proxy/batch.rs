@@ -25,7 +25,7 @@ impl Proxy {
                 answers.push(rpc::failure(None, rpc::INVALID_REQUEST, "not a JSON-RPC call"));
                 continue;
             };
-            let answer = self.answer_call(&call, Bytes::copy_from_slice(bytes)).await.0;
+            let answer = self.answer_call(&call, Bytes::copy_from_slice(bytes)).await.0.joined();
             if call.id.is_none() && peek::is_notification(bytes) {
                 continue;
             }
@@ -97,7 +97,7 @@ mod tests {
             polled
         })
         .await;
-        let answers: Vec<serde_json::Value> = serde_json::from_slice(&answer).expect("a list");
+        let answers: Vec<serde_json::Value> = serde_json::from_slice(&answer.joined()).expect("a list");
         assert_eq!((answers.len(), turns), (CALLS, CALLS - 1));
     }
 }

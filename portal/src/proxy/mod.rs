@@ -51,6 +51,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
     collections::BTreeMap,
+    error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -326,7 +327,7 @@ impl Proxy {
     }
 
     /// Answers a request body.
-    pub(crate) async fn answer(self: &Arc<Self>, bytes: Bytes) -> (Bytes, Option<Rest>) {
+    pub(crate) async fn answer(self: &Arc<Self>, bytes: Bytes) -> (Pieces, Option<Rest>) {
         let answer = match peek::body(&bytes) {
             Body::Single(call) => {
                 let (answer, rest) = self.answer_call(&call, bytes.clone()).await;
@@ -339,10 +340,10 @@ impl Proxy {
             }
             Body::Unreadable => rpc::failure(None, rpc::PARSE_ERROR, "not a JSON-RPC call"),
         };
-        (answer, None)
+        (answer.into(), None)
     }
 
-    async fn answer_call(self: &Arc<Self>, call: &Call<'_>, body: Bytes) -> (Bytes, Rest) {
+    async fn answer_call(self: &Arc<Self>, call: &Call<'_>, body: Bytes) -> (Pieces, Rest) {
         let (started, under_way) = (Instant::now(), self.outbox.enter(&call.method));
         let live = self.live();
         let snapshot = self.schedule.snapshot();
@@ -363,9 +364,10 @@ impl Proxy {
                     true
                 };
                 let answer = self.answer_first(kind, body.clone(), put).await;
-                answer.unwrap_or_else(|error| unreachable_fallback(call.id.or_else(|| peek::id(&body)), &error))
+                let id = || call.id.or_else(|| peek::id(&body));
+                answer.unwrap_or_else(|error| unreachable_fallback(id(), &error)).into()
             }
-            Route::Build { owner, number } => self.build(call, body, owner, number, &lanes, &live).await,
+            Route::Build { owner, number } => self.build(call, body, owner, number, &lanes, &live).await.into(),
             Route::Select { version, id } => {
                 let build = lock(&self.builds).get(&id);
                 match build {
@@ -381,7 +383,7 @@ impl Proxy {
                     }
                 }
             }
-            Route::Read => self.read(call, body, &lanes, &live).await,
+            Route::Read => self.read(call, body, &lanes, &live).await.into(),
             Route::Capabilities => self.capabilities(call.id, body).await,
             Route::Memory(query) => self.recall(call.id, query),
         };
@@ -398,12 +400,12 @@ impl Proxy {
     }
 
     /// `engine_exchangeCapabilities`, without which a consensus client doesn't even start.
-    async fn capabilities(&self, id: Option<&RawValue>, body: Bytes) -> Bytes {
+    async fn capabilities(&self, id: Option<&RawValue>, body: Bytes) -> Pieces {
         match self.fallback.call(body).await {
-            Ok(answer) if rpc::outcome(&answer) == "ok" => answer,
+            Ok(answer) if rpc::outcome(&answer) == "ok" => answer.into(),
             _ => {
                 let names = serde_json::to_string(&version::capabilities()).unwrap_or_else(|_| "[]".to_owned());
-                rpc::success(id, names)
+                rpc::success(id, names).into()
             }
         }
     }
@@ -434,19 +436,18 @@ impl Proxy {
     }
 
     /// `registry_*`
-    fn recall(&self, id: Option<&RawValue>, query: RegistryQuery) -> Bytes {
+    fn recall(&self, id: Option<&RawValue>, query: RegistryQuery) -> Pieces {
         // Without a chain, blocks are known by those that were served.
         let due = || self.decisions.last(1).first().and_then(|last| last.number).map_or(0, |last| last + 1);
         let fixed = self.fixed.map(|gateway| registry::Fixed { gateway, due: due() });
+        let failure = |code, error: &dyn Error| rpc::failure(id, code, &error.to_string()).into();
         match registry::answer(query, &self.schedule.snapshot(), unix_now().as_secs(), fixed) {
             Ok(answer) => match serde_json::to_string(&answer) {
-                Ok(result) => rpc::success(id, result),
-                Err(error) => rpc::failure(id, rpc::UPSTREAM_FAILED, &error.to_string()),
+                Ok(result) => rpc::success(id, result).into(),
+                Err(error) => failure(rpc::UPSTREAM_FAILED, &error),
             },
-            Err(error @ registry::RegistryError::Unknown) => {
-                rpc::failure(id, rpc::METHOD_NOT_FOUND, &error.to_string())
-            }
-            Err(error) => rpc::failure(id, rpc::SCHEDULE_UNKNOWN, &error.to_string()),
+            Err(error @ registry::RegistryError::Unknown) => failure(rpc::METHOD_NOT_FOUND, &error),
+            Err(error) => failure(rpc::SCHEDULE_UNKNOWN, &error),
         }
     }
 

@@ -67,8 +67,10 @@ impl Drop for Then {
 }
 
 impl Rest {
-    pub(super) fn new(call: &Call<'_>, answer: &[u8], started: Instant, then: Then, under_way: UnderWay) -> Self {
-        let (label, outcome) = (version::label(&call.name), rpc::outcome(answer));
+    pub(super) fn new(call: &Call<'_>, answer: &Pieces, started: Instant, then: Then, under_way: UnderWay) -> Self {
+        // Where an answer begins with a piece of its own, that says what it is.
+        let beginning = answer.bytes().next().map_or(&[][..], |first| first);
+        let (label, outcome) = (version::label(&call.name), rpc::outcome(beginning));
         Self { label, outcome, took: started.elapsed(), _then: then, _under_way: under_way }
     }
 }
@@ -87,7 +89,7 @@ impl Proxy {
         first: Vec<Bytes>,
         rest: Incoming<'_>,
         length: u64,
-    ) -> (Bytes, Rest) {
+    ) -> (Pieces, Rest) {
         let (started, under_way) = (Instant::now(), self.outbox.enter(&call.method));
         let (outgoing, kept) = Outgoing::passing(first, rest, length, &self.pipes);
         let put = || {
@@ -102,6 +104,7 @@ impl Proxy {
             let whole = kept.whole().filter(|_| call.id.is_none()).map(|whole| whole.joined());
             unreachable_fallback(call.id.or_else(|| peek::id(whole.as_deref()?)), &error)
         });
+        let answer = Pieces::from(answer);
         let rest = Rest::new(call, &answer, started, Then::default(), under_way);
         (answer, rest)
     }

@@ -8,17 +8,17 @@ use super::{
     unix_now, unreachable_fallback,
 };
 use crate::{
+    body::Pieces,
     breaker::{self, Condition, Fault},
     builds::{Build, Purpose},
     decision::{self, Decision, Stages},
     demand::{self, Demand, Mismatch},
     health::Call,
     lane::Building,
-    object,
     payload::{self, OwnPayload},
     policy::{Candidates, Offer},
     route::Owner,
-    rpc::{self, Answer},
+    rpc,
     selection::{Choice, FallbackOutcome, OwnerOutcome, Situation, choose, minds_fallback, select},
     telemetry, trace,
     upstream::UpstreamError,
@@ -117,7 +117,7 @@ impl Proxy {
         payload_id: PayloadId,
         build: Arc<Build<Building>>,
         started: Instant,
-    ) -> (Bytes, Then) {
+    ) -> (Pieces, Then) {
         let asked_ns = u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX);
         let live = self.live();
         let deadline = started + live.payload_budget;
@@ -176,16 +176,16 @@ impl Proxy {
         drop(waiting);
         let (answer, block) = match (choice, from_owner.as_ref().and_then(|attempt| attempt.payload.as_ref())) {
             (Choice::Gateway, Some(payload)) => {
-                (rpc::success(id, &payload.result), Some((payload.block_hash, Some(payload.number))))
+                (rpc::success(id, payload.result.clone()).into(), Some((payload.block_hash, Some(payload.number))))
             }
             _ => match from_fallback.as_ref() {
                 Some(fallback @ FromFallback { answer: Ok(body), .. }) => {
                     let own = self.own(&build.demand, fallback).payload.as_ref();
-                    (body.clone(), own.map(|own| (own.block_hash, own.number())))
+                    (body.clone().into(), own.map(|own| (own.block_hash, own.number())))
                 }
-                Some(FromFallback { answer: Err(error), .. }) => (unreachable_fallback(id, error), None),
+                Some(FromFallback { answer: Err(error), .. }) => (unreachable_fallback(id, error).into(), None),
                 // A choice is made only once the chosen one is there.
-                None => (rpc::failure(id, rpc::UPSTREAM_FAILED, "no payload"), None),
+                None => (rpc::failure(id, rpc::UPSTREAM_FAILED, "no payload").into(), None),
             },
         };
         let (block_hash, number) = (block.map(|(hash, _)| hash), block.and_then(|(_, number)| number));
@@ -245,9 +245,8 @@ impl Proxy {
     /// Reads the fallback's answer, and keeps what it takes as the chain's default EIP-1559 parameters, if it was asked for them.
     fn read_own(&self, demand: &Demand, body: &[u8]) -> Own {
         let wants_hashes = self.live().policies.iter().any(|policy| policy.wants_hashes());
-        let result = object::from_slice::<Answer<'_>>(body).ok().and_then(|answer| answer.result);
-        let hashes = result.filter(|_| wants_hashes).map(payload::transaction_hashes).unwrap_or_default();
-        let own = result.and_then(OwnPayload::read);
+        let hashes = if wants_hashes { payload::transaction_hashes(body) } else { Vec::new() };
+        let own = OwnPayload::read(body);
         if demand.asks_for_defaults()
             && let Some(defaults) = own.as_ref().and_then(|own| demand::eip1559_of(&own.extra_data))
         {

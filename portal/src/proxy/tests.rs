@@ -97,6 +97,17 @@ async fn op_nodes_thread_does_not_wait_for_the_gauges_of_breakers() {
 }
 
 #[tokio::test]
+async fn an_answer_in_pieces_counts_as_what_it_is() {
+    let (portal, _publisher) = portal();
+    for (method, pieces, outcome) in [("engine_exchangeCapabilities", 3, "ok"), ("eth_chainId", 1, "error")] {
+        let (answer, rest) = portal.answer(rpc::request(1, method, &["[]"])).await;
+        assert_eq!((answer.bytes().count(), rpc::outcome(&answer.joined())), (pieces, outcome), "{method}");
+        let rest = format!("{rest:?}");
+        assert!(rest.contains(&format!("outcome: {outcome:?}")), "{rest}");
+    }
+}
+
+#[tokio::test]
 async fn a_feed_is_looked_into_once_op_node_knows_that_the_block_is_the_head() {
     let (portal, _publisher) = portal();
     let hash = B256::repeat_byte(1);

@@ -2,15 +2,14 @@
 
 use super::{PayloadId, Proxy, attempt::Attempt, passing::Then, serve::Served, unix_now, unreachable_fallback};
 use crate::{
+    body::Pieces,
     builds::{Build, Mark, Purpose},
     decision::Stages,
     demand::Demand,
     health::Call,
-    object,
     payload::OwnPayload,
     peek,
     route::{self, Owner, Skip, View},
-    rpc::Answer,
     selection::{Choice, OwnerOutcome},
     telemetry,
     trace::Ordered,
@@ -32,7 +31,7 @@ impl Proxy {
         body: Bytes,
         payload_id: PayloadId,
         started: Instant,
-    ) -> (Bytes, Then) {
+    ) -> (Pieces, Then) {
         let asked_at = unix_now();
         let answer = match self.ask_engine(Call::GetPayload, body.clone()).await {
             Ok(answer) => answer,
@@ -40,13 +39,12 @@ impl Proxy {
         };
         let (proxy, said, took) = (self.clone(), answer.clone(), started.elapsed());
         let then = Then::new(move || proxy.record_unknown(payload_id, &said, asked_at, took));
-        (answer, then)
+        (answer.into(), then)
     }
 
     /// Keeps and logs what was served, with the owner that the schedule names, as if that had been skipped.
     fn record_unknown(&self, payload_id: PayloadId, answer: &[u8], asked_at: Duration, took: Duration) {
-        let result = object::from_slice::<Answer<'_>>(answer).ok().and_then(|answer| answer.result);
-        let Some(own) = result.and_then(OwnPayload::read) else {
+        let Some(own) = OwnPayload::read(answer) else {
             let skipped = OwnerOutcome::Skipped(Skip::UnknownOrder(None));
             telemetry::payload(Choice::Nothing, None, skipped.name());
             error!(%payload_id, reason = %skipped, "no payload for a block: the fallback has none under this id");

@@ -1,6 +1,6 @@
 use super::*;
 use crate::strangers::Times;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::client::legacy::Client;
 use std::{
@@ -270,6 +270,50 @@ async fn each_request_ends_a_silence() {
             answer.into_body().collect().await.expect("a body");
             let [last] = at.heard()[..] else { panic!("another connection") };
             assert!(heard.replace(last).is_none_or(|before| before < last), "HTTP/2: {http2}, own: {own}");
+        }
+        server.abort();
+    }
+}
+
+/// An answer in more pieces than are written at once, some of them empty, one of them long.
+fn in_pieces() -> Reply {
+    let mut pieces = vec!["".into(), "head".into(), "".into(), Bytes::from(vec![b'x'; 3 << 20])];
+    pieces.extend(vec![Bytes::from("tail"); 2000]);
+    pieces.push("".into());
+    Reply::answer(pieces, None)
+}
+
+/// Gives that answer.
+struct InPieces;
+
+impl Handler for InPieces {
+    async fn answer<'a>(&'a self, _: Request<'a>) -> Reply {
+        in_pieces()
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_pieces_is_one_body() {
+    let whole = in_pieces().body.joined();
+    let shutdown = CancellationToken::new();
+    for (http2, own) in [(false, true), (true, true), (false, false), (true, false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let strangers = Strangers::new(1);
+        let server = if own {
+            tokio::spawn(serve(listener, Arc::new(InPieces), strangers, || Duration::ZERO, shutdown.clone()))
+        } else {
+            let answer = |_| async { in_pieces() };
+            tokio::spawn(serve_by_hyper(listener, answer, strangers, || Duration::ZERO, shutdown.clone()))
+        };
+        let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http::<Full<Bytes>>();
+        for method in [Method::GET, Method::HEAD, Method::GET] {
+            let request = http::Request::builder().method(&method).uri(format!("http://{address}/"));
+            let answer = client.request(request.body(Full::default()).expect("a request")).await.expect("an answer");
+            assert_eq!(answer.headers()[header::CONTENT_LENGTH], whole.len().to_string());
+            let body = answer.into_body().collect().await.expect("a body").to_bytes();
+            let expected = if method == Method::HEAD { &[] } else { &whole[..] };
+            assert!(body == expected, "{} bytes of {}; HTTP/2: {http2}, own: {own}", body.len(), expected.len());
         }
         server.abort();
     }

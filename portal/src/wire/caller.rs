@@ -16,7 +16,7 @@ use http::Method;
 use std::{
     fmt::Write,
     future::poll_fn,
-    io,
+    io::{self, IoSlice},
     pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -356,8 +356,18 @@ impl Caller {
             body.len(),
             self.date.1
         );
-        let body = if without_body { &[] } else { &body[..] };
-        self.stream.write_all_buf(&mut Buf::chain(self.head.as_bytes(), body)).await
+        let mut slices = vec![IoSlice::new(self.head.as_bytes())];
+        if !without_body {
+            slices.extend(body.bytes().map(|piece| IoSlice::new(piece)));
+        }
+        let mut unsent = &mut slices[..];
+        while !unsent.is_empty() {
+            match self.stream.write_vectored(unsent).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => IoSlice::advance_slices(&mut unsent, written),
+            }
+        }
+        Ok(())
     }
 
     /// Lets go by what a caller still writes, for a while.

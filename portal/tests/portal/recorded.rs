@@ -59,7 +59,8 @@ fn every_recorded_payload_meets_its_demand() {
                 demands.insert(id, Demand::of(update, None).expect("attributes"));
             }
             Method::GetPayload { id, .. } => {
-                let payload = Payload::read(answer.result.expect("a result").get()).expect("a payload");
+                let call = answer.id.and_then(|id| id.get().parse().ok()).expect("a number");
+                let payload = Payload::read(exchange.rs.get().as_bytes(), call).expect("a payload");
                 let demand = &demands[&id.to_string()];
                 assert!(!demand.forced.is_empty() && demand.gas_limit.is_some() && demand.beacon_root.is_some());
                 assert_eq!(demand.check(&payload), Ok(()));
