@@ -18,6 +18,7 @@ use crate::{
     telemetry,
     trace::Tracer,
     upstream::Upstream,
+    wire,
 };
 use baton_protocol::{GatewayId, SlotClock};
 use baton_schedule::{Follower, GatewayInfo, Handle, NodeUrl, Publisher, Snapshot, channel};
@@ -362,7 +363,9 @@ async fn follow_gateways(proxy: Arc<Proxy>, mut schedule: Handle) {
 }
 
 async fn listen(field: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { field, address, source })
+    let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { field, address, source })?;
+    wire::listen_within(&listener);
+    Ok(listener)
 }
 
 fn address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {

@@ -178,7 +178,6 @@ async fn accept<F>(
                     if let Err(error) = stream.set_nodelay(true) {
                         debug!(%error, "can't set TCP_NODELAY");
                     }
-                    wire::unpaced(&stream);
                     let visitor = strangers.enter().await;
                     let connection = connection(stream, visitor.clone());
                     connections.spawn(async move {

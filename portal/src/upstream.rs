@@ -4,16 +4,20 @@ use crate::{
     body::{Broken, Outgoing},
     jwt::Secret,
     lookup::Lookup,
-    wire::{ExchangeError, Link},
+    wire::{ExchangeError, Link, connect_within, is_within},
 };
 use baton_logging::told;
 use bytes::Bytes;
 use http::{StatusCode, Uri};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
 use std::{
     collections::VecDeque,
+    error::Error,
     fmt::{self, Write},
     future::poll_fn,
+    io,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -24,6 +28,10 @@ use tower_service::Service;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// The port of `http` URLs that name none.
+const HTTP: u16 = 80;
+/// The name of the machine that looks it up.
+const LOCALHOST: &str = "localhost";
 /// How many idle connections are kept.
 const MAX_IDLE: usize = 32;
 
@@ -31,6 +39,7 @@ const MAX_IDLE: usize = 32;
 #[derive(Clone)]
 pub(crate) struct Upstream {
     connector: HttpConnector<Lookup>,
+    lookup: Lookup,
     uri: Uri,
     secret: Option<Secret>,
     timeout: Duration,
@@ -101,10 +110,11 @@ impl UpstreamError {
 impl Upstream {
     /// A node at an `http` URI, with the secret shared with it, if there is one. Connects when first asked.
     pub(crate) fn new(uri: Uri, secret: impl Into<Option<Secret>>, timeout: Duration, max_body: usize) -> Self {
-        let mut connector = HttpConnector::new_with_resolver(Lookup::default());
+        let lookup = Lookup::default();
+        let mut connector = HttpConnector::new_with_resolver(lookup.clone());
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT.min(timeout)));
-        Self { connector, uri, secret: secret.into(), timeout, max_body, shared: Arc::default() }
+        Self { connector, lookup, uri, secret: secret.into(), timeout, max_body, shared: Arc::default() }
     }
 
     /// The same node over connections of its own: those of a client live where they were made, and serve others only across threads.
@@ -256,13 +266,31 @@ impl Upstream {
     }
 
     async fn connect(&self) -> Result<Link, UpstreamError> {
+        let failed = |error: &(dyn Error + 'static)| UpstreamError::Connection(told(error));
+        if let Some(addresses) = self.addresses_within().await.map_err(|error| failed(&error))? {
+            let connected = connect_within(&addresses, CONNECT_TIMEOUT.min(self.timeout)).await;
+            return Ok(Link::new(connected.map_err(|error| failed(&error))?));
+        }
         let mut connector = self.connector.clone();
-        poll_fn(|context| connector.poll_ready(context))
-            .await
-            .map_err(|error| UpstreamError::Connection(told(&error)))?;
-        let connected = connector.call(self.uri.clone()).await;
-        let connected = connected.map_err(|error| UpstreamError::Connection(told(&error)))?;
+        poll_fn(|context| connector.poll_ready(context)).await.map_err(|error| failed(&error))?;
+        let connected = connector.call(self.uri.clone()).await.map_err(|error| failed(&error))?;
         Ok(Link::new(connected.into_inner()))
+    }
+
+    /// Its addresses, if it is within the machine for certain: by an address, or by the name that leads nowhere else (RFC 6761).
+    async fn addresses_within(&self) -> io::Result<Option<Vec<SocketAddr>>> {
+        let host = self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let port = self.uri.port_u16().unwrap_or(HTTP);
+        let addresses: Vec<_> = match host.parse::<IpAddr>() {
+            Ok(address) => vec![(address, port).into()],
+            Err(_) if host.eq_ignore_ascii_case(LOCALHOST) => {
+                let name = Name::from_str(LOCALHOST).map_err(io::Error::other)?;
+                let found = self.lookup.clone().call(name).await?;
+                found.map(|address| (address.ip(), port).into()).collect()
+            }
+            Err(_) => return Ok(None),
+        };
+        Ok(addresses.iter().all(|address: &SocketAddr| is_within(address.ip())).then_some(addresses))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     answer::{self, Answer, AnswerError},
-    pipe, unpaced,
+    pipe,
 };
 use crate::body::{Broken, Outgoing};
 use bytes::{Bytes, BytesMut};
@@ -51,7 +51,6 @@ pub(crate) enum ExchangeError {
 
 impl Link {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        unpaced(&stream);
         Self { stream, buffer: BytesMut::new(), idle_since: Instant::now() }
     }
 

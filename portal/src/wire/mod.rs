@@ -13,7 +13,7 @@ mod unpaced;
 pub(crate) use caller::{Caller, serve};
 pub(crate) use link::{ExchangeError, Link};
 pub(crate) use pipe::{Held, Pipe, Pipes};
-pub(crate) use unpaced::unpaced;
+pub(crate) use unpaced::{connect_within, is_within, listen_within};
 
 /// How many header fields a request or an answer may have.
 const FIELDS: usize = 64;
