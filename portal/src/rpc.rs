@@ -101,11 +101,17 @@ pub fn outcome(answer: &[u8]) -> &'static str {
     }
 }
 
-/// The code of an error answer; `None` if it is none, or says none.
+/// The longest answer that is looked through for an error, in bytes. Payloads may have megabytes, and op-node waits for them.
+const LONGEST_ERROR: usize = 64 << 10;
+
+/// The code of an error answer; `None` if it is none, says none, or is longer than any error.
 pub fn error_code(answer: &[u8]) -> Option<i64> {
     #[derive(Deserialize)]
     struct Error {
         code: i64,
+    }
+    if answer.len() > LONGEST_ERROR {
+        return None;
     }
     let answer: Answer<'_> = object::from_slice(answer).ok()?;
     serde_json::from_str::<Error>(answer.error?.get()).ok().map(|error| error.code)
@@ -216,6 +222,9 @@ mod tests {
         for other in [r#"{"id":7,"result":{"code":-32602}}"#, r#"{"id":7,"error":"-32602"}"#, "<html>"] {
             assert_eq!(code(other), None, "{other}");
         }
+        let long =
+            |length: usize| format!(r#"{{"id":7,"error":{{"code":-32602,"message":"{}"}}}}"#, "x".repeat(length));
+        assert_eq!((code(&long(60_000)), code(&long(LONGEST_ERROR))), (Some(INVALID_PARAMS), None));
     }
 
     #[test]
