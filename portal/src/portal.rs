@@ -376,6 +376,13 @@ fn address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_comes_from_within_the_machine_is_not_paced() {
+        let listener = listen("engine.listen", ([127, 0, 0, 1], 0).into()).await.expect("a port");
+        assert_eq!(rustix::net::sockopt::tcp_congestion(&listener).expect("one"), "reno");
+    }
+
     #[tokio::test]
     async fn without_the_engine_port_all_else_ends() {
         let (thread, ended) = oneshot::channel::<()>();

@@ -393,6 +393,24 @@ mod tests {
         assert_eq!(made.connections(), 1);
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn connections_within_the_machine_are_not_paced() {
+        use rustix::net::sockopt::tcp_congestion;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        for host in ["127.0.0.1", "localhost", "LOCALHOST", "[::ffff:127.0.0.1]"] {
+            let uri = format!("http://user@{host}:{port}").parse().expect("a URI");
+            let upstream = Upstream::new(uri, None, Duration::from_secs(20), 1);
+            let link = upstream.connect().await.expect("a connection");
+            assert_eq!(tcp_congestion(link.stream()).expect("one"), "reno", "{host}");
+        }
+        let elsewhere = Upstream::new(Uri::from_static("http://10.0.0.1"), None, Duration::from_secs(1), 1);
+        assert!(elsewhere.addresses_within().await.is_ok_and(|addresses| addresses.is_none()));
+        let named = Upstream::new(Uri::from_static("http://node"), None, Duration::from_secs(1), 1);
+        assert!(named.addresses_within().await.is_ok_and(|addresses| addresses.is_none()));
+    }
+
     #[tokio::test]
     async fn an_idle_connection_does_not_hold_the_memory_of_a_large_answer() {
         let made = made(&[Act::Echo, Act::Echo]).await;
