@@ -282,7 +282,7 @@ impl Upstream {
         let host = self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = self.uri.port_u16().unwrap_or(HTTP);
         let addresses: Vec<_> = match host.parse::<IpAddr>() {
-            Ok(address) => vec![(address, port).into()],
+            Ok(address) => vec![(address.to_canonical(), port).into()],
             Err(_) if host.eq_ignore_ascii_case(LOCALHOST) => {
                 let name = Name::from_str(LOCALHOST).map_err(io::Error::other)?;
                 let found = self.lookup.clone().call(name).await?;
