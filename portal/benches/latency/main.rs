@@ -1,5 +1,5 @@
-//! What the portal adds to a call, beside no proxy, a relay of bytes, a bare HTTP reverse proxy (nginx) and rollup-boost, in one run: same upstreams, same bodies,
-//! one keep-alive connection each, taken in turns so that a busy machine is busy for all of them.
+//! What the portal adds to a call, beside no proxy, a relay of bytes, a bare HTTP reverse proxy (nginx) and rollup-boost, in one run: same upstreams, same
+//! bodies, one keep-alive connection each, taken in turns so that a busy machine is busy for all of them.
 //!
 //! `make bench` installs the peers first; one that is missing is left out and said to be. `--quick` is for seeing that it works, `--only=forkchoiceUpdated` for one
 //! kind of call (or `gateways`, `memory`).

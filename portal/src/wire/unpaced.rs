@@ -1,7 +1,8 @@
 //! Connections within the machine, without pacing.
 //!
-//! BBR, a usual choice for nodes, has a connection send no faster than it takes the way to be. Between two sockets of one kernel that is a guess, and where it is a low one, a block of 500 KB
-//! takes 0.2 ms longer to the fallback and back, for half as much processor time again. There is nothing on the way to be careful with.
+//! BBR, a usual choice for nodes, has a connection send no faster than it takes the way to be. Between two sockets of one kernel that is a guess, and where it
+//! is a low one, a block of 500 KB takes 0.2 ms longer to the fallback and back, for half as much processor time again. There is nothing on the way to be careful
+//! with.
 //!
 //! A connection that has ever had BBR goes on being paced, whatever it has later: the choice comes before it is one.
 
