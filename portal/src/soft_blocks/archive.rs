@@ -179,7 +179,10 @@ mod tests {
         // Which takes nothing, and can't be synchronized either: the first must be what is said.
         std::os::unix::fs::symlink("/dev/full", name.with_extension("partial")).expect("a link");
         let kept = keep_in(directory.path(), 1, 0, Shelf::of_accusing()).await;
-        assert!(matches!(&kept, Err(ArchiveError::Io(error)) if error.kind() == io::ErrorKind::StorageFull), "{kept:?}");
+        assert!(
+            matches!(&kept, Err(ArchiveError::Io(error)) if error.kind() == io::ErrorKind::StorageFull),
+            "{kept:?}"
+        );
         assert!(!name.with_extension("json").exists());
     }
 
