@@ -385,6 +385,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_within_the_machine_is_known_by_its_address() {
+        // The name may be looked up to something else.
+        let within = async |uri: &str, localhost: &'static [&str]| {
+            let found = localhost.iter().map(|ip| SocketAddr::from((ip.parse::<IpAddr>().expect("an address"), 0)));
+            let found: Vec<_> = found.collect();
+            let lookup = Lookup::by(move |_| Ok(found.clone()));
+            let uri = uri.parse().expect("a URI");
+            let upstream = Upstream { lookup, ..Upstream::new(uri, None, Duration::from_secs(1), 1) };
+            let addresses = upstream.addresses_within().await.expect("found");
+            addresses.map(|addresses| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        let both: &[&str] = &["::1", "127.0.0.1"];
+        for (uri, localhost, expected) in [
+            ("http://127.0.0.1/path", both, Some("127.0.0.1:80")),
+            ("http://user:key@127.1.2.3:9", both, Some("127.1.2.3:9")),
+            ("http://[::1]:9", both, Some("[::1]:9")),
+            ("http://localhost:9/path", both, Some("[::1]:9 127.0.0.1:9")),
+            ("http://LocalHost", both, Some("[::1]:80 127.0.0.1:80")),
+            ("http://localhost:9", &["127.0.0.1", "10.0.0.1"], None),
+            ("http://10.0.0.1:9", both, None),
+            ("http://0.0.0.0:9", both, None),
+            ("http://localhost.:9", both, None),
+            ("http://localhost.example:9", both, None),
+        ] {
+            assert_eq!(within(uri, localhost).await.as_deref(), expected, "{uri}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_connection_serves_one_call_after_the_other() {
         let made = made(&[Act::Echo; 3]).await;
         for body in ["one", "", "three"] {
