@@ -376,6 +376,14 @@ fn address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn callers_within_the_machine_are_answered_without_pacing() {
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let listener = listen("engine.listen", address).await.expect("a port");
+        assert_eq!(rustix::net::sockopt::tcp_congestion(&listener).expect("known"), "reno");
+    }
+
     #[tokio::test]
     async fn without_the_engine_port_all_else_ends() {
         let (thread, ended) = oneshot::channel::<()>();

@@ -413,6 +413,18 @@ mod tests {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_node_within_the_machine_is_not_paced() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        for host in ["127.0.0.1", "localhost"] {
+            let uri = format!("http://{host}:{port}").parse().expect("a URI");
+            let link = Upstream::new(uri, None, Duration::from_secs(20), 1).connect().await.expect("open");
+            assert_eq!(rustix::net::sockopt::tcp_congestion(link.stream()).expect("known"), "reno", "{host}");
+        }
+    }
+
     #[tokio::test]
     async fn a_connection_serves_one_call_after_the_other() {
         let made = made(&[Act::Echo; 3]).await;

@@ -73,6 +73,12 @@ impl Link {
         self.buffer.try_reclaim(bytes)
     }
 
+    /// What it goes over.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(crate) const fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Makes it as if it had been idle for longer.
     #[cfg(test)]
     pub(crate) fn age(&mut self, by: Duration) {
