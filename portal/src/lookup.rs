@@ -64,7 +64,8 @@ impl Default for Lookup {
 }
 
 impl Lookup {
-    fn by(find: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
+    /// By something that finds a name's addresses, and may take its time.
+    pub(crate) fn by(find: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
         Self { find: Arc::new(find), first: Arc::default(), beside: Arc::default(), slow: SLOW }
     }
 

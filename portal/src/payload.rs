@@ -149,6 +149,20 @@ struct Envelope<'a> {
     _should_override_builder: Option<bool>,
 }
 
+/// A gateway's withdrawal.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WrittenWithdrawal<'a> {
+    #[serde(borrow)]
+    index: Quantity<'a>,
+    #[serde(borrow)]
+    validator_index: Quantity<'a>,
+    #[serde(borrow)]
+    address: Data<'a>,
+    #[serde(borrow)]
+    amount: Quantity<'a>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BlobsBundle<'a> {
@@ -184,8 +198,8 @@ struct Fields<'a> {
     /// A stand-in too.
     #[serde(rename = "transactions")]
     _transactions: de::IgnoredAny,
-    #[serde(default)]
-    withdrawals: Option<Vec<Withdrawal>>,
+    #[serde(borrow, default)]
+    withdrawals: Option<Vec<&'a RawValue>>,
     #[serde(borrow, rename = "stateRoot")]
     _state_root: Data<'a>,
     #[serde(borrow, rename = "receiptsRoot")]
@@ -254,6 +268,19 @@ impl Quantity<'_> {
     }
 }
 
+impl Withdrawal {
+    /// Reads a gateway's.
+    fn read(text: &RawValue) -> Result<Self, AnswerError> {
+        let written: WrittenWithdrawal<'_> = object::from_str(text.get()).map_err(|_| AnswerError::WrongShape)?;
+        Ok(Self {
+            index: U64::from(written.index.number()?),
+            validator_index: U64::from(written.validator_index.number()?),
+            address: written.address.parse()?,
+            amount: U64::from(written.amount.number()?),
+        })
+    }
+}
+
 impl<'a> Payload<'a> {
     /// Reads the answer to a `getPayload` with an id. [`AnswerError::WrongShape`] also if its result holds what two readers could read in two ways, or isn't JSON.
     pub fn read(answer: &'a [u8], id: u64) -> Result<Self, AnswerError> {
@@ -292,7 +319,7 @@ impl<'a> Payload<'a> {
                 fields.block_access_list.is_some(),
                 fields.slot_number.is_some(),
             ]),
-            withdrawals: fields.withdrawals,
+            withdrawals: fields.withdrawals.map(|all| all.into_iter().map(Withdrawal::read).collect()).transpose()?,
             beacon_root: envelope.parent_beacon_block_root.map(Data::parse).transpose()?,
             result,
             transactions,

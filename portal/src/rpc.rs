@@ -101,20 +101,22 @@ pub fn outcome(answer: &[u8]) -> &'static str {
     }
 }
 
-/// The longest answer that is looked through for an error, in bytes. Payloads may have megabytes, and op-node waits for them.
-const LONGEST_ERROR: usize = 64 << 10;
-
-/// The code of an error answer; `None` if it is none, says none, or is longer than any error.
+/// The code of an error answer; `None` if it is none, or says none. However long it is: some nodes repeat in an error what they were sent.
 pub fn error_code(answer: &[u8]) -> Option<i64> {
     #[derive(Deserialize)]
     struct Error {
         code: i64,
     }
-    if answer.len() > LONGEST_ERROR {
-        return None;
-    }
     let answer: Answer<'_> = object::from_slice(answer).ok()?;
     serde_json::from_str::<Error>(answer.error?.get()).ok().map(|error| error.code)
+}
+
+/// The longest answer to `getPayload` that is looked through for an error, in bytes. Payloads may have megabytes, and op-node waits for them.
+const LONGEST_UNKNOWN: usize = 64 << 10;
+
+/// Whether an answer to `getPayload` says that no payload is built under that id, and nothing that is longer than such a word.
+pub fn is_unknown_payload(answer: &[u8]) -> bool {
+    answer.len() <= LONGEST_UNKNOWN && error_code(answer) == Some(UNKNOWN_PAYLOAD)
 }
 
 /// Whether an answer holds a result, and is to the call with an id.
@@ -222,9 +224,17 @@ mod tests {
         for other in [r#"{"id":7,"result":{"code":-32602}}"#, r#"{"id":7,"error":"-32602"}"#, "<html>"] {
             assert_eq!(code(other), None, "{other}");
         }
-        let long =
-            |length: usize| format!(r#"{{"id":7,"error":{{"code":-32602,"message":"{}"}}}}"#, "x".repeat(length));
-        assert_eq!((code(&long(60_000)), code(&long(LONGEST_ERROR))), (Some(INVALID_PARAMS), None));
+    }
+
+    #[test]
+    fn a_payload_is_not_looked_through_for_an_error() {
+        let unknown = |code: i64, length: usize| {
+            is_unknown_payload(
+                format!(r#"{{"error":{{"code":{code},"message":"{}"}}}}"#, "x".repeat(length)).as_bytes(),
+            )
+        };
+        assert!(unknown(UNKNOWN_PAYLOAD, 60_000) && !unknown(UNKNOWN_PAYLOAD, LONGEST_UNKNOWN));
+        assert!(!unknown(INVALID_PARAMS, 0));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
 };
 use baton_protocol::{GatewayId, NOBODY};
 use baton_schedule::FollowerConfig;
-use http::Uri;
+use http::{Uri, uri::Authority};
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 /// A checked configuration, secrets read.
@@ -256,10 +256,12 @@ impl TracingConfig {
     fn collector(&self) -> Result<Option<Uri>, ConfigError> {
         const FIELD: &str = "tracing.otlp_url";
         let Some(url) = &self.otlp_url else { return Ok(None) };
-        uri(FIELD, url)?;
-        let (base, query) = url.split_once('?').map_or((url.as_str(), None), |(base, query)| (base, Some(query)));
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        uri(FIELD, &format!("{}/v1/traces{query}", base.trim().trim_end_matches('/'))).map(Some)
+        // Read first: it has no fragment then, in which the path would be lost.
+        let base = uri(FIELD, url)?;
+        let authority = base.authority().map_or("", Authority::as_str);
+        let path = base.path().trim_end_matches('/');
+        let query = base.query().map(|query| format!("?{query}")).unwrap_or_default();
+        uri(FIELD, &format!("http://{authority}{path}/v1/traces{query}")).map(Some)
     }
 }
 
@@ -386,6 +388,9 @@ mod tests {
             (" http://127.0.0.1:4318/ ", "http://127.0.0.1:4318/v1/traces"),
             ("http://127.0.0.1:4318/base/?key=a/b", "http://127.0.0.1:4318/base/v1/traces?key=a/b"),
             ("http://127.0.0.1:4318?key", "http://127.0.0.1:4318/v1/traces?key"),
+            ("http://127.0.0.1:4318/base#part", "http://127.0.0.1:4318/base/v1/traces"),
+            ("http://127.0.0.1:4318#part?key", "http://127.0.0.1:4318/v1/traces"),
+            ("http://127.0.0.1:4318?key#part", "http://127.0.0.1:4318/v1/traces?key"),
         ] {
             assert_eq!(collector(url), expected);
         }

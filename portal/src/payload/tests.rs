@@ -268,6 +268,38 @@ fn values_are_written_as_the_engine_api_writes_them() {
 }
 
 #[test]
+fn withdrawals_are_written_as_the_engine_api_writes_them() {
+    let address = Address::repeat_byte(6);
+    let written = |index: &str, address: &str| {
+        format!(r#"{{"index":{index},"validatorIndex":"0x1","address":{address},"amount":"0x2"}}"#)
+    };
+    let address = format!("\"{address}\"");
+    let good = written("\"0x0\"", &address);
+    let text = envelope(&payload());
+    let with = |withdrawal: &str| text.replacen("\"withdrawals\":[]", &format!("\"withdrawals\":[{withdrawal}]"), 1);
+    let read = answer(&with(&good));
+    let withdrawals = Payload::read(&read, 1).expect("a payload").withdrawals;
+    assert_eq!(withdrawals, serde_json::from_str(&format!("[{good}]")).expect("withdrawals"));
+    for other in [
+        written("0", &address),
+        written("\"0\"", &address),
+        written("\"0x00\"", &address),
+        written("\"0b0\"", &address),
+        written("\"0x10000000000000000\"", &address),
+        written("\"\\u0030x0\"", &address),
+        written("\"0x0\"", &address.replacen("0x", "", 1)),
+        written("\"0x0\"", "\"0x06\""),
+        format!(r#"["0x0","0x1",{address},"0x2"]"#),
+        good.replacen("index", "Index", 1),
+        good.replacen('{', "{\"index\":\"0x0\",", 1),
+        good.replacen('{', "{\"more\":\"0x0\",", 1),
+        "null".to_owned(),
+    ] {
+        assert_eq!(refused(&with(&other)), Some(AnswerError::WrongShape), "{other}");
+    }
+}
+
+#[test]
 fn transactions_have_hashes() {
     let hashes = transaction_hashes(&answer(&envelope(&payload())));
     assert_eq!(hashes, [keccak256([0x7e, 1]), keccak256([0x7e, 2]), keccak256([2])]);

@@ -160,7 +160,7 @@ impl Proxy {
             // An engine may keep only what it was last asked for, under another id each time: this block again, or the next, for which op-node doesn't wait until
             // this one is there if it won't get it.
             let may_be_gone = is_repeated || aside && !latest.is_last();
-            if !may_be_gone || rpc::error_code(&answer) != Some(rpc::UNKNOWN_PAYLOAD) {
+            if !may_be_gone || !rpc::is_unknown_payload(&answer) {
                 break (id, answer);
             }
             is_replaced = true;

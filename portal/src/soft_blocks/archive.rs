@@ -90,6 +90,8 @@ pub(crate) async fn keep(
     let partial = path.with_extension("partial");
     let mut file = fs::File::create(&partial).await?;
     file.write_all(&text).await?;
+    // A write that fails later than it was taken is said by this alone.
+    file.flush().await?;
     file.sync_all().await?;
     fs::rename(&partial, &path).await?;
     fs::File::open(directory).await?.sync_all().await?;
@@ -168,6 +170,22 @@ mod tests {
             assert_eq!(std::fs::read_dir(&archive).expect("there").count(), most + 1);
         }
     }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_the_disk_has_no_room_for_is_not_kept() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let name = directory.path().join(format!("1-0-{}-payload", B256::ZERO));
+        // Which takes nothing, and can't be synchronized either: the first must be what is said.
+        std::os::unix::fs::symlink("/dev/full", name.with_extension("partial")).expect("a link");
+        let kept = keep_in(directory.path(), 1, 0, Shelf::of_accusing()).await;
+        assert!(
+            matches!(&kept, Err(ArchiveError::Io(error)) if error.kind() == io::ErrorKind::StorageFull),
+            "{kept:?}"
+        );
+        assert!(!name.with_extension("json").exists());
+    }
+
     #[tokio::test]
     async fn what_may_be_honest_is_not_taken_for_what_accuses() {
         let directory = tempfile::tempdir().expect("temporary directory");

@@ -6,6 +6,7 @@
 //!
 //! A connection that has ever had BBR goes on being paced, whatever it has later: the choice comes before it is one.
 
+use futures::stream::{FuturesUnordered, StreamExt};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -21,21 +22,35 @@ pub(crate) fn is_within(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Connects to the first of some addresses that takes the connection, within a time for each. They are this machine's.
+/// How long an address has before the next is tried beside it: within the machine, who takes a connection takes it at once.
+const HEAD_START: Duration = Duration::from_millis(50);
+
+/// Connects to the first of some addresses that takes the connection, within a time for all of them. They are this machine's.
 pub(crate) async fn connect_within(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
-    let mut failed = io::ErrorKind::AddrNotAvailable.into();
-    for address in addresses {
-        match timeout(limit, connect(*address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failed = error,
-            Err(_) => failed = io::ErrorKind::TimedOut.into(),
+    let mut untried = addresses.iter();
+    let mut tried = FuturesUnordered::new();
+    let first = async {
+        let mut failed = io::ErrorKind::AddrNotAvailable.into();
+        loop {
+            tried.extend(untried.next().map(|address| connect_to(*address)));
+            let ended = if untried.len() == 0 {
+                tried.next().await
+            } else {
+                let Ok(ended) = timeout(HEAD_START, tried.next()).await else { continue };
+                ended
+            };
+            match ended {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => failed = error,
+                None => return Err(failed),
+            }
         }
-    }
-    Err(failed)
+    };
+    timeout(limit, first).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     choose(&socket);
     socket.connect(address).await
@@ -85,18 +100,46 @@ mod tests {
         Ok(())
     }
 
+    /// An address that refuses, and what keeps it from being anybody's.
+    fn closed() -> io::Result<(SocketAddr, TcpSocket)> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind("127.0.0.1:0".parse().expect("an address"))?;
+        Ok((socket.local_addr()?, socket))
+    }
+
     #[tokio::test]
     async fn the_first_address_that_answers_is_taken() -> io::Result<()> {
-        let closed = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        let (closed, _kept) = closed()?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let limit = Duration::from_secs(10);
-        // Nor is anybody at the second; a machine may not even speak its version of IP.
-        let nobody = (std::net::Ipv6Addr::LOCALHOST, closed.port()).into();
-        let connected = connect_within(&[closed, nobody, listener.local_addr()?], limit).await?;
+        let connected = connect_within(&[closed, listener.local_addr()?], limit).await?;
         assert_eq!(connected.peer_addr()?, listener.local_addr()?);
         let refused = connect_within(&[closed], limit).await;
         assert!(refused.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused));
         assert!(connect_within(&[], limit).await.is_err());
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_address_that_hangs_does_not_keep_the_next_from_its_turn() -> io::Result<()> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind("127.0.0.1:0".parse().expect("an address"))?;
+        let full = socket.listen(1)?;
+        let hangs = full.local_addr()?;
+        // Nobody accepts these: there is no place for all of them.
+        let mut waiting: Vec<_> = (0..8).map(|_| Box::pin(TcpStream::connect(hangs))).collect();
+        for connecting in &mut waiting {
+            let _ = futures::poll!(connecting);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let limit = Duration::from_secs(10);
+        let both = [hangs, listener.local_addr()?];
+        // A node's time limit is around all of it.
+        let connected = timeout(limit, connect_within(&both, limit)).await??;
+        assert_eq!(connected.peer_addr()?, listener.local_addr()?);
+        let late = connect_within(&[hangs], Duration::from_millis(10)).await;
+        assert!(late.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
         Ok(())
     }
 

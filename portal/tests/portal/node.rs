@@ -39,7 +39,7 @@ pub(crate) enum Fault {
     WrongId,
     /// A JSON-RPC error.
     Error,
-    /// A JSON-RPC error with a code.
+    /// A JSON-RPC error with a code, which repeats what was sent, as some nodes do.
     Code(i64),
     /// HTTP 500.
     HttpError,
@@ -305,7 +305,7 @@ async fn answer(State((inner, mut held)): State<Shared>, headers: HeaderMap, bod
             json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string().into_response()
         }
         Some(Fault::Code(code)) => {
-            let error = json!({"code": code, "message": "this node has an error"});
+            let error = json!({"code": code, "message": "this node has an error", "data": "f".repeat(100_000)});
             json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string().into_response()
         }
         _ if answer.is_null() => {
