@@ -263,8 +263,10 @@ fn values_are_written_as_the_engine_api_writes_them() {
         payload["transactions"][2] = json!(transaction);
         assert!(refused(&envelope(&payload)).is_some(), "{transaction}");
     }
-    let escaped = envelope(&payload()).replacen("\"0x02\"", "\"\\u0030x7e\"", 1);
-    assert!(refused(&escaped).is_some());
+    for escaped in ["\\u0030x7e", "0x02\\", "0x02\\\\", "\\"] {
+        let escaped = envelope(&payload()).replacen("\"0x02\"", &format!("\"{escaped}\""), 1);
+        assert_eq!(refused(&escaped), Some(AnswerError::WrongShape), "{escaped}");
+    }
 }
 
 #[test]
