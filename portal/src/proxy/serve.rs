@@ -341,6 +341,8 @@ impl Proxy {
             took_ms: millis(served.took),
             at_ms: millis(Duration::from_nanos(served.asked_ns) + served.took),
         };
+        // First, so that who follows the log finds it.
+        self.decisions.push(decision.clone());
         info!(
             number = decision.number,
             owner = decision.owner,
@@ -360,7 +362,6 @@ impl Proxy {
         }
         telemetry::payload(served.choice, owner, outcome.name());
         self.tracer.put(build.ordered, trace::Asked { at_ns: served.asked_ns, took: served.took }, &decision);
-        self.decisions.push(decision);
         is_first
     }
 
