@@ -85,9 +85,9 @@ impl fmt::Display for Report {
                 parts.push(format!("added p50 {:.3} of rollup-boost's (aim 0.100)", ours / theirs));
                 let theirs_cpu = samples.cpu_per_call();
                 parts.push(format!("CPU {:.3} of rollup-boost's (aim 0.143)", cpu / theirs_cpu));
-                if let (Some(floor), Some(relay)) = (self.added(kind, "relay"), self.of(kind, "relay")) {
-                    let (floor, floor_cpu) = (floor / theirs, relay.cpu_per_call() / theirs_cpu);
-                    parts.push(format!("one exchange by a relay {floor:.3}, CPU {floor_cpu:.3}"));
+                if let (Some(added), Some(relay)) = (self.added(kind, "relay"), self.of(kind, "relay")) {
+                    let (added, cpu) = (added / theirs, relay.cpu_per_call() / theirs_cpu);
+                    parts.push(format!("one exchange by a relay {added:.3}, CPU {cpu:.3}"));
                 }
             }
             if let Some(bare) = self.added(kind, "nginx") {
